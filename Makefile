@@ -1,0 +1,35 @@
+# What people type. Each target says what it needs; `make test` installs what the tests need by itself.
+
+CARGO ?= cargo
+
+.PHONY: help demo build test lint doc deny clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## the main job in one minute, with nothing else installed
+	@$(CARGO) run --quiet --example demo
+
+build: ## the binary, target/release/regferry
+	$(CARGO) build --release --locked
+
+test: ## lint and all tests, against real registries too
+	@scripts/install-test-tools
+	@$(MAKE) --no-print-directory lint
+	$(CARGO) nextest run --workspace --locked
+
+lint: ## formatting, clippy, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+
+doc: ## the documentation of the code, opened
+	$(CARGO) doc --workspace --no-deps --open
+
+deny: ## licences, bans and sources of the dependencies; advisories where their database can be had
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --workspace check licenses bans sources
+	@$(CARGO) deny --workspace check advisories || echo "advisories: not checked, or see above"
+
+clean: ## what was built
+	$(CARGO) clean

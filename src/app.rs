@@ -1,0 +1,192 @@
+//! The composition root: from a configuration to something that runs, until it is told to stop.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::net::TcpListener;
+use tokio::task::{self, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ScheduledRule};
+use crate::events::{Observer, Observers, RuleReport, SyncReport};
+use crate::registry::{DockerConfigFiles, Registries};
+use crate::schedule::Timetable;
+use crate::server;
+use crate::telemetry::{Log, Metrics};
+use crate::transfer::{Engine, Mode};
+
+/// Everything built, nothing running.
+pub struct App {
+    engine: Arc<Engine>,
+    rules: Vec<ScheduledRule>,
+    metrics: Arc<Metrics>,
+    shutdown_grace: Duration,
+}
+
+impl App {
+    /// Builds the engine with its listeners: metrics, the log, and `listeners` (a progress bar, a test).
+    ///
+    /// # Errors
+    /// If the metrics cannot be registered.
+    pub fn build(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        listeners: Vec<Arc<dyn Observer>>,
+    ) -> prometheus::Result<Self> {
+        let metrics = Arc::new(Metrics::new(
+            config.rules.iter().map(|scheduled| &*scheduled.rule.name),
+        )?);
+        let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::new(Log)];
+        let observer = Observers::new(own.into_iter().chain(listeners).collect());
+        let registries = Registries::new(config.registries, docker_config, Arc::clone(&observer) as _);
+        Ok(Self {
+            engine: Arc::new(Engine::new(registries, config.limits, observer)),
+            rules: config.rules,
+            metrics,
+            shutdown_grace: config.service.shutdown_grace,
+        })
+    }
+
+    /// The engine, for commands that work without rules.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// How long work under way may go on after a stop was asked for.
+    pub fn shutdown_grace(&self) -> Duration {
+        self.shutdown_grace
+    }
+
+    /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.
+    pub async fn sync(&self, chosen: impl Fn(&str) -> bool, mode: Mode, cancel: &CancellationToken) -> SyncReport {
+        let clock = Instant::now();
+        // Held over all rules: a layer that ten of them share is fetched once.
+        let knowledge = self.engine.knowledge();
+        let chosen = self.rules.iter().filter(|scheduled| chosen(&scheduled.rule.name));
+        let reports = join_all(chosen.map(|scheduled| self.engine.run(&scheduled.rule, mode, cancel))).await;
+        drop(knowledge);
+        SyncReport::new(reports, clock.elapsed())
+    }
+
+    /// The daemon: runs every rule on its interval and shows metrics and health on `listener`, until `cancel`; then
+    /// lets runs end within the grace.
+    ///
+    /// # Errors
+    /// If the listener breaks.
+    pub async fn serve(&self, listener: Option<TcpListener>, cancel: &CancellationToken) -> io::Result<()> {
+        let ready = Arc::new(AtomicBool::new(true));
+        let stop_serving = CancellationToken::new();
+        let serving = async {
+            match listener {
+                Some(listener) => {
+                    let service = server::Service {
+                        metrics: Arc::clone(&self.metrics),
+                        ready: Arc::clone(&ready),
+                    };
+                    server::serve(listener, service, stop_serving.clone().cancelled_owned()).await
+                }
+                None => {
+                    stop_serving.cancelled().await;
+                    Ok(())
+                }
+            }
+        };
+        let working = async {
+            let mut runs = Runs::new(self);
+            runs.until(cancel).await;
+            ready.store(false, Ordering::Relaxed);
+            runs.drain(self.shutdown_grace).await;
+            stop_serving.cancel();
+        };
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => served,
+            () = working => serving.await,
+        }
+    }
+}
+
+/// The daemon's runs: which are due, and which are under way.
+struct Runs<'a> {
+    app: &'a App,
+    timetable: Timetable,
+    under_way: JoinSet<RuleReport>,
+    rules: HashMap<task::Id, usize>,
+    cancel: CancellationToken,
+}
+
+impl<'a> Runs<'a> {
+    fn new(app: &'a App) -> Self {
+        let intervals = app.rules.iter().map(|scheduled| scheduled.every);
+        Self {
+            app,
+            timetable: Timetable::new(intervals, now()),
+            under_way: JoinSet::new(),
+            rules: HashMap::new(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    async fn until(&mut self, cancel: &CancellationToken) {
+        loop {
+            for rule in self.timetable.start_due(now()) {
+                self.start(rule);
+            }
+            let tick = self.timetable.next_tick();
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                Some(ended) = self.under_way.join_next_with_id() => self.ended(ended),
+                () = sleep_until(tick) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, rule: usize) {
+        let engine = Arc::clone(&self.app.engine);
+        let (scheduled, cancel) = (Arc::clone(&self.app.rules[rule].rule), self.cancel.clone());
+        let handle = self
+            .under_way
+            .spawn(async move { engine.run(&scheduled, Mode::Execute, &cancel).await });
+        self.rules.insert(handle.id(), rule);
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, RuleReport), task::JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => {
+                tracing::error!("a fault in regferry itself: {error}");
+                error.id()
+            }
+        };
+        if let Some(rule) = self.rules.remove(&id)
+            && self.timetable.ended(rule)
+        {
+            self.start(rule);
+        }
+    }
+
+    /// Stops what is under way: commits are let through, the rest ends; what has not ended by then is dropped.
+    async fn drain(&mut self, grace: Duration) {
+        self.cancel.cancel();
+        let ending = async { while self.under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ending).await.is_err() {
+            tracing::warn!(grace = ?grace, "the grace ended before all runs did: the rest is dropped");
+            self.under_way.shutdown().await;
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+async fn sleep_until(tick: Option<Instant>) {
+    match tick {
+        Some(tick) => tokio::time::sleep_until(tick.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,219 @@
+//! The command line: one file a command. Results go to stdout; logs and progress to stderr.
+
+mod check;
+mod copy;
+mod import;
+mod inspect;
+mod logging;
+mod output;
+mod progress;
+mod serve;
+mod session;
+mod signals;
+mod sync;
+mod tags;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::oci::Host;
+use crate::registry::Tls;
+
+pub use logging::{Color, LogFormat};
+use session::Session;
+
+/// Mirrors container images from registry to registry, every digest kept intact.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Copy an image with all its platforms into your own registry:
+    regferry copy alpine:3.20 registry.example/mirror/alpine:3.20
+
+  Import it as `az acr import` does, never overwriting a tag:
+    regferry import --source mcr.microsoft.com/mcr/hello-world --registry registry.example --image hello:v1
+
+  Mirror what a configuration says, once (for cron) or for good:
+    regferry sync --config regferry.toml
+    regferry serve --config regferry.toml";
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// The configuration file
+    #[arg(short, long, global = true, value_name = "FILE", env = "REGFERRY_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// How to speak to a registry, over what the configuration says: https, insecure or http. Repeatable
+    #[arg(long, global = true, value_name = "HOST=MODE")]
+    tls: Vec<TlsOverride>,
+
+    /// The form of log lines on stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Log more: -v what is done, -vv every request
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Log errors only, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// When to colour the log
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Copy one image with everything it names to another place
+    Copy(copy::Args),
+    /// Import an image into a registry, as `az acr import` does for one of them
+    Import(import::Args),
+    /// Run the configuration's rules once, then exit
+    Sync(sync::Args),
+    /// Run the configuration's rules on their schedule until stopped
+    Serve(serve::Args),
+    /// Show an image's manifest or list
+    Inspect(inspect::Args),
+    /// List a repository's tags, and try out a rule's filters
+    Tags(tags::Args),
+    /// Check the configuration
+    Check(check::Args),
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `--tls HOST=MODE`
+#[derive(Debug, Clone)]
+struct TlsOverride {
+    host: Host,
+    tls: Tls,
+}
+
+impl FromStr for TlsOverride {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, mode) = text.split_once('=').ok_or("write HOST=MODE, as localhost:5000=https")?;
+        let tls = match mode {
+            "https" => Tls::Https,
+            "insecure" => Tls::Insecure,
+            "http" => Tls::Http,
+            other => return Err(format!("{other:?} is no mode: https, insecure or http")),
+        };
+        let host = host
+            .parse()
+            .map_err(|error: crate::oci::InvalidName| error.to_string())?;
+        Ok(Self { host, tls })
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// All done.
+    Done,
+    /// At least one image failed.
+    Failed,
+}
+
+/// Why a command did nothing: wrong usage or configuration (exit code 2), or a failure (1).
+#[derive(Debug)]
+enum Failure {
+    Usage(String),
+    Failed(String),
+}
+
+impl Failure {
+    fn usage(text: impl ToString) -> Self {
+        Self::Usage(text.to_string())
+    }
+
+    fn failed(text: impl ToString) -> Self {
+        Self::Failed(text.to_string())
+    }
+}
+
+/// An error of a registry, with its advice.
+impl From<crate::content::Error> for Failure {
+    fn from(error: crate::content::Error) -> Self {
+        Self::Failed(error.with_advice())
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// With the code to exit with, when there is nothing to run: help was asked for and printed, or the usage is wrong and
+/// was explained.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(arguments).map_err(|error| {
+        match (error.kind(), std::error::Error::source(&error)) {
+            // A value that its own parser refused says all that there is to say.
+            (ErrorKind::ValueValidation, Some(reason)) => output::error(&reason.to_string()),
+            _ => drop(error.print()),
+        }
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// Runs the command line to its end and says how the process is to exit.
+///
+/// 0 all done; 1 at least one image failed; 2 wrong usage or configuration, nothing was attempted; 130 or 143 stopped by
+/// SIGINT or SIGTERM.
+pub async fn run(cli: Cli) -> ExitCode {
+    let progress = progress::Progress::new(
+        !cli.global.quiet && matches!(cli.command, Command::Copy(_) | Command::Import(_) | Command::Sync(_)),
+    );
+    logging::init(&cli.global, matches!(cli.command, Command::Serve(_)), &progress);
+    let signals = signals::listen();
+    let session = Session::new(cli.global, progress, signals.cancel.clone());
+
+    let result = match cli.command {
+        Command::Copy(args) => copy::run(&session, args).await,
+        Command::Import(args) => import::run(&session, args).await,
+        Command::Sync(args) => sync::run(&session, args).await,
+        Command::Serve(args) => serve::run(&session, args).await,
+        Command::Inspect(args) => inspect::run(&session, args).await,
+        Command::Tags(args) => tags::run(&session, args).await,
+        Command::Check(args) => check::run(&session, &args),
+    };
+
+    session.progress.finish();
+    if let Some(code) = signals.code() {
+        return ExitCode::from(code);
+    }
+    match result {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Failed) => ExitCode::from(1),
+        Err(failure) => {
+            let (code, text) = match failure {
+                Failure::Failed(text) => (1, text),
+                Failure::Usage(text) => (2, text),
+            };
+            output::error(&text);
+            ExitCode::from(code)
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Results on stdout, errors on stderr. A reader that goes away is no error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Failure;
+use crate::events::{ImageOutcome, ImageReport};
+use crate::oci::Size;
+
+/// Writes to stdout.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes bytes to stdout, unchanged.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("writing to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as JSON to stdout.
+pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
+    print(&(text + "\n"))
+}
+
+/// Writes an error's lines to stderr.
+pub(super) fn error(text: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in text.lines() {
+        // There is nobody left to tell.
+        let _ = writeln!(stderr, "error: {line}");
+    }
+}
+
+/// What became of an image, in words.
+pub(super) fn outcome(image: &ImageReport) -> String {
+    match (&image.outcome, &image.error) {
+        (ImageOutcome::Failed, Some(error)) => format!("failed: {error}"),
+        (ImageOutcome::Failed, None) => "failed".to_owned(),
+        (ImageOutcome::Unchanged, _) => "unchanged".to_owned(),
+        (ImageOutcome::Skipped, _) => "skipped".to_owned(),
+        (ImageOutcome::Copied, _) => {
+            let blobs = image.blobs;
+            format!(
+                "{} copied, {} mounted, {} present; {} in {:.1} s",
+                blobs.copied,
+                blobs.mounted,
+                blobs.present,
+                Size(image.bytes),
+                image.elapsed.as_secs_f64()
+            )
+        }
+    }
+}

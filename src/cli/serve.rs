@@ -1,0 +1,67 @@
+//! `regferry serve`: the daemon.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::session::Session;
+use super::{Exit, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where metrics and health are shown, over what the configuration says; "" for nowhere
+    #[arg(long, value_name = "ADDRESS", env = "REGFERRY_LISTEN")]
+    listen: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Mirror on schedule, metrics on the configured address:
+    regferry serve --config regferry.toml
+
+  In a container, reachable from outside, logs as JSON:
+    regferry serve --config /etc/regferry.toml --listen 0.0.0.0:9464 --log-format json
+
+SIGTERM and SIGINT end it cleanly within [service] shutdown_grace; a second signal ends it at once.";
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let config = session.config()?;
+    let address = match args.listen.as_deref() {
+        None => config.service.listen,
+        Some("") => None,
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| Failure::usage(format!("--listen {text}: write IP:PORT, as 0.0.0.0:9464")))?,
+        ),
+    };
+    let rules = config.rules.len();
+    let app = session.app(config)?;
+    let listener = match address {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let listening = listener
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok())
+        .map(|address| address.to_string());
+    tracing::info!(
+        rules,
+        listen = listening.as_deref().unwrap_or("off"),
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    app.serve(listener, &session.cancel)
+        .await
+        .map_err(|error| Failure::failed(format!("serving: {error}")))?;
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!(
+            "listening on {address}: {error}; choose another address with --listen or [service] listen"
+        ))
+    })
+}

@@ -1,0 +1,97 @@
+//! What every command starts from: its options, the configuration, and the token that stops it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::progress::Progress;
+use super::{Failure, Global};
+use crate::app::App;
+use crate::config::Config;
+use crate::content::Location;
+use crate::registry::{Access, DockerConfigFiles, Remote, Settings};
+
+/// One run of the program.
+pub(super) struct Session {
+    global: Global,
+    pub(super) progress: Progress,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Session {
+    pub(super) fn new(global: Global, progress: Progress, cancel: CancellationToken) -> Self {
+        Self {
+            global,
+            progress,
+            cancel,
+        }
+    }
+
+    /// The configuration, which has to be there and have rules.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        let Some(file) = &self.global.config else {
+            return Err(Failure::usage(
+                "no configuration: name a file with --config or REGFERRY_CONFIG (see config.example.toml)",
+            ));
+        };
+        let config = Config::load(file).map_err(Failure::usage)?;
+        if config.rules.is_empty() {
+            return Err(Failure::usage(format!(
+                "{}: it has no [[rules]]: nothing to mirror",
+                file.display()
+            )));
+        }
+        Ok(self.with_overrides(config))
+    }
+
+    /// The configuration if one is named; else what holds without one.
+    pub(super) fn config_or_default(&self) -> Result<Config, Failure> {
+        let config = match &self.global.config {
+            Some(file) => Config::load(file).map_err(Failure::usage)?,
+            None => Config::default(),
+        };
+        Ok(self.with_overrides(config))
+    }
+
+    fn with_overrides(&self, mut config: Config) -> Config {
+        for entry in &self.global.tls {
+            let settings = config
+                .registries
+                .entry(entry.host.clone())
+                .or_insert_with(|| Settings::for_host(&entry.host));
+            settings.tls = entry.tls;
+        }
+        config
+    }
+
+    /// The program, built for this configuration.
+    pub(super) fn app(&self, config: Config) -> Result<App, Failure> {
+        let listeners = self.progress.observer().into_iter().collect();
+        App::build(config, DockerConfigFiles::from_environment(), listeners).map_err(Failure::failed)
+    }
+
+    /// A repository to look at, for commands that change nothing.
+    pub(super) fn remote(&self, location: &Location) -> Result<Remote, Failure> {
+        let app = self.app(self.config_or_default()?)?;
+        Ok(Arc::clone(app.engine()).registries().remote(location, Access::Pull)?)
+    }
+
+    /// Waits for work that ends by itself when it is cancelled; when it does not end within the grace, it is dropped.
+    pub(super) async fn within_grace<T>(&self, app: &App, work: impl Future<Output = T>) -> Option<T> {
+        let grace_over = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(app.shutdown_grace()).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = grace_over => None,
+        }
+    }
+
+    /// Waits for work that only looks: a stop drops it at once.
+    pub(super) async fn until_stopped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.cancel.run_until_cancelled(work).await
+    }
+}

@@ -1,0 +1,88 @@
+//! The configuration: TOML as people write it, made into settings that cannot be wrong in form.
+//!
+//! `raw` declares the file's shape. [`Config::parse`] reads it in three steps: variables are expanded in the parsed
+//! tree (never in the text, so that no value can become syntax), the tree is deserialised whatever the kinds of its
+//! values, and each section is resolved into the types that the rest of the program takes. Every step adds what it
+//! finds wrong to one list: a file's mistakes are told all at once, each with its line and key.
+
+mod conflicts;
+mod error;
+mod expand;
+mod keys;
+mod places;
+mod problems;
+mod raw;
+mod registries;
+mod route;
+mod rules;
+mod service;
+mod tags;
+mod transfer;
+mod values;
+mod written;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize as _;
+use toml::de::DeTable;
+
+use crate::oci::Host;
+use crate::registry::Settings;
+use crate::transfer::Limits;
+
+pub use error::{ConfigError, Problem};
+pub use rules::ScheduledRule;
+pub use service::Service;
+
+use keys::Table;
+use places::Places;
+use problems::Problems;
+
+/// A configuration, checked. The default is what holds without a file.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// What the daemon itself needs.
+    pub service: Service,
+    /// Limits over all rules together.
+    pub limits: Limits,
+    /// Registries that something is set for; the others have [`Settings::for_host`].
+    pub registries: HashMap<Host, Settings>,
+    /// The rules in the file's order; there may be none.
+    pub rules: Vec<ScheduledRule>,
+}
+
+impl Config {
+    /// Reads a file, with the process's environment for its variables.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or for what [`Config::parse`] finds wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        Self::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads the text of a file. `file` is its name in errors, and what relative paths in it start from; `env` looks
+    /// variables up. Files that the text names as `ca_file` are opened.
+    ///
+    /// # Errors
+    /// If the text is no TOML, with the first place where it is not; else all mistakes in it, in the order of lines.
+    pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let malformed = |error: toml::de::Error| ConfigError::malformed(file, text, &error);
+        let mut tree = DeTable::parse(text).map_err(malformed)?;
+        let mut problems = Problems::new(file, text, Places::of(tree.get_ref()));
+        expand::table(tree.get_mut(), env, &mut problems);
+        let written = Table::<raw::File>::deserialize(toml::Deserializer::from(tree)).map_err(malformed)?;
+
+        let raw = written.known(&mut problems);
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let defaults = rules::defaults(raw.defaults, &mut problems);
+        let config = Self {
+            service: service::service(raw.service, &mut problems),
+            limits: transfer::limits(raw.transfer, &mut problems),
+            registries: registries::registries(raw.registries, folder, &mut problems),
+            rules: rules::rules(raw.rules, &defaults, &mut problems),
+        };
+        problems.none_or_error().map(|()| config)
+    }
+}

@@ -1,0 +1,74 @@
+//! The file as people write it: every key there is, and the kind of its value. What a key means stands in
+//! `config.example.toml`; a key added here is known at once, and offered for what comes near it.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::keys::Table;
+use super::written::{Entry, Written};
+
+/// The whole file.
+#[derive(Deserialize)]
+pub(super) struct File {
+    pub(super) service: Entry<Table<Service>>,
+    pub(super) defaults: Entry<Table<Defaults>>,
+    pub(super) transfer: Entry<Table<Transfer>>,
+    pub(super) registries: Entry<BTreeMap<Spanned<String>, Written<Table<Registry>>>>,
+    pub(super) rules: Entry<Vec<Written<Table<Rule>>>>,
+}
+
+/// `[service]`
+#[derive(Deserialize, Default)]
+pub(super) struct Service {
+    pub(super) listen: Entry<String>,
+    pub(super) shutdown_grace: Entry<String>,
+}
+
+/// `[defaults]`: what a [`Rule`] may leave out.
+#[derive(Deserialize, Default)]
+pub(super) struct Defaults {
+    pub(super) schedule: Entry<String>,
+    pub(super) timeout: Entry<String>,
+    pub(super) tags: Entry<Table<Tags>>,
+}
+
+/// `[transfer]`
+#[derive(Deserialize, Default)]
+pub(super) struct Transfer {
+    pub(super) max_images: Entry<i64>,
+    pub(super) max_blobs: Entry<i64>,
+}
+
+/// `[registries."HOST"]`
+#[derive(Deserialize)]
+pub(super) struct Registry {
+    pub(super) username: Entry<String>,
+    pub(super) password: Entry<SecretString>,
+    pub(super) password_file: Entry<String>,
+    pub(super) password_env: Entry<String>,
+    pub(super) tls: Entry<String>,
+    pub(super) ca_file: Entry<String>,
+    pub(super) connect_timeout: Entry<String>,
+    pub(super) idle_timeout: Entry<String>,
+}
+
+/// `[[rules]]`
+#[derive(Deserialize)]
+pub(super) struct Rule {
+    pub(super) name: Entry<String>,
+    pub(super) source: Entry<String>,
+    pub(super) target: Entry<String>,
+    pub(super) schedule: Entry<String>,
+    pub(super) timeout: Entry<String>,
+    pub(super) tags: Entry<Table<Tags>>,
+}
+
+/// `[rules.tags]`
+#[derive(Deserialize, Default)]
+pub(super) struct Tags {
+    pub(super) include: Entry<Vec<Written<String>>>,
+    pub(super) exclude: Entry<Vec<Written<String>>>,
+}

@@ -1,0 +1,192 @@
+//! `[registries."HOST"]`: how to talk to one registry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
+
+use super::expand::is_variable_name;
+use super::keys::Table;
+use super::problems::Problems;
+use super::raw;
+use super::values;
+use super::written::{Entry, Written};
+use crate::oci::{Host, InvalidName};
+use crate::registry::{Credentials, Password, Settings, Tls};
+
+/// The registries by host. Relative paths start from `folder`.
+pub(super) fn registries(
+    entry: Entry<BTreeMap<Spanned<String>, Written<Table<raw::Registry>>>>,
+    folder: &Path,
+    problems: &mut Problems<'_>,
+) -> HashMap<Host, Settings> {
+    let tables = entry.and_then(|tables| tables.of_kind("a table of tables, as [registries.\"docker.io\"]", problems));
+    let mut tables: Vec<_> = tables
+        .map(Spanned::into_inner)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    tables.sort_by_key(|(key, _)| key.span().start);
+
+    let mut first: HashMap<Host, Range<usize>> = HashMap::new();
+    let mut registries = HashMap::new();
+    for (key, table) in tables {
+        let host = host(&key, problems);
+        // Looked into also where the host is no host, for what else is wrong there.
+        let raw = table
+            .of_kind("a table", problems)
+            .map(|table| table.into_inner().known(problems));
+        let settings = raw.map(|raw| settings(raw, host.as_ref(), folder, problems));
+        let (Some(host), Some(settings)) = (host, settings) else {
+            continue;
+        };
+        if let Some(other) = first.get(&host) {
+            let other = problems.name(other);
+            problems.add(
+                &key.span(),
+                format!("is the same registry as {other}: write its settings in one place"),
+            );
+            continue;
+        }
+        first.insert(host.clone(), key.span());
+        registries.insert(host, settings);
+    }
+    registries
+}
+
+fn host(key: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Host> {
+    key.get_ref()
+        .parse()
+        .map_err(|error: InvalidName| problems.add(&key.span(), error.to_string()))
+        .ok()
+}
+
+fn settings(raw: raw::Registry, host: Option<&Host>, folder: &Path, problems: &mut Problems<'_>) -> Settings {
+    let default = host.map_or_else(|| Settings::for_host(&Host::docker_hub()), Settings::for_host);
+    let logins = Logins {
+        username: raw.username,
+        literal: raw.password,
+        file: raw.password_file,
+        variable: raw.password_env,
+    };
+    Settings {
+        tls: values::parsed(raw.tls, values::TEXT, problems, tls).map_or(default.tls, Spanned::into_inner),
+        ca_file: ca_file(raw.ca_file, folder, problems),
+        credentials: logins.credentials(folder, problems),
+        connect_timeout: values::duration(raw.connect_timeout, problems).unwrap_or(default.connect_timeout),
+        idle_timeout: values::duration(raw.idle_timeout, problems).unwrap_or(default.idle_timeout),
+    }
+}
+
+fn tls(text: &str) -> Result<Tls, String> {
+    match text {
+        "https" => Ok(Tls::Https),
+        "insecure" => Ok(Tls::Insecure),
+        "http" => Ok(Tls::Http),
+        _ => Err(format!(
+            "{text:?} is none of \"https\", \"insecure\" (no certificate is checked) and \"http\""
+        )),
+    }
+}
+
+/// A file that is there now: whether it holds certificates is found when the first connection is made.
+fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> Option<PathBuf> {
+    let readable = |text: &str| {
+        let path = folder.join(text);
+        match std::fs::read(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        }
+    };
+    values::parsed(entry, values::TEXT, problems, readable).map(Spanned::into_inner)
+}
+
+/// The keys that say who we are.
+struct Logins {
+    username: Entry<String>,
+    literal: Entry<SecretString>,
+    file: Entry<String>,
+    variable: Entry<String>,
+}
+
+impl Logins {
+    fn credentials(self, folder: &Path, problems: &mut Problems<'_>) -> Option<Credentials> {
+        self.check_together(problems);
+        let username = values::parsed(self.username, values::TEXT, problems, username).map(Spanned::into_inner);
+        let literal = password(self.literal, problems).map(Password::Literal);
+        let file = values::text(self.file, problems).map(|text| Password::File(folder.join(text)));
+        let variable = variable(self.variable, problems).map(Password::Variable);
+        Some(Credentials {
+            username: username?,
+            password: literal.or(file).or(variable)?,
+        })
+    }
+
+    /// One user name and one password, or neither.
+    fn check_together(&self, problems: &mut Problems<'_>) {
+        let spans = [
+            span(self.literal.as_ref()),
+            span(self.file.as_ref()),
+            span(self.variable.as_ref()),
+        ];
+        let mut passwords: Vec<Range<usize>> = spans.into_iter().flatten().collect();
+        passwords.sort_by_key(|span| span.start);
+        match (span(self.username.as_ref()), passwords.split_first()) {
+            (Some(username), None) => {
+                problems.add(
+                    &username,
+                    "needs one of `password_file`, `password_env` and `password` beside it",
+                );
+            }
+            (None, Some((password, _))) => problems.add(password, "needs a `username` beside it"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        if let Some((first, others)) = passwords.split_first() {
+            let first = problems.name(first);
+            for other in others {
+                problems.add(
+                    other,
+                    format!("is a second password, beside {first}: leave one of them out"),
+                );
+            }
+        }
+    }
+}
+
+fn span<T>(entry: Option<&Written<T>>) -> Option<Range<usize>> {
+    entry.map(|written| written.span.clone())
+}
+
+/// Source: RFC 7617, section 2: the first colon ends the user name.
+fn username(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("is empty".to_owned()),
+        _ if text.contains(':') => Err("must be without a ':'".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn password(entry: Entry<SecretString>, problems: &mut Problems<'_>) -> Option<SecretString> {
+    let secret = entry?.of_kind(values::TEXT, problems)?;
+    if secret.get_ref().expose_secret().is_empty() {
+        problems.add(&secret.span(), "is empty");
+        return None;
+    }
+    Some(secret.into_inner())
+}
+
+/// The name of a variable. Written as `${NAME}`, the secret itself would stand where its name belongs, and be shown
+/// as one: so the value is not shown here either.
+fn variable(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<String> {
+    let name = entry?.of_kind(values::TEXT, problems)?;
+    if problems.has_variable(&name.span()) || !is_variable_name(name.get_ref()) {
+        problems.add(
+            &name.span(),
+            "must be a variable's bare name, as \"HUB_PASSWORD\", without `$` and braces",
+        );
+        return None;
+    }
+    Some(name.into_inner())
+}

@@ -1,0 +1,90 @@
+//! `[service]`: what the daemon itself needs.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::keys::{Table, section};
+use super::problems::Problems;
+use super::raw;
+use super::values;
+use super::written::Entry;
+
+/// What the daemon itself needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where metrics and health are served; none turns them off.
+    pub listen: Option<SocketAddr>,
+    /// How long transfers in flight may go on after the signal to stop.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Service {
+    /// Reads an address to listen on, as the file and the command line write it: `IP:PORT`, `localhost:PORT`, or
+    /// nothing for none.
+    ///
+    /// # Errors
+    /// A text that says what to write instead.
+    pub fn parse_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        match local {
+            Some(port) => Ok(Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))),
+            None => text.parse().map(Some).map_err(|_| {
+                format!("{text:?} is no address: write IP:PORT, as 127.0.0.1:9464, or 0.0.0.0:9464 for all interfaces")
+            }),
+        }
+    }
+}
+
+pub(super) fn service(entry: Entry<Table<raw::Service>>, problems: &mut Problems<'_>) -> Service {
+    let (raw, default) = (section(entry, problems), Service::default());
+    let listen = values::parsed(raw.listen, values::TEXT, problems, Service::parse_listen);
+    Service {
+        listen: listen.map_or(default.listen, Spanned::into_inner),
+        shutdown_grace: values::duration_or_zero(raw.shutdown_grace, problems).unwrap_or(default.shutdown_grace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_an_ip_and_a_port() {
+        for (text, means) in [
+            ("127.0.0.1:9464", "127.0.0.1:9464"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::]:9464", "[::]:9464"),
+            ("localhost:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(Service::parse_listen(text), Ok(Some(means.parse().unwrap())));
+        }
+        assert_eq!(Service::parse_listen(""), Ok(None));
+        for text in [
+            ":9464",
+            "9464",
+            "127.0.0.1",
+            "localhost:http",
+            "example.com:80",
+            "localhost:65536",
+        ] {
+            assert!(
+                Service::parse_listen(text).unwrap_err().contains("write IP:PORT"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What can go wrong with content, wherever it lies.
+
+use std::time::Duration;
+
+use crate::backoff::RetryReason;
+use crate::oci::{Digest, ManifestError};
+
+/// What was being done, to what and where; and why it failed.
+///
+/// Its text is one line: `pushing blob sha256:ab12cd34ef56… (48.0 MiB) to ghcr.io/acme/app: 429 TOOMANYREQUESTS`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}: {cause}")]
+pub struct Error {
+    what: String,
+    cause: Box<Cause>,
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Cause {
+    /// It is not there.
+    #[error("not found")]
+    NotFound,
+    /// The registry answered and refused.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// No answer came.
+    #[error("{0}")]
+    Unreachable(Unreachable),
+    /// The connection broke in the middle.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// No byte moved for so long.
+    #[error("no byte moved for {}", humantime::format_duration(*.0))]
+    Stalled(Duration),
+    /// Bytes that are not what their digest says.
+    #[error("{}", mismatch(.digest, *.size, .actual.as_ref(), *.received))]
+    Mismatch {
+        /// The digest that was asked for.
+        digest: Digest,
+        /// Its declared size in bytes.
+        size: u64,
+        /// What the bytes hash to, if they were all read.
+        actual: Option<Digest>,
+        /// How many bytes came.
+        received: u64,
+    },
+    /// A document that is refused.
+    #[error(transparent)]
+    Document(#[from] ManifestError),
+    /// An answer that breaks the protocol.
+    #[error("{0}")]
+    Protocol(String),
+    /// Credentials that cannot be had.
+    #[error("{0}")]
+    Credentials(String),
+    /// Stopped by the user, a timeout of the rule, or the end of the program.
+    #[error("stopped before it was done")]
+    Cancelled,
+}
+
+/// A registry's refusal: the status, and what its error document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The first error's code, `TOOMANYREQUESTS`, if the body held one.
+    pub code: Option<String>,
+    /// The first error's message, shortened to one line.
+    pub message: Option<String>,
+    /// How long the registry asks to wait (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+/// Why no answer came from a host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// Nothing listens there.
+    #[error("connection refused")]
+    Refused,
+    /// The name is not known.
+    #[error("no such host")]
+    UnknownHost,
+    /// The other side's certificate is not trusted, or it speaks no TLS.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Anything else that kept a connection from being made.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    /// `what` reads as `pushing manifest 3.18 to ghcr.io/acme/app`.
+    pub fn new(what: impl Into<String>, cause: Cause) -> Self {
+        Self {
+            what: what.into(),
+            cause: Box::new(cause),
+        }
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// Whether this is a stop that somebody asked for, not a failure.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(*self.cause, Cause::Cancelled)
+    }
+
+    /// Whether the registry says that a document names parts that it does not have.
+    pub fn is_part_unknown(&self) -> bool {
+        matches!(&*self.cause, Cause::Refused(refusal)
+            if matches!(refusal.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN")))
+    }
+
+    /// Whether the registry answered and will not do it for us: asking again changes nothing.
+    pub fn is_refusal(&self) -> bool {
+        self.retry_reason().is_none() && matches!(*self.cause, Cause::Refused(_))
+    }
+
+    /// How long the registry asks to wait before another try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.cause {
+            Cause::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Why another try is worth it; `None` if it is not. The one place where that is decided.
+    pub fn retry_reason(&self) -> Option<RetryReason> {
+        match &*self.cause {
+            Cause::Refused(refusal) => refusal.retry_reason(),
+            Cause::Unreachable(Unreachable::Tls(_)) => None,
+            Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
+            Cause::Stalled(_) => Some(RetryReason::Stall),
+            Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => Some(RetryReason::Digest),
+            Cause::NotFound | Cause::Document(_) | Cause::Protocol(_) | Cause::Credentials(_) | Cause::Cancelled => {
+                None
+            }
+        }
+    }
+
+    /// The error's line as people read it: what failed, why, and what to do.
+    pub fn with_advice(&self) -> String {
+        match self.advice() {
+            Some(advice) => format!("{self}; {advice}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// What the user can do about it, as a sentence without a full stop; `None` where nothing general helps.
+    pub fn advice(&self) -> Option<String> {
+        Some(match &*self.cause {
+            Cause::Refused(refusal) => return refusal.advice(),
+            Cause::NotFound => "check the name, and that these credentials may see it".into(),
+            Cause::Unreachable(Unreachable::Refused) => "check that the registry is up, and the port".into(),
+            Cause::Unreachable(Unreachable::UnknownHost) => {
+                "check the host's spelling and the DNS of this machine".into()
+            }
+            Cause::Unreachable(Unreachable::Tls(_)) => {
+                "for a private CA set ca_file in [registries.\"HOST\"]; for a registry without TLS use --tls HOST=http"
+                    .into()
+            }
+            Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_)) | Cause::Broken(_) | Cause::Stalled(_) => {
+                "check the network between this machine and the registry, and its proxies".into()
+            }
+            Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => {
+                "the registry or something between serves wrong bytes: nothing was committed".into()
+            }
+            Cause::Document(ManifestError::Unknown { .. }) => {
+                "check that the host is a registry and not a web page or a proxy's login".into()
+            }
+            Cause::Document(_) | Cause::Protocol(_) | Cause::Credentials(_) | Cause::Cancelled => return None,
+        })
+    }
+}
+
+impl Refusal {
+    fn retry_reason(&self) -> Option<RetryReason> {
+        match self.status {
+            429 => Some(RetryReason::Throttled),
+            // The bytes arrived other than they were sent: what is sent again may arrive whole.
+            400 if self.code.as_deref() == Some("DIGEST_INVALID") => Some(RetryReason::Digest),
+            408 | 425 | 499 | 500 | 502 | 503 | 504 | 520..=529 => Some(RetryReason::Server),
+            _ => None,
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        Some(match self.status {
+            401 => "log in with `docker login HOST`, or set username and password_file in [registries.\"HOST\"]".into(),
+            403 => "these credentials lack the right: pull at the source, pull and push at the target".into(),
+            413 => "the registry or a proxy before it does not take bodies of this size".into(),
+            429 => "the registry throttles: log in for a larger quota, or run less often".into(),
+            500..=599 => "the registry has trouble of its own: see its logs, or try later".into(),
+            _ => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.status)?;
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, " {code}: {message}"),
+            (Some(text), None) | (None, Some(text)) => write!(f, " {text}"),
+            (None, None) => {
+                let reason = http::StatusCode::from_u16(self.status)
+                    .ok()
+                    .and_then(|s| s.canonical_reason());
+                write!(f, " {}", reason.unwrap_or("without a reason"))
+            }
+        }
+    }
+}
+
+fn mismatch(digest: &Digest, size: u64, actual: Option<&Digest>, received: u64) -> String {
+    match actual {
+        Some(actual) if received == size => format!("{received} bytes hash to {actual}, not to {digest}"),
+        Some(_) => format!("{digest} has {size} bytes, only {received} came"),
+        None => format!("{digest} has {size} bytes, more came"),
+    }
+}

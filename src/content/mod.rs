@@ -1,0 +1,125 @@
+//! Where content lies: the traits that a registry (and later an image layout) implements, and their one error.
+
+mod error;
+mod verified;
+
+use std::fmt;
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use error::{Cause, Error, Refusal, Unreachable};
+pub use verified::Verified;
+
+use crate::oci::{Descriptor, Digest, Host, Manifest, Reference, Repository, Tag, TagOrDigest};
+
+/// A repository in a registry: `ghcr.io/acme/app`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The registry.
+    pub host: Host,
+    /// The repository in it.
+    pub repository: Repository,
+}
+
+impl Location {
+    /// A reference to something in this repository.
+    pub fn reference(&self, at: &TagOrDigest) -> Reference {
+        let (tag, digest) = match at {
+            TagOrDigest::Tag(tag) => (Some(tag.clone()), None),
+            TagOrDigest::Digest(digest) => (None, Some(digest.clone())),
+        };
+        Reference {
+            host: self.host.clone(),
+            repository: self.repository.clone(),
+            tag,
+            digest,
+        }
+    }
+}
+
+impl From<&Reference> for Location {
+    fn from(reference: &Reference) -> Self {
+        Self {
+            host: reference.host.clone(),
+            repository: reference.repository.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.repository)
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A repository that can be read. Every method may be cancelled by dropping its future; nothing is left behind.
+pub trait Pull: Send + Sync {
+    /// A blob's bytes. Its last piece comes only after all of them hashed to the blob's digest.
+    type Blob: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static;
+
+    /// Where this is.
+    fn location(&self) -> &Location;
+
+    /// The digest that a tag points at, or whether a digest is there: `None` if it is not.
+    fn resolve(&self, at: &TagOrDigest) -> impl Future<Output = Result<Option<Digest>, Error>> + Send;
+
+    /// A document, checked against its digest; `None` if it is not there.
+    fn manifest(&self, at: &TagOrDigest) -> impl Future<Output = Result<Option<Manifest>, Error>> + Send;
+
+    /// A blob's bytes as a stream, hashed on the way.
+    fn blob(&self, blob: &Descriptor) -> impl Future<Output = Result<Self::Blob, Error>> + Send;
+
+    /// All tags; `None` if there is no such repository.
+    fn tags(&self) -> impl Future<Output = Result<Option<Vec<Tag>>, Error>> + Send;
+}
+
+/// What came of asking for an upload.
+pub enum Begun<U> {
+    /// The blob was mounted from the other repository: nothing is to be sent.
+    Mounted,
+    /// An open upload session, to be finished or abandoned.
+    Session(U),
+}
+
+/// A repository that can be written as well.
+pub trait Push: Pull {
+    /// An open upload session.
+    type Upload: Send + Sync;
+
+    /// Whether the blob is there.
+    fn has_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
+
+    /// Opens an upload session, or mounts the blob from another repository of the same registry.
+    fn begin_upload(
+        &self,
+        blob: &Descriptor,
+        from: Option<&Repository>,
+    ) -> impl Future<Output = Result<Begun<Self::Upload>, Error>> + Send;
+
+    /// Sends the blob's bytes and commits them. Tried once: a stream cannot be read twice.
+    ///
+    /// Cancelled before the last byte is sent, nothing is committed. After that the outcome is unknown until
+    /// [`Push::has_blob`] tells.
+    fn upload<B>(
+        &self,
+        upload: &Self::Upload,
+        blob: &Descriptor,
+        bytes: B,
+    ) -> impl Future<Output = Result<(), Error>> + Send
+    where
+        B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static;
+
+    /// Closes an upload session that will not be finished, as far as the registry lets us.
+    fn abandon(&self, upload: &Self::Upload) -> impl Future<Output = ()> + Send;
+
+    /// Puts a document under a tag or its digest, byte for byte, and compares the digest that is reported back.
+    fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> impl Future<Output = Result<(), Error>> + Send;
+}

@@ -1,0 +1,374 @@
+//! Manifests and indexes: the bytes as they came, and what they say.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{Descriptor, Digest, media_type};
+
+/// The largest document that is read, in bytes: what the distribution spec asks every registry to take at least.
+pub const MAX_MANIFEST_SIZE: usize = 4 << 20;
+
+/// An image manifest or an index, with the very bytes whose hash is its digest. Never serialised again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    bytes: Bytes,
+    digest: Digest,
+    media_type: String,
+    content: Content,
+}
+
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// One image or artifact.
+    Image(Image),
+    /// A list of documents, usually one a platform.
+    Index(Index),
+}
+
+/// The parts of an image manifest (or of an artifact's) that a mirror looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The image's configuration; artifacts of the withdrawn artifact manifest have none.
+    pub config: Option<Box<Descriptor>>,
+    /// The layers, lowest first; may be empty.
+    pub layers: Vec<Descriptor>,
+}
+
+/// The parts of an index that a mirror looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// What is listed: documents, and in build caches blobs too.
+    pub manifests: Vec<Descriptor>,
+}
+
+/// Why a document is refused. The text is complete; nothing was written anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Schema 1 signs a form of the document that is not the one sent: its digest cannot be kept.
+    #[error(
+        "it is a Docker schema 1 manifest, which no longer has a digest of its own bytes: push the image again with a current tool"
+    )]
+    Schema1,
+    /// CVE-2021-41190: two readers would see two different images.
+    #[error("it has both `manifests` and `layers` or `config`, so it could be read as two different images")]
+    Ambiguous,
+    /// The registry and the document disagree on what it is.
+    #[error("its mediaType {declared:?} contradicts the Content-Type {served:?}")]
+    Contradiction {
+        /// `mediaType` in the document.
+        declared: String,
+        /// `Content-Type` of the answer.
+        served: String,
+    },
+    /// Larger than [`MAX_MANIFEST_SIZE`].
+    #[error("it is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The bytes are not what was asked for.
+    #[error("its {size} bytes hash to {actual}, not to {expected}")]
+    Digest {
+        /// What was asked for, or what the registry said.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+        /// How many bytes came.
+        size: usize,
+    },
+    /// Neither an image manifest nor an index.
+    #[error("it is no image manifest or index but {what}")]
+    Unknown {
+        /// What it is instead, as far as can be told.
+        what: String,
+    },
+    /// Broken JSON, or fields of the wrong shape.
+    #[error("it is no valid manifest: {0}")]
+    Json(String),
+}
+
+impl Manifest {
+    /// Reads a document.
+    ///
+    /// `content_type` is the answer's, where there was one. `expected` is the digest that was asked for: identity is
+    /// the hash of the bytes against it, whatever a header says (CVE-2025-24882).
+    ///
+    /// # Errors
+    /// For everything named in [`ManifestError`].
+    pub fn parse(bytes: Bytes, content_type: Option<&str>, expected: Option<&Digest>) -> Result<Self, ManifestError> {
+        if bytes.len() > MAX_MANIFEST_SIZE {
+            return Err(ManifestError::TooLarge {
+                limit: MAX_MANIFEST_SIZE,
+            });
+        }
+        let digest = digest_of(&bytes, expected)?;
+        let served = content_type.map(media_type::essence);
+        if served.is_some_and(|t| media_type::DOCKER_SCHEMA_1.contains(&t)) {
+            return Err(ManifestError::Schema1);
+        }
+        let document: Document = serde_json::from_slice(&bytes).map_err(|error| not_json(served, &error))?;
+        let media_type = document.media_type(served)?;
+        let content = document.into_content(&media_type)?;
+        Ok(Self {
+            bytes,
+            digest,
+            media_type,
+            content,
+        })
+    }
+
+    /// The document's bytes, as the registry sent them.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The document's digest, hashed from its bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The media type under which the document is pushed.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    /// What the document says.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The documents that this one lists; none for an image.
+    pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
+        let listed = match &self.content {
+            Content::Index(index) => index.manifests.as_slice(),
+            Content::Image(_) => &[],
+        };
+        listed.iter().filter(|d| d.is_manifest())
+    }
+
+    /// The blobs that this document itself names and that registries keep: config and layers, not foreign layers.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let (config, others) = match &self.content {
+            Content::Image(image) => (image.config.as_deref(), &image.layers),
+            Content::Index(index) => (None, &index.manifests),
+        };
+        let is_image = matches!(self.content, Content::Image(_));
+        config
+            .into_iter()
+            .chain(others.iter().filter(move |d| is_image || !d.is_manifest()))
+            .filter(|d| !d.is_foreign_layer())
+    }
+}
+
+fn digest_of(bytes: &[u8], expected: Option<&Digest>) -> Result<Digest, ManifestError> {
+    let Some(expected) = expected else {
+        return Ok(Digest::of(bytes));
+    };
+    let mut hasher = expected.hasher();
+    hasher.update(bytes);
+    let actual = hasher.finish();
+    if actual == *expected {
+        Ok(actual)
+    } else {
+        Err(ManifestError::Digest {
+            expected: expected.clone(),
+            actual,
+            size: bytes.len(),
+        })
+    }
+}
+
+fn not_json(served: Option<&str>, error: &serde_json::Error) -> ManifestError {
+    match served {
+        Some(t) if !t.ends_with("json") => ManifestError::Unknown {
+            what: format!("a document of type {t:?}"),
+        },
+        _ => ManifestError::Json(error.to_string()),
+    }
+}
+
+/// A document as JSON has it. Written by many tools: `null` stands for an empty list in some.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    blobs: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+}
+
+impl Document {
+    /// The type that counts: the answer's where it names a manifest, else the document's own, else told by its fields.
+    fn media_type(&self, served: Option<&str>) -> Result<String, ManifestError> {
+        let served = served.filter(|t| media_type::is_manifest(t));
+        let declared = self.media_type.as_deref().filter(|t| !t.is_empty());
+        match (declared, served) {
+            (Some(declared), Some(served)) if declared != served => Err(ManifestError::Contradiction {
+                declared: declared.to_owned(),
+                served: served.to_owned(),
+            }),
+            (Some(known), _) | (None, Some(known)) => Ok(known.to_owned()),
+            (None, None) if self.schema_version == Some(1) => Err(ManifestError::Schema1),
+            (None, None) if self.manifests.is_some() => Ok(media_type::OCI_INDEX.to_owned()),
+            (None, None) if self.config.is_some() => Ok(media_type::OCI_MANIFEST.to_owned()),
+            (None, None) => Err(ManifestError::Unknown {
+                what: "a JSON document without mediaType".to_owned(),
+            }),
+        }
+    }
+
+    fn into_content(self, media_type: &str) -> Result<Content, ManifestError> {
+        if self.manifests.is_some() && (self.layers.is_some() || self.config.is_some()) {
+            return Err(ManifestError::Ambiguous);
+        }
+        match media_type {
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => {
+                if self.layers.is_some() || self.config.is_some() {
+                    return Err(ManifestError::Ambiguous);
+                }
+                Ok(Content::Index(Index {
+                    manifests: self.manifests.unwrap_or_default(),
+                }))
+            }
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST if self.manifests.is_some() => {
+                Err(ManifestError::Ambiguous)
+            }
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST if self.config.is_none() => {
+                Err(ManifestError::Json("an image manifest names its `config`".to_owned()))
+            }
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Ok(Content::Image(Image {
+                config: self.config.map(Box::new),
+                layers: self.layers.unwrap_or_default(),
+            })),
+            media_type::OCI_ARTIFACT => Ok(Content::Image(Image {
+                config: None,
+                layers: self.blobs.unwrap_or_default(),
+            })),
+            other if media_type::DOCKER_SCHEMA_1.contains(&other) => Err(ManifestError::Schema1),
+            other => Err(ManifestError::Unknown {
+                what: format!("a document of type {other:?}"),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EMPTY: &str = r#"{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#;
+
+    fn parse(json: &str, content_type: Option<&str>) -> Result<Manifest, ManifestError> {
+        Manifest::parse(Bytes::copy_from_slice(json.as_bytes()), content_type, None)
+    }
+
+    fn image() -> String {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{EMPTY},"layers":[{EMPTY}]}}"#,
+            media_type::OCI_MANIFEST
+        )
+    }
+
+    #[test]
+    fn bytes_and_digest_are_kept_as_they_came() {
+        let json = image();
+        let manifest = parse(&json, Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8")).unwrap();
+        assert_eq!(manifest.bytes(), json.as_bytes());
+        assert_eq!(*manifest.digest(), Digest::of(json.as_bytes()));
+        assert_eq!(manifest.blobs().count(), 2);
+    }
+
+    #[test]
+    fn an_index_may_list_blobs_beside_documents() {
+        let json = format!(
+            r#"{{"schemaVersion":2,"manifests":[{EMPTY},{}]}}"#,
+            EMPTY.replace("application/vnd.oci.empty.v1+json", media_type::OCI_MANIFEST)
+        );
+        let index = parse(&json, Some(media_type::OCI_INDEX)).unwrap();
+        assert_eq!((index.children().count(), index.blobs().count()), (1, 1));
+    }
+
+    #[test]
+    fn null_is_an_empty_list() {
+        let json = format!(r#"{{"schemaVersion":2,"config":{EMPTY},"layers":null}}"#);
+        assert_eq!(parse(&json, None).unwrap().blobs().count(), 1);
+    }
+
+    #[test]
+    fn foreign_layers_are_no_blobs_of_the_registry() {
+        let foreign = EMPTY.replace(
+            "application/vnd.oci.empty.v1+json",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        );
+        let json = format!(r#"{{"schemaVersion":2,"config":{EMPTY},"layers":[{foreign}]}}"#);
+        assert_eq!(
+            parse(&json, Some(media_type::DOCKER_MANIFEST)).unwrap().blobs().count(),
+            1
+        );
+    }
+
+    #[test]
+    fn schema_1_is_refused_by_type_and_by_content() {
+        for content_type in [Some(media_type::DOCKER_SCHEMA_1[0]), Some("application/json"), None] {
+            assert_eq!(
+                parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, content_type),
+                Err(ManifestError::Schema1)
+            );
+        }
+    }
+
+    #[test]
+    fn a_document_that_reads_two_ways_is_refused() {
+        for content_type in [media_type::OCI_INDEX, media_type::OCI_MANIFEST] {
+            let both = format!(r#"{{"schemaVersion":2,"config":{EMPTY},"manifests":[]}}"#);
+            assert_eq!(parse(&both, Some(content_type)), Err(ManifestError::Ambiguous));
+        }
+        assert_eq!(
+            parse(r#"{"schemaVersion":2,"manifests":[]}"#, Some(media_type::OCI_MANIFEST)),
+            Err(ManifestError::Ambiguous)
+        );
+    }
+
+    #[test]
+    fn a_type_that_contradicts_the_answer_is_refused() {
+        let error = parse(&image(), Some(media_type::DOCKER_MANIFEST)).unwrap_err();
+        assert!(matches!(error, ManifestError::Contradiction { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_web_page_is_named_as_what_it_is() {
+        let error = parse("<html>", Some("text/html; charset=utf-8")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"it is no image manifest or index but a document of type "text/html""#
+        );
+    }
+
+    #[test]
+    fn too_large_and_wrong_digests_are_refused() {
+        let large = Bytes::from(vec![b' '; MAX_MANIFEST_SIZE + 1]);
+        assert!(matches!(
+            Manifest::parse(large, None, None),
+            Err(ManifestError::TooLarge { .. })
+        ));
+        let other = Digest::of(b"other");
+        let error = Manifest::parse(Bytes::from(image()), None, Some(&other)).unwrap_err();
+        assert!(matches!(error, ManifestError::Digest { .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, typed: bool) {
+            let _ = Manifest::parse(Bytes::from(bytes), typed.then_some(media_type::OCI_INDEX), None);
+        }
+
+        #[test]
+        fn no_json_panics(json in "\\{(\"(schemaVersion|mediaType|config|layers|manifests|subject)\":(1|2|null|\"x\"|\\[\\]|\\{\\}),?){0,5}\\}") {
+            let _ = parse(&json, None);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The words of the field: references, digests, descriptors, platforms and manifests.
+//!
+//! Nothing here does I/O. Everything that reaches a URL or a path is parsed into one of these types first, so that a
+//! checked grammar stands between what a registry or a user says and what is sent.
+
+mod descriptor;
+mod digest;
+mod host;
+mod manifest;
+pub mod media_type;
+mod names;
+mod platform;
+mod reference;
+mod size;
+
+pub use descriptor::Descriptor;
+pub use digest::{Digest, Hasher, InvalidDigest};
+pub use host::Host;
+pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError};
+pub use names::{InvalidName, Repository, Tag};
+pub use platform::{InvalidPlatform, Platform};
+pub use reference::{InvalidReference, Reference, TagOrDigest};
+pub use size::Size;

@@ -1,0 +1,135 @@
+//! Platforms: what an image runs on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// An operating system and architecture, as an index's descriptors and an image's config name it.
+///
+/// Written `linux/arm/v7`, or with Windows' build number `windows(10.0.17763.1697)/amd64` (containerd's form).
+/// Source: OCI image-spec, "Image Index", `platform`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Platform {
+    /// `linux`, `windows`, …: Go's `GOOS`.
+    #[serde(default)]
+    pub os: String,
+    /// `amd64`, `arm64`, …: Go's `GOARCH`.
+    #[serde(default)]
+    pub architecture: String,
+    /// `v7` of `linux/arm/v7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// Windows' build, `10.0.17763.1697`.
+    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features that the host must have, `win32k`.
+    #[serde(default, rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+}
+
+/// Why a text is no platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "invalid platform {text:?}: write OS/ARCHITECTURE[/VARIANT], as linux/arm/v7 or windows(10.0.17763.1697)/amd64"
+)]
+pub struct InvalidPlatform {
+    text: String,
+}
+
+impl FromStr for Platform {
+    type Err = InvalidPlatform;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
+        parse(text).ok_or_else(|| InvalidPlatform {
+            text: text.chars().take(100).collect(),
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<Platform> {
+    let mut parts = text.split('/');
+    let (os, os_version) = match parts.next()?.split_once('(') {
+        Some((os, version)) => (os, Some(version.strip_suffix(')')?)),
+        None => (text.split('/').next()?, None),
+    };
+    let architecture = parts.next()?;
+    let variant = parts.next();
+    let well_formed = parts.next().is_none()
+        && [Some(os), Some(architecture), variant, os_version]
+            .into_iter()
+            .flatten()
+            .all(is_word);
+    well_formed.then(|| Platform {
+        os: os.to_owned(),
+        architecture: architecture.to_owned(),
+        variant: variant.map(str::to_owned),
+        os_version: os_version.map(str::to_owned),
+        os_features: Vec::new(),
+    })
+}
+
+fn is_word(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.os)?;
+        if let Some(version) = &self.os_version {
+            write!(f, "({version})")?;
+        }
+        write!(f, "/{}", self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_read_as_they_are_written() {
+        for text in [
+            "linux/amd64",
+            "linux/arm/v7",
+            "windows(10.0.17763.1697)/amd64",
+            "unknown/unknown",
+        ] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_platform_is_refused() {
+        for text in [
+            "",
+            "linux",
+            "linux/",
+            "/amd64",
+            "linux/arm/v7/x",
+            "windows(10/amd64",
+            "linux amd64",
+            "a/b c",
+        ] {
+            assert!(text.parse::<Platform>().is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
+    fn json_has_the_specs_keys() {
+        let json = r#"{"os":"windows","architecture":"amd64","os.version":"10.0.17763.1697","os.features":["win32k"]}"#;
+        let platform: Platform = serde_json::from_str(json).unwrap();
+        assert_eq!(platform.os_version.as_deref(), Some("10.0.17763.1697"));
+        assert_eq!(
+            serde_json::to_value(&platform).unwrap(),
+            serde_json::from_str::<serde_json::Value>(json).unwrap()
+        );
+    }
+}

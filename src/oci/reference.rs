@@ -1,0 +1,228 @@
+//! References: how people name an image in a registry.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use super::{Digest, Host, Repository, Tag};
+
+/// `[HOST[:PORT]/]REPO[:TAG][@DIGEST]`, with what is left out filled in as Docker does: `alpine` is
+/// `docker.io/library/alpine:latest`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// The registry.
+    pub host: Host,
+    /// The repository in it.
+    pub repository: Repository,
+    /// The tag; none where the text has only a digest.
+    pub tag: Option<Tag>,
+    /// The digest; where there is one it rules over the tag.
+    pub digest: Option<Digest>,
+}
+
+/// How a manifest is asked for: what the distribution spec calls `<reference>` in its URLs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagOrDigest {
+    /// A name that may move.
+    Tag(Tag),
+    /// The content itself.
+    Digest(Digest),
+}
+
+/// Why a text is no reference, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid reference {text:?}: {reason}")]
+pub struct InvalidReference {
+    text: String,
+    reason: String,
+}
+
+impl Reference {
+    /// What to ask the registry for: the digest where there is one, else the tag (`latest` if that is missing too).
+    pub fn selector(&self) -> TagOrDigest {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => TagOrDigest::Digest(digest.clone()),
+            (None, Some(tag)) => TagOrDigest::Tag(tag.clone()),
+            (None, None) => TagOrDigest::Tag(Tag::latest()),
+        }
+    }
+
+    /// A reference that names a repository and nothing in it, as `regferry tags` and a rule's `source` take it.
+    ///
+    /// # Errors
+    /// If the text breaks the grammar.
+    pub fn parse_without_default_tag(text: &str) -> Result<Self, InvalidReference> {
+        let invalid = |reason: String| InvalidReference {
+            text: text.chars().take(300).collect(),
+            reason,
+        };
+        if text.is_empty() {
+            return Err(invalid("it is empty".into()));
+        }
+        if text.contains("://") {
+            return Err(invalid("it is a URL: write HOST/REPO:TAG without a scheme".into()));
+        }
+        if text.contains(char::is_whitespace) {
+            return Err(invalid("it has white space in it".into()));
+        }
+
+        let (named, digest) = match text.split_once('@') {
+            Some((named, digest)) => (
+                named,
+                Some(digest.parse::<Digest>().map_err(|e| invalid(e.to_string()))?),
+            ),
+            None => (text, None),
+        };
+        let (host, path) = split_host(named).map_err(invalid)?;
+        let (path, tag) = match path.rsplit_once(':') {
+            Some((path, tag)) => (path, Some(tag.parse::<Tag>().map_err(|e| invalid(e.to_string()))?)),
+            None => (path, None),
+        };
+        let repository = if host.is_docker_hub() && !path.contains('/') && !path.is_empty() {
+            format!("library/{path}").parse::<Repository>()
+        } else {
+            path.parse::<Repository>()
+        };
+        let repository = repository.map_err(|e| invalid(e.to_string()))?;
+        Ok(Self {
+            host,
+            repository,
+            tag,
+            digest,
+        })
+    }
+}
+
+/// The first part is a host if it looks like one (Docker's rule): a dot, a port, or `localhost`.
+fn split_host(named: &str) -> Result<(Host, &str), String> {
+    match named.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
+            Ok((first.parse().map_err(|e: super::InvalidName| e.to_string())?, rest))
+        }
+        _ => Ok((Host::docker_hub(), named)),
+    }
+}
+
+impl FromStr for Reference {
+    type Err = InvalidReference;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+        let mut reference = Self::parse_without_default_tag(text)?;
+        if reference.tag.is_none() && reference.digest.is_none() {
+            reference.tag = Some(Tag::latest());
+        }
+        Ok(reference)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for TagOrDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for TagOrDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn full(text: &str) -> String {
+        text.parse::<Reference>().unwrap().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in_as_docker_does() {
+        for (text, means) in [
+            ("alpine", "docker.io/library/alpine:latest"),
+            ("docker.io/alpine", "docker.io/library/alpine:latest"),
+            ("index.docker.io/library/alpine:3", "docker.io/library/alpine:3"),
+            ("bitnami/redis:7", "docker.io/bitnami/redis:7"),
+            ("localhost/app", "localhost/app:latest"),
+            ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
+            ("[::1]:5000/a:1", "[::1]:5000/a:1"),
+            ("ghcr.io/acme/app:v1", "ghcr.io/acme/app:v1"),
+        ] {
+            assert_eq!(full(text), means);
+        }
+    }
+
+    #[test]
+    fn a_digest_rules_and_the_tag_is_kept() {
+        let both: Reference = format!("ghcr.io/a/b:v1@{DIGEST}").parse().unwrap();
+        assert_eq!(both.tag.as_ref().unwrap().as_str(), "v1");
+        assert_eq!(both.selector(), TagOrDigest::Digest(DIGEST.parse().unwrap()));
+        let only: Reference = format!("ghcr.io/a/b@{DIGEST}").parse().unwrap();
+        assert_eq!(only.tag, None);
+    }
+
+    #[test]
+    fn errors_say_what_to_write_instead() {
+        for (text, hint) in [
+            ("localhost:5000/Foo", "did you mean \"foo\"?"),
+            ("https://ghcr.io/a/b", "without a scheme"),
+            ("", "empty"),
+            ("ghcr.io/a/b:", "is no tag"),
+            ("ghcr.io/", "empty"),
+            ("ghcr.io/a@sha256:12", "64 lower-case hex digits"),
+            ("a b", "white space"),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_printed_reference_reads_back(
+            host in "(docker\\.io|localhost:5000|[a-z]{1,8}\\.example(:[1-9][0-9]{0,3})?)",
+            name in "[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,3}",
+            tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}"),
+        ) {
+            let text = match tag { Some(tag) => format!("{host}/{name}:{tag}"), None => format!("{host}/{name}") };
+            let reference: Reference = text.parse().unwrap();
+            prop_assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference);
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = text.parse::<Reference>();
+        }
+    }
+}

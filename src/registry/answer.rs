@@ -1,0 +1,213 @@
+//! From an HTTP answer, or from none, to an error that says why.
+
+use std::error::Error as _;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use reqwest::Response;
+use serde::Deserialize;
+
+use super::client::innermost;
+use crate::content::{Cause, Refusal, Unreachable};
+
+/// Error documents are read up to here.
+const MAX_ERROR_BODY: usize = 64 << 10;
+/// Messages are shown up to here.
+const MAX_MESSAGE: usize = 200;
+
+/// What a refusal says. Reads the body's beginning; a body that cannot be read or understood is no second error.
+pub(super) async fn refusal(response: Response) -> Refusal {
+    let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers(), SystemTime::now());
+    let body = read_at_most(response, MAX_ERROR_BODY).await;
+    let (code, message) = error_document(&body);
+    Refusal {
+        status,
+        code,
+        message,
+        retry_after,
+    }
+}
+
+/// A whole body; `None` if it is larger than `limit` bytes. Nothing is allocated from a declared size.
+pub(super) async fn body(response: Response, limit: usize) -> Result<Option<Bytes>, Cause> {
+    let mut stream = response.bytes_stream();
+    let mut body = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        body.extend_from_slice(&piece.map_err(|error| failure(&error))?);
+        if body.len() > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body.freeze()))
+}
+
+async fn read_at_most(response: Response, limit: usize) -> Vec<u8> {
+    let mut stream = response.bytes_stream();
+    let mut body = Vec::new();
+    while let Some(Ok(piece)) = stream.next().await {
+        body.extend_from_slice(&piece[..piece.len().min(limit - body.len())]);
+        if body.len() == limit {
+            break;
+        }
+    }
+    body
+}
+
+/// `{"errors":[{"code":…,"message":…}]}` of the distribution spec ("Error Codes"), or `{"details":…}` as Docker Hub's
+/// token server sends it; anything else says nothing.
+fn error_document(body: &[u8]) -> (Option<String>, Option<String>) {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(default)]
+        errors: Vec<Entry>,
+        details: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        code: Option<String>,
+        message: Option<String>,
+        detail: Option<serde_json::Value>,
+    }
+
+    let Ok(document) = serde_json::from_slice::<Document>(body) else {
+        return (None, None);
+    };
+    let Some(first) = document.errors.into_iter().next() else {
+        return (None, document.details.as_deref().map(one_line));
+    };
+    let detail = match first.detail {
+        Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    let message = first.message.filter(|text| !text.is_empty()).or(detail);
+    (
+        first.code.filter(|code| !code.is_empty()),
+        message.as_deref().map(one_line),
+    )
+}
+
+/// A registry's words on one line, without control characters, cut at a readable length.
+fn one_line(text: &str) -> String {
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.retain(|c| !c.is_control());
+    if let Some((cut, _)) = line.char_indices().nth(MAX_MESSAGE) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+/// `Retry-After` in seconds or as a date. Source: RFC 9110, 10.2.3.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(value).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+/// Why a request had no answer, or a body no end.
+pub(super) fn failure(error: &reqwest::Error) -> Cause {
+    if error.is_redirect() {
+        return Cause::Protocol(innermost(error));
+    }
+    let tls = chain(error).find_map(tls_error);
+    match tls {
+        Some(reason) => Cause::Unreachable(Unreachable::Tls(reason)),
+        None if error.is_timeout() => Cause::Unreachable(Unreachable::Timeout),
+        None if error.is_connect() => Cause::Unreachable(connect_failure(error)),
+        None => Cause::Broken(innermost(error)),
+    }
+}
+
+fn connect_failure(error: &reqwest::Error) -> Unreachable {
+    let refused = |e: &(dyn std::error::Error + 'static)| {
+        e.downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    // The resolver's error has no type of its own to ask for.
+    let unknown_host = |e: &(dyn std::error::Error + 'static)| e.to_string().starts_with("dns error");
+    if chain(error).any(refused) {
+        Unreachable::Refused
+    } else if chain(error).any(unknown_host) {
+        Unreachable::UnknownHost
+    } else {
+        Unreachable::Other(innermost(error))
+    }
+}
+
+fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let inside_io = error
+        .downcast_ref::<io::Error>()
+        .and_then(|io| io.get_ref())
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.downcast_ref::<rustls::Error>().or(inside_io)?;
+    Some(match tls {
+        rustls::Error::InvalidCertificate(why) => format!("the certificate is not trusted: {why}"),
+        rustls::Error::InvalidMessage(_) => "the other side does not speak TLS".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| {
+        (*error).source()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_specs_error_document_is_read() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"requested access\nis denied","detail":null}]}"#;
+        assert_eq!(
+            error_document(body),
+            (Some("DENIED".into()), Some("requested access is denied".into()))
+        );
+    }
+
+    #[test]
+    fn other_bodies_say_what_they_can() {
+        assert_eq!(
+            error_document(br#"{"details":"incorrect username or password"}"#)
+                .1
+                .unwrap(),
+            "incorrect username or password"
+        );
+        assert_eq!(error_document(b"<html>oops</html>"), (None, None));
+        assert_eq!(error_document(b""), (None, None));
+        let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(500));
+        assert_eq!(
+            error_document(long.as_bytes()).1.unwrap().chars().count(),
+            MAX_MESSAGE + 1
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let at = |value: &str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            retry_after(&headers, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(at("7"), Some(Duration::from_secs(7)));
+        assert_eq!(at("Thu, 01 Jan 1970 00:01:00 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(at("soon"), None);
+        assert_eq!(at("-1"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body: Vec<u8>) {
+            let _ = error_document(&body);
+        }
+    }
+}

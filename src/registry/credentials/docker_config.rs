@@ -1,0 +1,293 @@
+//! Docker's `config.json` and podman's `auth.json`: the same document in different places.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::Login;
+use crate::content::Location;
+
+/// The files that are asked for credentials, in order; one that does not exist is passed over.
+#[derive(Debug, Clone, Default)]
+pub struct DockerConfigFiles(Vec<PathBuf>);
+
+/// What a file knows of a registry.
+pub(super) enum Entry {
+    /// The credentials themselves.
+    Login(Login),
+    /// The program that knows: `docker-credential-<name>`, asked for `server`.
+    Helper { name: String, server: String },
+}
+
+impl DockerConfigFiles {
+    /// These files, in this order.
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        Self(files)
+    }
+
+    /// Where the environment says: `REGISTRY_AUTH_FILE` alone if it is set; else podman's places, then Docker's.
+    pub fn from_environment() -> Self {
+        let set = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        if let Some(only) = set("REGISTRY_AUTH_FILE") {
+            return Self(vec![only]);
+        }
+        let home = set("HOME");
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        let podman = [
+            set("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+            set("XDG_CONFIG_HOME")
+                .or(below_home(".config"))
+                .map(|dir| dir.join("containers/auth.json")),
+        ];
+        let docker = set("DOCKER_CONFIG")
+            .or(below_home(".docker"))
+            .map(|dir| dir.join("config.json"));
+        Self(podman.into_iter().chain([docker]).flatten().collect())
+    }
+
+    /// The first file's entry that covers the repository.
+    pub(super) fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
+        for file in &self.0 {
+            let text = match std::fs::read(file) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(format!("reading credentials from {}: {error}", file.display())),
+            };
+            // The parser's own message could quote a secret.
+            let config: Config = serde_json::from_slice(&text).map_err(|error| {
+                format!(
+                    "{} is no Docker config: line {}, column {}",
+                    file.display(),
+                    error.line(),
+                    error.column()
+                )
+            })?;
+            let found = config
+                .find(location)
+                .map_err(|reason| format!("{}: {reason}", file.display()))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Config {
+    auths: HashMap<String, Auth>,
+    cred_helpers: HashMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Auth {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<SecretString>,
+    identitytoken: Option<SecretString>,
+}
+
+/// Docker Hub's key, from its first API.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+impl Config {
+    /// `credHelpers`, then the `auths` entry with the longest path if it holds a secret, then `credsStore`.
+    ///
+    /// With `credsStore`, `docker login` leaves an empty `auths` entry behind: only the store knows the secret.
+    fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
+        let host = &location.host;
+        let server = if host.is_docker_hub() {
+            DOCKER_HUB_KEY
+        } else {
+            host.as_str()
+        };
+        let helper = |name: &String| Entry::Helper {
+            name: name.clone(),
+            server: server.to_owned(),
+        };
+        if let Some(name) = self
+            .cred_helpers
+            .get(server)
+            .or_else(|| self.cred_helpers.get(host.as_str()))
+        {
+            return Ok(Some(helper(name)));
+        }
+        if let Some(name) = self.creds_store.as_ref().filter(|name| !name.is_empty()) {
+            return Ok(Some(helper(name)));
+        }
+        self.auths
+            .iter()
+            .filter_map(|(key, auth)| Some((covers(key, location)?, auth)))
+            .max_by_key(|(length, _)| *length)
+            .and_then(|(_, auth)| auth.login().transpose())
+            .transpose()
+            .map(|login| login.map(Entry::Login))
+    }
+}
+
+/// How much of `host/repository` a key names, as a length; `None` if it names something else.
+fn covers(key: &str, location: &Location) -> Option<usize> {
+    let bare = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
+    let bare = bare.trim_end_matches('/');
+    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
+    let path = if matches!(path, "v1" | "v2") { "" } else { path };
+    if host.parse().ok().as_ref() != Some(&location.host) {
+        return None;
+    }
+    let repository = location.repository.as_str();
+    let inside = path.is_empty()
+        || repository == path
+        || repository.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    inside.then_some(path.len())
+}
+
+impl Auth {
+    fn login(&self) -> Result<Option<Login>, String> {
+        let filled = |secret: &&SecretString| !secrecy::ExposeSecret::expose_secret(*secret).is_empty();
+        if let Some(token) = self.identitytoken.as_ref().filter(filled) {
+            return Ok(Some(Login::IdentityToken(token.clone())));
+        }
+        if let Some(pair) = self.auth.as_ref().filter(|pair| !pair.is_empty()) {
+            let (username, password) = decode(pair).ok_or("an `auth` in it is not base64 of USER:PASSWORD")?;
+            return Ok(Some(Login::Basic {
+                username,
+                password: password.into(),
+            }));
+        }
+        match (&self.username, &self.password) {
+            (Some(username), Some(password)) => Ok(Some(Login::Basic {
+                username: username.clone(),
+                password: password.clone(),
+            })),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn decode(pair: &str) -> Option<(String, String)> {
+    let engine = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let text = String::from_utf8(engine.decode(pair).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    fn location(text: &str) -> Location {
+        Location::from(&text.parse::<crate::oci::Reference>().unwrap())
+    }
+
+    fn find(config: &str, at: &str) -> Option<Entry> {
+        serde_json::from_str::<Config>(config)
+            .unwrap()
+            .find(&location(at))
+            .unwrap()
+    }
+
+    fn user(config: &str, at: &str) -> Option<String> {
+        match find(config, at)? {
+            Entry::Login(Login::Basic { username, password }) => {
+                Some(format!("{username}:{}", password.expose_secret()))
+            }
+            Entry::Login(Login::IdentityToken(token)) => Some(format!("token {}", token.expose_secret())),
+            Entry::Helper { name, server } => Some(format!("helper {name} {server}")),
+        }
+    }
+
+    #[test]
+    fn docker_hub_is_found_under_its_old_key() {
+        let config = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#;
+        assert_eq!(user(config, "alpine").unwrap(), "u:p");
+        assert_eq!(user(config, "ghcr.io/a/b"), None);
+        assert_eq!(
+            user(r#"{"auths":{"docker.io":{"auth":"dTpw"}}}"#, "alpine").unwrap(),
+            "u:p"
+        );
+    }
+
+    #[test]
+    fn the_longest_path_wins() {
+        let config = r#"{"auths":{"r.example":{"auth":"YTox"},"r.example/team":{"auth":"Yjoy"},"r.example/team/app":{"auth":"Yzoz"}}}"#;
+        assert_eq!(user(config, "r.example/other").unwrap(), "a:1");
+        assert_eq!(user(config, "r.example/team/x").unwrap(), "b:2");
+        assert_eq!(user(config, "r.example/team/app").unwrap(), "c:3");
+        assert_eq!(user(config, "r.example/teamwork").unwrap(), "a:1");
+    }
+
+    #[test]
+    fn a_hosts_helper_comes_before_the_store_and_the_store_before_auths() {
+        let config = r#"{"credsStore":"desktop","credHelpers":{"r.example":"ecr-login"},"auths":{"ghcr.io":{}}}"#;
+        assert_eq!(user(config, "r.example/a").unwrap(), "helper ecr-login r.example");
+        assert_eq!(user(config, "ghcr.io/a/b").unwrap(), "helper desktop ghcr.io");
+        assert_eq!(
+            user(config, "alpine").unwrap(),
+            "helper desktop https://index.docker.io/v1/"
+        );
+    }
+
+    #[test]
+    fn identity_tokens_and_plain_fields_are_read() {
+        assert_eq!(
+            user(
+                r#"{"auths":{"r.example":{"identitytoken":"t","auth":"MDow"}}}"#,
+                "r.example/a"
+            )
+            .unwrap(),
+            "token t"
+        );
+        assert_eq!(
+            user(
+                r#"{"auths":{"r.example":{"username":"u","password":"p"}}}"#,
+                "r.example/a"
+            )
+            .unwrap(),
+            "u:p"
+        );
+        assert_eq!(user(r#"{"auths":{"r.example":{}}}"#, "r.example/a"), None);
+    }
+
+    #[test]
+    fn a_broken_file_is_named_and_not_quoted() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"{"auths":{"r.example":{"auth":"secret"#).unwrap();
+        let Err(error) = DockerConfigFiles::new(vec![file.path().into()]).find(&location("r.example/a")) else {
+            panic!("it was taken")
+        };
+        assert!(
+            error.contains("is no Docker config") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_config_panics(text in "\\PC*", key in "\\PC*") {
+            if let Ok(config) = serde_json::from_str::<Config>(&text) {
+                let _ = config.find(&location("r.example/a"));
+            }
+            let _ = covers(&key, &location("r.example/a"));
+            let _ = decode(&text);
+        }
+    }
+}

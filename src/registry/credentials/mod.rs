@@ -1,0 +1,118 @@
+//! Who we are to a registry: the configuration's word first, then what `docker login` and `podman login` left.
+
+mod docker_config;
+mod helper;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use docker_config::DockerConfigFiles;
+use docker_config::Entry;
+
+use crate::content::Location;
+
+/// A user name and where its password is.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// Its password.
+    pub password: Password,
+}
+
+/// Where a password is. Files and variables are read each time a login needs them, so that a rotated one is used.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// In the configuration itself.
+    Literal(SecretString),
+    /// In a file, less one newline at its end.
+    File(PathBuf),
+    /// In a variable of the environment.
+    Variable(String),
+}
+
+/// What to log in with.
+#[derive(Clone)]
+pub(super) enum Login {
+    /// User and password.
+    Basic { username: String, password: SecretString },
+    /// An OAuth2 refresh token, which Docker calls identity token.
+    IdentityToken(SecretString),
+}
+
+/// Never shows a secret.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basic { .. } => "Login::Basic",
+            Self::IdentityToken(_) => "Login::IdentityToken",
+        })
+    }
+}
+
+/// Where the logins of one registry come from.
+pub(super) struct CredentialStore {
+    configured: Option<Credentials>,
+    docker_config: DockerConfigFiles,
+}
+
+impl CredentialStore {
+    pub(super) fn new(configured: Option<Credentials>, docker_config: DockerConfigFiles) -> Self {
+        Self {
+            configured,
+            docker_config,
+        }
+    }
+
+    /// The login for a repository; `None` to go on anonymously.
+    ///
+    /// # Errors
+    /// A text that says which source is broken, without any secret.
+    pub(super) async fn login(&self, location: &Location) -> Result<Option<Login>, String> {
+        if let Some(configured) = &self.configured {
+            return configured.read().map(Some);
+        }
+        match self.docker_config.find(location)? {
+            Some(Entry::Login(login)) => Ok(Some(login)),
+            Some(Entry::Helper { name, server }) => helper::get(&name, &server).await,
+            None => Ok(None),
+        }
+    }
+}
+
+impl Credentials {
+    fn read(&self) -> Result<Login, String> {
+        let password = match &self.password {
+            Password::Literal(secret) => secret.clone(),
+            Password::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| format!("reading password_file {}: {error}", path.display()))?;
+                let line = text.strip_suffix('\n').unwrap_or(&text);
+                SecretString::from(line.strip_suffix('\r').unwrap_or(line))
+            }
+            Password::Variable(name) => std::env::var(name)
+                .map(SecretString::from)
+                .map_err(|_| format!("password_env names {name}, which is not set"))?,
+        };
+        Ok(Login::Basic {
+            username: self.username.clone(),
+            password,
+        })
+    }
+}
+
+impl Login {
+    /// The value of an `Authorization: Basic` header. Source: RFC 7617.
+    pub(super) fn basic_header(&self) -> Option<http::HeaderValue> {
+        use base64::Engine as _;
+        let Self::Basic { username, password } = self else {
+            return None;
+        };
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose_secret()));
+        let mut value = http::HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}

@@ -1,0 +1,157 @@
+//! URLs that a registry hands out: upload sessions and next pages. Followed with care.
+
+use http::HeaderMap;
+use http::header::{LINK, LOCATION};
+use url::Url;
+
+use crate::oci::Digest;
+
+/// Where an upload goes on: the answer's `Location`, relative or absolute, its query kept as it is.
+///
+/// A proxy that ends TLS makes `http` URLs of an HTTPS registry: the scheme is repaired for the same host.
+pub(super) fn upload(headers: &HeaderMap, asked: &Url) -> Option<Url> {
+    let mut url = asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    if asked.scheme() == "https" && url.scheme() == "http" && url.host() == asked.host() {
+        let behind_default_port = url.port().is_none();
+        url.set_scheme("https").ok()?;
+        if behind_default_port {
+            url.set_port(asked.port()).ok()?;
+        }
+    }
+    Some(url)
+}
+
+/// The URL that commits an upload: `digest=` appended, nothing rebuilt.
+pub(super) fn commit(upload: &Url, digest: &Digest) -> Url {
+    let mut url = upload.clone();
+    url.query_pairs_mut().append_pair("digest", &digest.to_string());
+    url
+}
+
+/// The next page: `Link: </v2/…?n=…&last=…>; rel="next"`, of the same origin only. Source: RFC 8288.
+pub(super) fn next_page(headers: &HeaderMap, asked: &Url) -> Option<Url> {
+    headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(links)
+        .filter(|(_, parameters)| is_next(parameters))
+        .filter_map(|(target, _)| asked.join(target).ok())
+        .find(|url| url.origin() == asked.origin())
+}
+
+/// Targets and parameters of a `Link` header's value; a comma inside `<…>` or quotes separates nothing.
+fn links(value: &str) -> Vec<(&str, &str)> {
+    let mut links = Vec::new();
+    let mut rest = value;
+    while let Some((_, after)) = rest.split_once('<') {
+        let Some((target, after)) = after.split_once('>') else {
+            break;
+        };
+        let mut quoted = false;
+        let end = after.find(|c: char| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let (parameters, others) = after.split_at(end.unwrap_or(after.len()));
+        links.push((target, parameters));
+        rest = others;
+    }
+    links
+}
+
+fn is_next(parameters: &str) -> bool {
+    parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .any(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("rel")
+                && value
+                    .trim()
+                    .trim_matches('"')
+                    .split_whitespace()
+                    .any(|rel| rel.eq_ignore_ascii_case("next"))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    fn upload_of(asked: &str, location: &str) -> String {
+        upload(&headers(LOCATION, location), &asked.parse().unwrap())
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn every_kind_of_location_is_followed() {
+        let asked = "https://r.example:8443/v2/a/blobs/uploads/";
+        for (location, means) in [
+            (
+                "/v2/a/blobs/uploads/1?_state=x%3D%3D",
+                "https://r.example:8443/v2/a/blobs/uploads/1?_state=x%3D%3D",
+            ),
+            ("?_state=1", "https://r.example:8443/v2/a/blobs/uploads/?_state=1"),
+            ("https://storage.example/u/1", "https://storage.example/u/1"),
+            ("http://r.example/v2/u/1", "https://r.example:8443/v2/u/1"),
+            ("http://r.example:8443/v2/u/1", "https://r.example:8443/v2/u/1"),
+            ("http://other.example/u/1", "http://other.example/u/1"),
+        ] {
+            assert_eq!(upload_of(asked, location), means, "{location}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_appended_and_the_query_kept() {
+        let digest = Digest::of(b"");
+        let hex = &digest.to_string()[7..];
+        let url = commit(&"http://r/v2/u?_state=a%2Bb&x".parse().unwrap(), &digest);
+        assert_eq!(
+            url.as_str(),
+            format!("http://r/v2/u?_state=a%2Bb&x&digest=sha256%3A{hex}")
+        );
+        let url = commit(&"http://r/v2/u".parse().unwrap(), &digest);
+        assert_eq!(url.as_str(), format!("http://r/v2/u?digest=sha256%3A{hex}"));
+    }
+
+    #[test]
+    fn pages_are_followed_on_the_same_origin_only() {
+        let asked: Url = "http://r.example/v2/a/tags/list?n=2".parse().unwrap();
+        let next = |link: &str| next_page(&headers(LINK, link), &asked).map(String::from);
+        assert_eq!(
+            next("</v2/a/tags/list?n=2&last=b>; rel=\"next\"").unwrap(),
+            "http://r.example/v2/a/tags/list?n=2&last=b"
+        );
+        assert_eq!(
+            next("<?last=b>; rel=next").unwrap(),
+            "http://r.example/v2/a/tags/list?last=b"
+        );
+        assert_eq!(
+            next("<http://r.example/x>;title=\"a,b\";rel=\"next\"").unwrap(),
+            "http://r.example/x"
+        );
+        assert_eq!(
+            next("</a>; rel=\"prev\", </b>; rel=\"next\"").unwrap(),
+            "http://r.example/b"
+        );
+        assert_eq!(next("<http://evil.example/x>; rel=\"next\""), None);
+        assert_eq!(next("</a>; rel=\"prev\""), None);
+        assert_eq!(next("</a"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_link_panics(link in "[ -~]*") {
+            let asked: Url = "http://r.example/".parse().unwrap();
+            let _ = next_page(&headers(LINK, &link), &asked);
+            let _ = upload(&headers(LOCATION, &link), &asked);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading a repository. Source: distribution spec, "Pull".
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, ready};
+use http::{HeaderMap, Method};
+use http_body::Body as _;
+
+use super::remote::Remote;
+use super::transport::{Call, Transport};
+use super::{answer, tags};
+use crate::content::{Cause, Error, Location, Pull, Verified};
+use crate::events::Direction;
+use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, ManifestError, Tag, TagOrDigest, media_type};
+
+const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
+
+impl Pull for Remote {
+    type Blob = Verified<BlobBody>;
+
+    fn location(&self) -> &Location {
+        &self.caller.location
+    }
+
+    /// One HEAD; a GET beside it only where the registry does not tell the digest.
+    async fn resolve(&self, at: &TagOrDigest) -> Result<Option<Digest>, Error> {
+        let call = self.manifest_call(Method::HEAD, at);
+        let response = match self.transport.send(&self.caller, &call).await {
+            Ok(response) => response,
+            Err(error) if matches!(error.cause(), Cause::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match (at, announced_digest(response.headers())) {
+            (TagOrDigest::Digest(digest), _) => Ok(Some(digest.clone())),
+            (TagOrDigest::Tag(_), Some(digest)) => Ok(Some(digest)),
+            (TagOrDigest::Tag(_), None) => Ok(self.manifest(at).await?.map(|manifest| manifest.digest().clone())),
+        }
+    }
+
+    async fn manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
+        let call = self.manifest_call(Method::GET, at);
+        let response = match self.transport.send(&self.caller, &call).await {
+            Ok(response) => response,
+            Err(error) if matches!(error.cause(), Cause::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let headers = response.headers().clone();
+        let body = tokio::time::timeout(self.transport.idle_timeout(), answer::body(response, MAX_MANIFEST_SIZE))
+            .await
+            .map_err(|_| call.error(Cause::Stalled(self.transport.idle_timeout())))?
+            .map_err(|cause| call.error(cause))?
+            .ok_or_else(|| {
+                call.error(
+                    ManifestError::TooLarge {
+                        limit: MAX_MANIFEST_SIZE,
+                    }
+                    .into(),
+                )
+            })?;
+        let expected = match at {
+            TagOrDigest::Digest(digest) => Some(digest.clone()),
+            TagOrDigest::Tag(_) => announced_digest(&headers),
+        };
+        let content_type = headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        Manifest::parse(body, content_type, expected.as_ref())
+            .map(Some)
+            .map_err(|error| call.error(error.into()))
+    }
+
+    async fn blob(&self, blob: &Descriptor) -> Result<Self::Blob, Error> {
+        let url = self
+            .transport
+            .url(&self.caller.location, &format!("blobs/{}", blob.digest));
+        let what = format!("fetching blob {blob} from {}", self.caller.location);
+        let call = Call::new(Method::GET, url, what.clone());
+        let response = self.transport.send(&self.caller, &call).await?;
+        let body = BlobBody {
+            body: response.into(),
+            transport: Arc::clone(&self.transport),
+            what: what.clone(),
+        };
+        Ok(Verified::new(body, blob, what))
+    }
+
+    async fn tags(&self) -> Result<Option<Vec<Tag>>, Error> {
+        tags::list(self).await
+    }
+}
+
+impl Remote {
+    fn manifest_call(&self, method: Method, at: &TagOrDigest) -> Call {
+        let verb = if method == Method::HEAD {
+            "looking up"
+        } else {
+            "fetching"
+        };
+        let what = format!("{verb} manifest {at} of {}", self.caller.location);
+        Call::new(method, self.manifest_url(at), what).accept(media_type::ACCEPT)
+    }
+
+    pub(super) fn manifest_url(&self, at: &TagOrDigest) -> url::Url {
+        self.transport.url(&self.caller.location, &format!("manifests/{at}"))
+    }
+}
+
+/// The digest that the registry announces; a header that is none is as good as missing.
+pub(super) fn announced_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
+}
+
+/// A blob's bytes as they arrive, counted.
+pub struct BlobBody {
+    body: reqwest::Body,
+    transport: Arc<Transport>,
+    what: String,
+}
+
+impl Stream for BlobBody {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                // Trailers carry nothing for us.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => {
+                        self.transport.count_bytes(Direction::Read, piece.len());
+                        Some(Ok(piece))
+                    }
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => Some(Err(Error::new(self.what.clone(), answer::failure(&error)))),
+                None => None,
+            });
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The log: one line for each image that changed or failed, quiet when nothing happens.
+
+use tracing::{debug, error, info, warn};
+
+use crate::events::{ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome};
+
+/// Writes events to the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Log;
+
+impl Observer for Log {
+    fn request(&self, request: &Request<'_>) {
+        debug!(registry = %request.registry, method = request.method, status = request.status, elapsed = ?request.elapsed, "request");
+    }
+
+    fn retry(&self, retry: &Retry<'_>) {
+        warn!(registry = %retry.registry, reason = retry.reason.as_str(), pause = ?retry.pause, "trying again after: {}", retry.error);
+    }
+
+    fn image(&self, rule: &str, image: &ImageReport) {
+        let digest = image.digest.as_ref().map(tracing::field::display);
+        match (&image.outcome, &image.error) {
+            (ImageOutcome::Failed, Some(error)) => error!(rule, image = %image.target, digest, "{error}"),
+            (ImageOutcome::Copied, _) => {
+                info!(rule, image = %image.target, digest, bytes = image.bytes, elapsed = ?image.elapsed, "copied");
+            }
+            _ => debug!(rule, image = %image.target, digest, "unchanged"),
+        }
+    }
+
+    fn run_started(&self, rule: &str) {
+        debug!(rule, "run started");
+    }
+
+    fn run_ended(&self, run: &RuleReport) {
+        let rule = &*run.name;
+        for warning in &run.warnings {
+            warn!(rule, "{warning}");
+        }
+        if let Some(error) = &run.error {
+            error!(rule, "{error}");
+        }
+        let count = |outcome| run.images.iter().filter(|image| image.outcome == outcome).count();
+        let (copied, unchanged, failed) = (
+            count(ImageOutcome::Copied),
+            count(ImageOutcome::Unchanged),
+            count(ImageOutcome::Failed),
+        );
+        match run.outcome {
+            RunOutcome::Success if copied == 0 => {
+                debug!(rule, unchanged, elapsed = ?run.elapsed, "run ended: nothing to do");
+            }
+            RunOutcome::Success => info!(rule, copied, unchanged, elapsed = ?run.elapsed, "run ended"),
+            RunOutcome::Cancelled => info!(rule, copied, unchanged, elapsed = ?run.elapsed, "run stopped"),
+            RunOutcome::Failure => error!(rule, copied, unchanged, failed, elapsed = ?run.elapsed, "run failed"),
+            RunOutcome::Timeout => {
+                error!(rule, copied, unchanged, failed, elapsed = ?run.elapsed, "run took longer than its timeout and was stopped");
+            }
+        }
+    }
+}

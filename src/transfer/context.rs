@@ -1,0 +1,35 @@
+//! What all work of one run shares.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::knowledge::Knowledge;
+use crate::content::{Cause, Error};
+use crate::events::Observer;
+
+/// Shared by everything that one run of a rule, or one import, does. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) rule: Arc<str>,
+    pub(super) knowledge: Arc<Knowledge>,
+    pub(super) blobs: Arc<Semaphore>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Context {
+    /// Does `work` unless the run is stopped first; for everything but commits.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        self.cancel
+            .run_until_cancelled(work)
+            .await
+            .ok_or_else(|| self.stopped())
+    }
+
+    pub(super) fn stopped(&self) -> Error {
+        Error::new(format!("working on {}", self.rule), Cause::Cancelled)
+    }
+}

@@ -1,0 +1,79 @@
+//! What runs rules and imports: the registries, the limits that all of them share, and who is told.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::knowledge::Knowledge;
+use crate::events::Observer;
+use crate::registry::Registries;
+
+/// Limits over all rules together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Images being copied at once.
+    pub max_images: usize,
+    /// Blobs being transferred at once. Each takes about 1.2 MiB of memory.
+    pub max_blobs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_images: 32,
+            max_blobs: 32,
+        }
+    }
+}
+
+/// Runs rules and imports. Share it in an [`Arc`]; all methods may run side by side.
+pub struct Engine {
+    pub(super) registries: Registries,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) images: Arc<Semaphore>,
+    pub(super) limits: Limits,
+    blobs: Arc<Semaphore>,
+    knowledge: Mutex<Weak<Knowledge>>,
+}
+
+impl Engine {
+    /// An engine that talks to these registries.
+    pub fn new(registries: Registries, limits: Limits, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            registries,
+            observer,
+            images: Arc::new(Semaphore::new(limits.max_images)),
+            blobs: Arc::new(Semaphore::new(limits.max_blobs)),
+            limits,
+            knowledge: Mutex::default(),
+        }
+    }
+
+    /// The registries, for commands that only look.
+    pub fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
+    /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
+    /// learnt ends with the last of them.
+    pub fn knowledge(&self) -> Arc<Knowledge> {
+        let mut shared = self.knowledge.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let fresh = Arc::default();
+            *shared = Arc::downgrade(&fresh);
+            fresh
+        })
+    }
+
+    pub(super) fn context(&self, rule: Arc<str>, cancel: CancellationToken) -> Context {
+        Context {
+            rule,
+            knowledge: self.knowledge(),
+            blobs: Arc::clone(&self.blobs),
+            observer: Arc::clone(&self.observer),
+            cancel,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! An import: one image, resolved once, written to one or more targets.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::documents::Documents;
+use super::engine::Engine;
+use super::route::Route;
+use super::tally::Tally;
+use crate::content::{Cause, Error, Pull};
+use crate::events::{self, ImageOutcome, ImageReport};
+use crate::oci::{Digest, Reference, TagOrDigest};
+use crate::registry::{Access, Remote};
+
+/// One image to bring to some targets.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// What is read. A tag is resolved once; if it moves meanwhile, that changes nothing.
+    pub source: Reference,
+    /// What is written: a reference with a tag is tagged, one without is left without a tag.
+    pub targets: Vec<Reference>,
+    /// Whether a target tag that points elsewhere may be moved.
+    pub force: bool,
+}
+
+/// Why an import did not begin. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The source could not be resolved, or a target not be asked.
+    #[error("{}", .0.with_advice())]
+    Content(#[from] Error),
+    /// Target tags that exist and point elsewhere.
+    #[error("{}; nothing was written: use --force to move {}", .0.join("; "), if .0.len() == 1 { "it" } else { "them" })]
+    Conflict(Vec<String>),
+}
+
+/// A place that the image is to be brought to, and what it has now.
+struct Target {
+    remote: Remote,
+    tag: Option<TagOrDigest>,
+    found: Option<Digest>,
+    tally: Tally,
+    started: Instant,
+}
+
+impl Engine {
+    /// Brings one image to all targets. Each target's own failure stands in its report.
+    ///
+    /// # Errors
+    /// If the source cannot be resolved, a target not be asked, or a target tag points elsewhere and `force` is not
+    /// set: then nothing was written anywhere.
+    pub async fn import(&self, import: &Import, cancel: &CancellationToken) -> Result<Vec<ImageReport>, ImportError> {
+        let context = self.context(Arc::from(events::IMPORT), cancel.clone());
+        let source = self.registries.remote(&(&import.source).into(), Access::Pull)?;
+        let (digest, targets) = context.unless_stopped(self.ask_all(import, &source)).await??;
+        if !import.force {
+            conflicts(&targets, &digest)?;
+        }
+
+        let documents = Documents::new(&source);
+        let mut reports = Vec::new();
+        for target in &targets {
+            let at = target
+                .tag
+                .clone()
+                .unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
+            let mut report = ImageReport::new(import.source.clone(), target.remote.location().reference(&at));
+            report.digest = Some(digest.clone());
+            let route = Route {
+                source: &source,
+                target: &target.remote,
+                context: &context,
+                tally: &target.tally,
+            };
+            match bring(&route, &documents, target, &digest, &at).await {
+                Ok(outcome) => report.outcome = outcome,
+                Err(error) => report.error = Some(error.with_advice()),
+            }
+            target.tally.write_to(&mut report);
+            report.elapsed = target.started.elapsed();
+            self.observer.image(events::IMPORT, &report);
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    /// The source's digest, and what every target's tag points at; all asked together, before anything is written.
+    async fn ask_all(&self, import: &Import, source: &Remote) -> Result<(Digest, Vec<Target>), Error> {
+        let from = import.source.selector();
+        let digest = async {
+            let found = source.resolve(&from).await?;
+            found.ok_or_else(|| {
+                Error::new(
+                    format!("looking up manifest {from} of {}", source.location()),
+                    Cause::NotFound,
+                )
+            })
+        };
+        tokio::try_join!(
+            digest,
+            try_join_all(import.targets.iter().map(|target| self.ask(target)))
+        )
+    }
+
+    async fn ask(&self, target: &Reference) -> Result<Target, Error> {
+        let started = Instant::now();
+        let tally = Tally::default();
+        let remote = self
+            .registries
+            .remote(&target.into(), Access::Push)?
+            .counted(Arc::clone(&tally.requests));
+        let tag = target.tag.clone().map(TagOrDigest::Tag);
+        let found = match &tag {
+            Some(tag) => remote.resolve(tag).await?,
+            None => None,
+        };
+        Ok(Target {
+            remote,
+            tag,
+            found,
+            tally,
+            started,
+        })
+    }
+}
+
+/// Brings the image to one target, if it is not there already.
+async fn bring(
+    route: &Route<'_, Remote, Remote>,
+    documents: &Documents<'_, Remote>,
+    target: &Target,
+    digest: &Digest,
+    at: &TagOrDigest,
+) -> Result<ImageOutcome, Error> {
+    let found = match &target.tag {
+        Some(_) => target.found.clone(),
+        None => route.context.unless_stopped(target.remote.resolve(at)).await??,
+    };
+    if found.as_ref() == Some(digest) {
+        return Ok(ImageOutcome::Unchanged);
+    }
+    route.bring(documents, digest, at).await.map(|()| ImageOutcome::Copied)
+}
+
+fn conflicts(targets: &[Target], digest: &Digest) -> Result<(), ImportError> {
+    let conflicts: Vec<String> = targets
+        .iter()
+        .filter_map(|target| {
+            let found = target.found.as_ref().filter(|found| *found != digest)?;
+            let tag = target.remote.location().reference(target.tag.as_ref()?);
+            Some(format!("{tag} exists as {found}, the source is {digest}"))
+        })
+        .collect();
+    if conflicts.is_empty() {
+        Ok(())
+    } else {
+        Err(ImportError::Conflict(conflicts))
+    }
+}

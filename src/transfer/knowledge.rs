@@ -1,0 +1,178 @@
+//! What is known of the targets: only ever a saving of requests. Losing it, or its being wrong, loses nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
+
+use crate::content::Location;
+use crate::oci::{Digest, Host, Repository};
+
+/// Which blobs and documents lie in which repositories, learnt during a run, and who is busy with which of them.
+#[derive(Default)]
+pub struct Knowledge {
+    facts: Mutex<Facts>,
+    flights: Mutex<HashMap<Flight, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+#[derive(Default)]
+struct Facts {
+    /// Repositories, by registry and blob, that have the blob.
+    blobs: HashMap<(Host, Digest), Vec<Repository>>,
+    /// Documents that lie whole in a repository.
+    manifests: HashSet<(Location, Digest)>,
+    /// Repositories that did not exist when this run began.
+    new: HashSet<Location>,
+}
+
+/// Something that one task does while others that need it wait.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) enum Flight {
+    /// A blob on its way to a registry.
+    Blob(Host, Digest),
+    /// A blob on its way into one repository.
+    BlobInto(Location, Digest),
+    /// An image on its way into one repository.
+    Image(Location, Digest),
+}
+
+/// Where a blob is, seen from one repository.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// In the repository itself.
+    Here,
+    /// In another repository of the same registry: it can be mounted.
+    Elsewhere(Repository),
+    /// Nobody has seen it.
+    Nowhere,
+}
+
+impl Knowledge {
+    pub(super) fn blob(&self, at: &Location, digest: &Digest) -> Known {
+        let facts = self.facts();
+        match facts.blobs.get(&(at.host.clone(), digest.clone())).map(Vec::as_slice) {
+            None | Some([]) => Known::Nowhere,
+            Some(repositories) if repositories.contains(&at.repository) => Known::Here,
+            Some([first, ..]) => Known::Elsewhere(first.clone()),
+        }
+    }
+
+    pub(super) fn learn_blob(&self, at: &Location, digest: &Digest) {
+        let mut facts = self.facts();
+        let repositories = facts.blobs.entry((at.host.clone(), digest.clone())).or_default();
+        if !repositories.contains(&at.repository) {
+            repositories.push(at.repository.clone());
+        }
+    }
+
+    pub(super) fn has_manifest(&self, at: &Location, digest: &Digest) -> bool {
+        self.facts().manifests.contains(&(at.clone(), digest.clone()))
+    }
+
+    pub(super) fn learn_manifest(&self, at: &Location, digest: &Digest) {
+        self.facts().manifests.insert((at.clone(), digest.clone()));
+    }
+
+    /// Whether the repository is new, so that what nobody has put there in this run is not there.
+    pub(super) fn is_new(&self, at: &Location) -> bool {
+        self.facts().new.contains(at)
+    }
+
+    pub(super) fn learn_new(&self, at: &Location) {
+        self.facts().new.insert(at.clone());
+    }
+
+    /// Drops what was believed of a repository, since the registry says otherwise.
+    pub(super) fn forget(&self, at: &Location) {
+        let mut facts = self.facts();
+        facts.new.remove(at);
+        facts.manifests.retain(|(location, _)| location != at);
+        for ((host, _), repositories) in &mut facts.blobs {
+            if *host == at.host {
+                repositories.retain(|repository| *repository != at.repository);
+            }
+        }
+    }
+
+    /// Waits until nobody else does the same. Flights nest in the order of [`Flight`]'s variants from below: an image's
+    /// may hold on while a blob's is taken, never the other way round, so they cannot wait for each other in a circle.
+    pub(super) async fn flight(&self, flight: Flight) -> FlightGuard<'_> {
+        let lock = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(flights.entry(flight.clone()).or_default())
+        };
+        FlightGuard {
+            knowledge: self,
+            flight,
+            held: Some(lock.lock_owned().await),
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight when dropped.
+pub(super) struct FlightGuard<'a> {
+    knowledge: &'a Knowledge,
+    flight: Flight,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for FlightGuard<'_> {
+    fn drop(&mut self) {
+        self.held = None;
+        let mut flights = self.knowledge.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's own is the last: nobody waits.
+        if flights
+            .get(&self.flight)
+            .is_some_and(|lock| Arc::strong_count(lock) == 1)
+        {
+            flights.remove(&self.flight);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str) -> Location {
+        Location::from(&text.parse::<crate::oci::Reference>().unwrap())
+    }
+
+    #[test]
+    fn a_blob_is_here_elsewhere_or_nowhere() {
+        let knowledge = Knowledge::default();
+        let (a, b, other) = (
+            location("r.example/a"),
+            location("r.example/b"),
+            location("s.example/a"),
+        );
+        let blob = Digest::of(b"blob");
+        assert_eq!(knowledge.blob(&a, &blob), Known::Nowhere);
+        knowledge.learn_blob(&a, &blob);
+        assert_eq!(knowledge.blob(&a, &blob), Known::Here);
+        assert_eq!(knowledge.blob(&b, &blob), Known::Elsewhere("a".parse().unwrap()));
+        assert_eq!(knowledge.blob(&other, &blob), Known::Nowhere);
+        knowledge.forget(&a);
+        assert_eq!(knowledge.blob(&a, &blob), Known::Nowhere);
+    }
+
+    #[tokio::test]
+    async fn one_flight_at_a_time_and_none_is_kept() {
+        let knowledge = Arc::new(Knowledge::default());
+        let flight = || Flight::Blob("r.example".parse().unwrap(), Digest::of(b""));
+        let first = knowledge.flight(flight()).await;
+        let second = tokio::spawn({
+            let (knowledge, flight) = (Arc::clone(&knowledge), flight());
+            async move { drop(knowledge.flight(flight).await) }
+        });
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        drop(first);
+        second.await.unwrap();
+        assert!(knowledge.flights.lock().unwrap().is_empty());
+    }
+}

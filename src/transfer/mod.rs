@@ -1,0 +1,25 @@
+//! What is to be where, and bringing it there: select → plan → copy → publish.
+//!
+//! Start at [`Engine`]: it runs a rule or an import. A [`route`](self) is one source repository and one target
+//! repository; everything on it is written against the traits of [`content`](crate::content).
+
+mod context;
+mod copy;
+mod documents;
+mod engine;
+mod import;
+mod knowledge;
+mod plan;
+mod publish;
+mod route;
+mod rule;
+mod run;
+mod select;
+mod tally;
+
+pub use engine::{Engine, Limits};
+pub use import::{Import, ImportError};
+pub use knowledge::Knowledge;
+pub use rule::{Images, Rule};
+pub use run::Mode;
+pub use select::{InvalidPattern, Selection, TagFilter};

@@ -1,0 +1,39 @@
+//! Registries and images made to order.
+//!
+//! What regferry's tests, its demo and its benchmarks stand on. The crate knows nothing of
+//! regferry: it only speaks HTTP, so that a test which uses it sees what any registry would see.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`content`] | images as trees of bytes: manifests, lists, artifacts, layers, all deterministic |
+//! | [`registry`] | [`FakeRegistry`]: a registry in memory that counts, records, and misbehaves on demand |
+//! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process, and `skopeo` beside it |
+//! | [`client`] | the few requests a test needs of any registry: push, fetch, compare |
+//!
+//! A test usually reads so:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! use testkit::{Endpoint, FakeRegistry, Method, client, content};
+//!
+//! let registry = FakeRegistry::start().await;
+//! let digest = registry.seed("library/hello-world", "latest", &content::hello_world());
+//!
+//! let fetched = client::fetch_manifest(registry.host(), "library/hello-world", "latest").await;
+//!
+//! assert_eq!(fetched.map(|document| document.digest()), Some(digest));
+//! assert_eq!(registry.count(&Method::GET, Endpoint::Manifest), 1, "{}", registry.summary());
+//! # }
+//! ```
+
+pub mod client;
+pub mod content;
+pub mod registry;
+pub mod server;
+
+pub use content::{Blob, Descriptor, Document, Image, Platform};
+pub use http::Method;
+pub use registry::{Effect, Endpoint, FakeRegistry, Fault};
+
+pub use server::DistributionServer;

@@ -1,0 +1,227 @@
+//! A registry in memory, on a loopback port.
+//!
+//! [`FakeRegistry`] answers as distribution (v2.8, v3) does, records every request, and misbehaves
+//! where a [`Fault`] says so. It is strict: a manifest whose parts are missing is refused, a blob
+//! is visible only in repositories it was sent or mounted to, and an upload goes on only at the
+//! newest `Location`.
+
+mod answer;
+mod arriving;
+mod auth;
+mod blobs;
+mod contents;
+mod fault;
+mod hooks;
+mod listings;
+mod log;
+mod manifests;
+mod options;
+mod payload;
+mod route;
+mod serve;
+mod session;
+mod store;
+mod stored;
+mod uploads;
+mod wire;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use http::Method;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+pub use fault::{Effect, Fault};
+pub use hooks::Held;
+pub use log::Request;
+pub use options::Builder;
+pub use route::Endpoint;
+
+use auth::Door;
+use fault::Faults;
+use hooks::Hooks;
+use log::Log;
+use options::Options;
+use session::Sessions;
+use store::Store;
+
+/// A registry that lives in the test: on the current tokio runtime, until it is dropped.
+pub struct FakeRegistry {
+    shared: Arc<Shared>,
+    server: AbortHandle,
+}
+
+// What the connections and the test's handle have in common.
+struct Shared {
+    host: String,
+    options: Options,
+    door: Door,
+    store: Mutex<Store>,
+    sessions: Sessions,
+    log: Log,
+    hooks: Hooks,
+    faults: Faults,
+}
+
+impl Shared {
+    // What a Location begins with.
+    fn base(&self) -> String {
+        if self.options.relative_locations {
+            String::new()
+        } else {
+            format!("http://{}", self.host)
+        }
+    }
+}
+
+impl FakeRegistry {
+    /// Starts a registry that is empty, open to all and well-behaved.
+    ///
+    /// It answers only while the runtime runs: a test that blocks its thread, waiting for a process
+    /// say, wants tokio's multi-threaded flavour or tokio's own way of waiting.
+    ///
+    /// # Panics
+    /// If loopback has no port to give.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Starts with options.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    async fn start_with(options: Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let host = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .to_string();
+        let shared = Arc::new(Shared {
+            door: Door::new(options.scheme.clone(), options.token_lifetime, &host),
+            host,
+            options,
+            store: Mutex::default(),
+            sessions: Sessions::default(),
+            log: Log::default(),
+            hooks: Hooks::default(),
+            faults: Faults::default(),
+        });
+        let server = tokio::spawn(serve::accept(listener, Arc::clone(&shared))).abort_handle();
+        Self { shared, server }
+    }
+
+    /// `127.0.0.1:<port>`, as it stands in an image reference.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.shared.host
+    }
+}
+
+/// Watching it.
+impl FakeRegistry {
+    /// Every request since the start or the last [`clear_requests`](Self::clear_requests), in order
+    /// of arrival.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.log.snapshot()
+    }
+
+    /// Forgets the requests so far; the next one is the first.
+    pub fn clear_requests(&self) {
+        self.shared.log.clear();
+    }
+
+    /// The number of requests with this verb to this part of the API, whatever the answer.
+    #[must_use]
+    pub fn count(&self, method: &Method, endpoint: Endpoint) -> usize {
+        self.requests()
+            .iter()
+            .filter(|request| request.method == method && request.endpoint == endpoint)
+            .count()
+    }
+
+    /// The requests in one line, for an assertion's message: `HEAD manifest 1, GET blob 3`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        log::summary(&self.requests())
+    }
+
+    /// Calls back when the n-th request (from 1) arrives, before it is answered; at once if it has
+    /// arrived already.
+    pub fn on_request(&self, n: usize, callback: impl FnOnce() + Send + 'static) {
+        self.shared.hooks.call(n, || self.shared.log.len(), callback);
+    }
+
+    /// Resolves when the n-th request (from 1) arrives, and holds it: it is answered when the
+    /// returned [`Held`] is dropped. Counting begins with the call, not with the first poll.
+    ///
+    /// So a test can end a client at a known point: whatever stands beside this in a `select!` is
+    /// dropped before the request goes on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use testkit::{FakeRegistry, client};
+    /// let registry = FakeRegistry::start().await;
+    /// tokio::select! {
+    ///     _ = client::fetch_manifest(registry.host(), "app", "latest") => panic!("held for ever"),
+    ///     _held = registry.after_requests(1) => {}
+    /// }
+    /// # }
+    /// ```
+    pub fn after_requests(&self, n: usize) -> impl Future<Output = Held> + Send + 'static {
+        let reached = self.shared.hooks.hold(n, || self.shared.log.len());
+        async {
+            match reached.await {
+                Ok(held) => held,
+                // The registry is gone, so no request will ever be the n-th.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Making it misbehave.
+impl FakeRegistry {
+    /// From now on requests that `fault` covers suffer `effect`. Of several faults that cover a
+    /// request the one that was set first strikes. Requests that are turned away for want of
+    /// credentials are never struck.
+    pub fn fault(&self, fault: Fault, effect: Effect) {
+        self.shared.faults.add(fault, effect);
+    }
+
+    /// Takes back all faults.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// Makes every token that was issued so far worthless.
+    pub fn revoke_tokens(&self) {
+        self.shared.door.revoke();
+    }
+}
+
+impl Drop for FakeRegistry {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl std::fmt::Debug for FakeRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeRegistry")
+            .field("host", &self.shared.host)
+            .finish_non_exhaustive()
+    }
+}
+
+// Every lock here is held for a few lines that do not panic; and if one did, the test has failed
+// anyway.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}

@@ -1,0 +1,218 @@
+//! Who may do what: open to all, Basic, or Bearer tokens that the registry issues itself.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::WWW_AUTHENTICATE;
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::answer::{Answer, Reply};
+use super::locked;
+use super::route::{Call, Endpoint, parameters};
+
+/// A user and a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    user: String,
+    password: String,
+}
+
+impl Credentials {
+    pub(super) fn new(user: &str, password: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    fn are_in(&self, call: &Call) -> bool {
+        let expected = STANDARD.encode(format!("{}:{}", self.user, self.password));
+        call.header("authorization")
+            .and_then(|value| value.strip_prefix("Basic "))
+            == Some(expected.as_str())
+    }
+}
+
+/// How the registry tells friend from stranger.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Scheme {
+    /// It does not.
+    #[default]
+    Open,
+    /// A user and a password with every request.
+    Basic(Credentials),
+    /// A token with every request; without credentials to check, anybody gets one.
+    Token(Option<Credentials>),
+}
+
+/// The door: checks requests, and issues what opens it.
+#[derive(Debug)]
+pub(super) struct Door {
+    scheme: Scheme,
+    lifetime: Duration,
+    realm: String,
+    tokens: Mutex<HashMap<String, Grant>>,
+}
+
+#[derive(Debug)]
+struct Grant {
+    scopes: Vec<Scope>,
+    expires: Instant,
+}
+
+impl Door {
+    pub(super) fn new(scheme: Scheme, lifetime: Duration, host: &str) -> Self {
+        Self {
+            scheme,
+            lifetime,
+            realm: format!("http://{host}/token"),
+            tokens: Mutex::default(),
+        }
+    }
+
+    /// Lets the request in, or says why not.
+    pub(super) fn admit(&self, call: &Call) -> Result<(), Box<Answer>> {
+        match &self.scheme {
+            _ if call.endpoint == Endpoint::Token => Ok(()),
+            Scheme::Open => Ok(()),
+            Scheme::Basic(credentials) if credentials.are_in(call) => Ok(()),
+            Scheme::Basic(_) => Err(unauthorized(r#"Basic realm="testkit""#)),
+            Scheme::Token(_) => self.check_token(call),
+        }
+    }
+
+    /// Answers a request to the token service: everything that is asked for is granted.
+    pub(super) fn issue(&self, call: &Call) -> Reply {
+        let Scheme::Token(credentials) = &self.scheme else {
+            return Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        };
+        if credentials
+            .as_ref()
+            .is_some_and(|credentials| !credentials.are_in(call))
+        {
+            return Err(unauthorized(r#"Basic realm="testkit""#));
+        }
+        let asked: Vec<_> = parameters(&call.query, "scope").collect();
+        let scopes = asked
+            .iter()
+            .flat_map(|scopes| scopes.split(' '))
+            .filter_map(Scope::parse)
+            .collect();
+        let mut tokens = locked(&self.tokens);
+        let token = format!("token-{}", tokens.len() + 1);
+        tokens.insert(
+            token.clone(),
+            Grant {
+                scopes,
+                expires: Instant::now() + self.lifetime,
+            },
+        );
+        let body = json!({"token": token, "access_token": token, "expires_in": self.lifetime.as_secs()});
+        Ok(Answer::json(StatusCode::OK, &body))
+    }
+
+    /// Makes every token that was issued worthless.
+    pub(super) fn revoke(&self) {
+        locked(&self.tokens)
+            .values_mut()
+            .for_each(|grant| grant.expires = Instant::now());
+    }
+
+    fn check_token(&self, call: &Call) -> Result<(), Box<Answer>> {
+        let needed = needed_scopes(call);
+        let Some(token) = call
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "))
+        else {
+            return Err(self.challenge(&needed, None));
+        };
+        let tokens = locked(&self.tokens);
+        let Some(grant) = tokens.get(token).filter(|grant| grant.expires > Instant::now()) else {
+            return Err(self.challenge(&needed, Some("invalid_token")));
+        };
+        if !needed
+            .iter()
+            .all(|scope| grant.scopes.iter().any(|granted| granted.includes(scope)))
+        {
+            return Err(self.challenge(&needed, Some("insufficient_scope")));
+        }
+        Ok(())
+    }
+
+    fn challenge(&self, needed: &[Scope], error: Option<&str>) -> Box<Answer> {
+        let mut challenge = format!(r#"Bearer realm="{}",service="testkit""#, self.realm);
+        let scopes: Vec<_> = needed.iter().map(Scope::to_string).collect();
+        if !scopes.is_empty() {
+            challenge += &format!(r#",scope="{}""#, scopes.join(" "));
+        }
+        if let Some(error) = error {
+            challenge += &format!(r#",error="{error}""#);
+        }
+        unauthorized(&challenge)
+    }
+}
+
+/// `repository:library/hello-world:pull,push`
+#[derive(Debug, PartialEq, Eq)]
+struct Scope {
+    resource: String,
+    actions: Vec<String>,
+}
+
+impl Scope {
+    fn new(resource: String, actions: &[&str]) -> Self {
+        Self {
+            resource,
+            actions: actions.iter().map(|&action| action.to_owned()).collect(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (resource, actions) = text.rsplit_once(':')?;
+        let actions: Vec<_> = actions.split(',').collect();
+        Some(Self::new(resource.to_owned(), &actions))
+    }
+
+    fn includes(&self, other: &Scope) -> bool {
+        self.resource == other.resource && other.actions.iter().all(|action| self.actions.contains(action))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.resource, self.actions.join(","))
+    }
+}
+
+// As distribution asks for them: writing wants to read too, and a mount wants to read where the
+// blob comes from.
+fn needed_scopes(call: &Call) -> Vec<Scope> {
+    if call.endpoint == Endpoint::Catalog {
+        return vec![Scope::new("registry:catalog".to_owned(), &["*"])];
+    }
+    if call.repository().is_empty() {
+        return Vec::new();
+    }
+    let actions: &[&str] = match call.method {
+        Method::GET | Method::HEAD => &["pull"],
+        Method::DELETE => &["delete"],
+        _ => &["pull", "push"],
+    };
+    let mut scopes = vec![Scope::new(format!("repository:{}", call.repository()), actions)];
+    if let Some(from) = call.parameter("from") {
+        scopes.push(Scope::new(format!("repository:{from}"), &["pull"]));
+    }
+    scopes
+}
+
+fn unauthorized(challenge: &str) -> Box<Answer> {
+    let message = "authentication required";
+    let error = Answer::error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message, json!(null));
+    Box::new(error.with(WWW_AUTHENTICATE, challenge))
+}

@@ -1,0 +1,113 @@
+//! How a registry differs from the usual one.
+
+use std::time::Duration;
+
+use super::FakeRegistry;
+use super::auth::{Credentials, Scheme};
+
+/// Options for a [`FakeRegistry`], each a deviation from the default.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    options: Options,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) page_size: Option<usize>,
+    pub(super) digest_header: bool,
+    pub(super) mount: bool,
+    pub(super) relative_locations: bool,
+    pub(super) keep_at_most: u64,
+    pub(super) scheme: Scheme,
+    pub(super) token_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            page_size: None,
+            digest_header: true,
+            mount: true,
+            relative_locations: false,
+            keep_at_most: u64::MAX,
+            scheme: Scheme::Open,
+            token_lifetime: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Builder {
+    /// Lists at most `names` tags or repositories in one answer, whatever the client asks for.
+    #[must_use]
+    pub fn page_size(mut self, names: usize) -> Self {
+        self.options.page_size = Some(names);
+        self
+    }
+
+    /// Whether answers carry `Docker-Content-Digest`; the spec does not oblige them to.
+    #[must_use]
+    pub fn digest_header(mut self, sent: bool) -> Self {
+        self.options.digest_header = sent;
+        self
+    }
+
+    /// Answers every attempt to mount a blob with an upload session.
+    #[must_use]
+    pub fn without_mount(mut self) -> Self {
+        self.options.mount = false;
+        self
+    }
+
+    /// Sends `Location` as a path, without scheme and host.
+    #[must_use]
+    pub fn relative_locations(mut self) -> Self {
+        self.options.relative_locations = true;
+        self
+    }
+
+    /// Hashes and counts uploads of more than `threshold` bytes but does not keep them: HEAD finds
+    /// them, GET answers 500. So the memory that a process takes is the client's. A session that
+    /// outgrew the threshold can only be closed with SHA-256.
+    #[must_use]
+    pub fn discard_large_uploads(mut self, threshold: u64) -> Self {
+        self.options.keep_at_most = threshold;
+        self
+    }
+
+    /// Wants this user and password with every request.
+    #[must_use]
+    pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        self.options.scheme = Scheme::Basic(Credentials::new(user, password));
+        self
+    }
+
+    /// Wants a Bearer token, which `/token` of the same host gives to this user and for any scope.
+    #[must_use]
+    pub fn token_auth(mut self, user: &str, password: &str) -> Self {
+        self.options.scheme = Scheme::Token(Some(Credentials::new(user, password)));
+        self
+    }
+
+    /// Wants a Bearer token, which `/token` of the same host gives to anybody and for any scope.
+    #[must_use]
+    pub fn anonymous_tokens(mut self) -> Self {
+        self.options.scheme = Scheme::Token(None);
+        self
+    }
+
+    /// How long tokens last: what `expires_in` says, in whole seconds, and when they are refused.
+    /// The clock is tokio's, so that a test which pauses time can let them expire.
+    #[must_use]
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.options.token_lifetime = lifetime;
+        self
+    }
+
+    /// Binds a loopback port and serves on the current tokio runtime.
+    ///
+    /// # Panics
+    /// If loopback has no port to give.
+    pub async fn start(self) -> FakeRegistry {
+        FakeRegistry::start_with(self.options).await
+    }
+}

@@ -1,0 +1,9 @@
+//! The fake registry, seen from the wire.
+
+mod api;
+mod faults;
+mod likeness;
+mod recording;
+mod tokens;
+mod uploads;
+mod wire;

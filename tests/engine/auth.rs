@@ -1,0 +1,148 @@
+//! Logging in: by the registry's challenge, one token a scope, refreshed when it is refused.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use regferry::events::{ImageOutcome, RunOutcome};
+use testkit::content::hello_world;
+use testkit::{Endpoint, FakeRegistry, Image, Method};
+
+use crate::support::{Retries, copy, engine, engine_with, failures, location, login, rule, run};
+
+#[tokio::test]
+async fn basic_and_bearer_are_answered_by_the_challenge_without_a_ping() {
+    let source = FakeRegistry::builder().basic_auth("reader", "r3ad").start().await;
+    let target = FakeRegistry::builder().token_auth("writer", "wr1te").start().await;
+    source.seed("app", "v1", &hello_world());
+    let settings = HashMap::from([
+        login(source.host(), "reader", "r3ad"),
+        login(target.host(), "writer", "wr1te"),
+    ]);
+    let engine = engine_with(settings, Arc::new(Retries::default()));
+
+    let report = copy(
+        &engine,
+        &format!("{}/app:v1", source.host()),
+        &format!("{}/app:v1", target.host()),
+    )
+    .await;
+
+    assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
+    for registry in [&source, &target] {
+        assert_eq!(registry.count(&Method::GET, Endpoint::Base), 0);
+        let refused = registry
+            .requests()
+            .iter()
+            .filter(|request| request.status == Some(401))
+            .count();
+        assert_eq!(
+            refused,
+            1,
+            "only the first request of all was challenged: {}",
+            registry.summary()
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_token_serves_all_who_wait_for_it() {
+    let source = FakeRegistry::builder().anonymous_tokens().start().await;
+    let target = FakeRegistry::start().await;
+    for tag in 0..20 {
+        source.seed(
+            "app",
+            &format!("v{tag}"),
+            &Image::oci("linux/amd64").layer(tag, 100).build(),
+        );
+    }
+    let rule = rule(
+        "app",
+        location(source.host(), "app"),
+        location(target.host(), "app"),
+        &["*"],
+    );
+
+    let report = run(&engine(), &rule).await;
+
+    assert_eq!(failures(&report), Vec::<String>::new());
+    assert_eq!(source.count(&Method::GET, Endpoint::Token), 1, "{}", source.summary());
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_fetched_anew_once() {
+    let source = FakeRegistry::builder().anonymous_tokens().start().await;
+    let target = FakeRegistry::start().await;
+    source.seed("app", "v1", &hello_world());
+    let rule = rule(
+        "app",
+        location(source.host(), "app"),
+        location(target.host(), "app"),
+        &["v1"],
+    );
+    let (engine, retries) = with_retries();
+    run(&engine, &rule).await;
+
+    source.revoke_tokens();
+    let report = run(&engine, &rule).await;
+
+    assert_eq!(report.outcome, RunOutcome::Success);
+    assert_eq!(source.count(&Method::GET, Endpoint::Token), 2, "{}", source.summary());
+    assert_eq!(retries.reasons(), ["auth"]);
+}
+
+#[tokio::test]
+async fn a_mount_asks_for_both_repositories() {
+    let source = FakeRegistry::start().await;
+    let target = FakeRegistry::builder().token_auth("u", "p").start().await;
+    let image = Image::oci("linux/amd64").layer(1, 1_000).build();
+    source.seed("a", "v1", &image);
+    source.seed("b", "v1", &image);
+    let engine = engine_with(
+        HashMap::from([login(target.host(), "u", "p")]),
+        Arc::new(Retries::default()),
+    );
+    let _knowledge = engine.knowledge();
+    copy(
+        &engine,
+        &format!("{}/a:v1", source.host()),
+        &format!("{}/a:v1", target.host()),
+    )
+    .await;
+
+    let report = copy(
+        &engine,
+        &format!("{}/b:v1", source.host()),
+        &format!("{}/b:v1", target.host()),
+    )
+    .await;
+
+    assert_eq!(report.blobs.mounted, 2, "{:?}", report.error);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_and_never_shown() {
+    for builder in [
+        FakeRegistry::builder().basic_auth("u", "right"),
+        FakeRegistry::builder().token_auth("u", "right"),
+    ] {
+        let source = builder.start().await;
+        source.seed("app", "v1", &hello_world());
+        let engine = engine_with(
+            HashMap::from([login(source.host(), "u", "wr0ng")]),
+            Arc::new(Retries::default()),
+        );
+
+        let report = copy(&engine, &format!("{}/app:v1", source.host()), "localhost:1/app:v1").await;
+
+        let error = report.error.unwrap();
+        assert!(
+            error.contains("401") && error.contains("docker login") && !error.contains("wr0ng"),
+            "{error}"
+        );
+    }
+}
+
+fn with_retries() -> (Arc<regferry::transfer::Engine>, Arc<Retries>) {
+    let retries = Arc::new(Retries::default());
+    (engine_with(HashMap::new(), Arc::clone(&retries) as _), retries)
+}

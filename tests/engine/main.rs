@@ -1,0 +1,10 @@
+//! The engine against a registry in memory that counts requests and injects faults.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
+
+mod auth;
+mod counts;
+mod faults;
+mod order;
+mod rules;
+mod support;

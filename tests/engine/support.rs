@@ -1,0 +1,130 @@
+//! An engine to test with, and the shortest way to a rule and an import.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use regferry::content::Location;
+use regferry::events::{ImageOutcome, ImageReport, Observer, Retry, RuleReport};
+use regferry::oci::{Host, Reference};
+use regferry::registry::{Credentials, DockerConfigFiles, Password, Registries, Settings};
+use regferry::transfer::{Engine, Images, Import, Limits, Mode, Rule, TagFilter};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) fn engine() -> Arc<Engine> {
+    engine_with(HashMap::new(), Arc::new(Silent))
+}
+
+pub(crate) fn engine_with(settings: HashMap<Host, Settings>, observer: Arc<dyn Observer>) -> Arc<Engine> {
+    let registries = Registries::new(settings, DockerConfigFiles::default(), Arc::clone(&observer));
+    Arc::new(Engine::new(registries, Limits::default(), observer))
+}
+
+pub(crate) fn host(text: &str) -> Host {
+    text.parse().unwrap()
+}
+
+/// Settings with a login.
+pub(crate) fn login(registry: &str, username: &str, password: &str) -> (Host, Settings) {
+    let host = host(registry);
+    let credentials = Credentials {
+        username: username.to_owned(),
+        password: Password::Literal(password.into()),
+    };
+    let settings = Settings {
+        credentials: Some(credentials),
+        ..Settings::for_host(&host)
+    };
+    (host, settings)
+}
+
+pub(crate) fn location(host: &str, repository: &str) -> Location {
+    Location {
+        host: host.parse().unwrap(),
+        repository: repository.parse().unwrap(),
+    }
+}
+
+/// A rule over the tags that `include` takes.
+pub(crate) fn rule(name: &str, source: Location, target: Location, include: &[&str]) -> Arc<Rule> {
+    let include: Vec<String> = include.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let images = Images::Tags(TagFilter::new(&include, &[]).unwrap());
+    Arc::new(Rule {
+        name: name.into(),
+        source,
+        target,
+        images,
+        timeout: None,
+    })
+}
+
+pub(crate) async fn run(engine: &Arc<Engine>, rule: &Arc<Rule>) -> RuleReport {
+    engine.run(rule, Mode::Execute, &CancellationToken::new()).await
+}
+
+/// Copies one image; the report of its one target.
+pub(crate) async fn copy(engine: &Arc<Engine>, source: &str, target: &str) -> ImageReport {
+    let import = Import {
+        source: reference(source),
+        targets: vec![reference(target)],
+        force: true,
+    };
+    match engine.import(&import, &CancellationToken::new()).await {
+        Ok(mut reports) => reports.remove(0),
+        Err(error) => ImageReport {
+            error: Some(error.to_string()),
+            ..ImageReport::new(import.source, reference(target))
+        },
+    }
+}
+
+pub(crate) fn reference(text: &str) -> Reference {
+    text.parse().unwrap()
+}
+
+/// The outcomes of a run's images, failures with their reasons.
+pub(crate) fn failures(report: &RuleReport) -> Vec<String> {
+    report
+        .images
+        .iter()
+        .filter(|image| image.outcome == ImageOutcome::Failed)
+        .map(|image| image.error.clone().unwrap())
+        .collect()
+}
+
+struct Silent;
+impl Observer for Silent {}
+
+/// Remembers why things were tried again.
+#[derive(Default)]
+pub(crate) struct Retries(Mutex<Vec<(String, Duration)>>);
+
+impl Retries {
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(reason, _)| reason.clone())
+            .collect()
+    }
+
+    pub(crate) fn longest_pause(&self) -> Duration {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, pause)| *pause)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+impl Observer for Retries {
+    fn retry(&self, retry: &Retry<'_>) {
+        self.0
+            .lock()
+            .unwrap()
+            .push((retry.reason.as_str().to_owned(), retry.pause));
+    }
+}
