@@ -31,9 +31,7 @@ async fn main() -> Result<()> {
 
     let (listener, mut runs) = Runs::listen();
     let app = App::build(config, DockerConfigFiles::default(), vec![listener])?;
-    let socket = TcpListener::bind("127.0.0.1:0")
-        .await
-        .context("opening a port for the metrics")?;
+    let socket = TcpListener::bind("127.0.0.1:0").await.context("opening a port for the metrics")?;
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();
     let daemon = async { app.serve(Some(socket), &stop).await.context("serving") };
@@ -72,11 +70,7 @@ fn fill(upstream: &FakeRegistry) {
     upstream.seed("mcr/hello-world", "latest", &content::hello_world());
     let app = |seed: u64| {
         let platform = |name: &str, base: u64| {
-            Image::oci(name)
-                .layer(base, 12 << 20)
-                .layer(base + 10, 3 << 20)
-                .layer(seed + base, 500_000)
-                .build()
+            Image::oci(name).layer(base, 12 << 20).layer(base + 10, 3 << 20).layer(seed + base, 500_000).build()
         };
         Image::oci_index([platform("linux/amd64", 1), platform("linux/arm64", 2)])
     };
@@ -141,9 +135,7 @@ impl Runs {
         let deadline = Instant::now() + Duration::from_secs(60);
         while ended.len() < rules {
             let left = deadline.saturating_duration_since(Instant::now());
-            let run = tokio::time::timeout(left, self.0.recv())
-                .await
-                .context("a rule did not run")?;
+            let run = tokio::time::timeout(left, self.0.recv()).await.context("a rule did not run")?;
             let run = run.ok_or_else(|| anyhow!("the daemon stopped"))?;
             ended.entry(Arc::clone(&run.name)).or_insert(run);
         }
@@ -162,11 +154,7 @@ async fn metrics(address: &str) -> Result<String> {
 }
 
 fn excerpt(metrics: &str) -> String {
-    let wanted = [
-        "regferry_images_total",
-        "regferry_blobs_total",
-        "regferry_rule_last_success",
-    ];
+    let wanted = ["regferry_images_total", "regferry_blobs_total", "regferry_rule_last_success"];
     metrics
         .lines()
         .filter(|line| wanted.iter().any(|name| line.starts_with(name)))
@@ -198,9 +186,7 @@ impl Screen {
 
     fn dim(&mut self, text: &str) -> Result<()> {
         let (grey, end) = if self.colors { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-        text.trim_end()
-            .lines()
-            .try_for_each(|line| Ok(writeln!(self.out, "  {grey}{line}{end}")?))
+        text.trim_end().lines().try_for_each(|line| Ok(writeln!(self.out, "  {grey}{line}{end}")?))
     }
 
     fn runs(&mut self, runs: &BTreeMap<Arc<str>, RuleReport>) -> Result<()> {
@@ -229,10 +215,9 @@ impl Screen {
                 image.requests
             )),
             ImageOutcome::Unchanged => self.line(&format!("  = {name:<32}  unchanged; {} requests", image.requests)),
-            ImageOutcome::Skipped | ImageOutcome::Failed => Err(anyhow!(
-                "{name}: {}",
-                image.error.as_deref().unwrap_or("it was not copied")
-            )),
+            ImageOutcome::Skipped | ImageOutcome::Failed => {
+                Err(anyhow!("{name}: {}", image.error.as_deref().unwrap_or("it was not copied")))
+            }
         }
     }
 
@@ -246,15 +231,10 @@ impl Screen {
             let there = upstream.manifest(from, tag).context("the upstream lost an image")?;
             let here = mirror.manifest(to, tag).context("the mirror lacks an image")?;
             anyhow::ensure!(there == here, "{to}:{tag} differs from {from}:{tag}");
-            mirror
-                .check_whole(to, tag)
-                .map_err(|missing| anyhow!("{to}:{tag}: {missing}"))?;
+            mirror.check_whole(to, tag).map_err(|missing| anyhow!("{to}:{tag}: {missing}"))?;
             let children = here.parts()?.manifests;
-            let platforms: Vec<String> = children
-                .iter()
-                .filter_map(|child| child.platform.as_ref())
-                .map(platform)
-                .collect();
+            let platforms: Vec<String> =
+                children.iter().filter_map(|child| child.platform.as_ref()).map(platform).collect();
             self.line(&format!("  {to}:{tag}  {}", here.digest()))?;
             self.dim(&format!("  {}", platforms.join(", ")))?;
         }
@@ -263,10 +243,6 @@ impl Screen {
 }
 
 fn platform(platform: &content::Platform) -> String {
-    let version = platform
-        .os_version
-        .as_ref()
-        .map(|version| format!(" {version}"))
-        .unwrap_or_default();
+    let version = platform.os_version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     format!("{}/{}{version}", platform.os, platform.architecture)
 }

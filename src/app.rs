@@ -37,9 +37,7 @@ impl App {
         docker_config: DockerConfigFiles,
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
-        let metrics = Arc::new(Metrics::new(
-            config.rules.iter().map(|scheduled| &*scheduled.rule.name),
-        )?);
+        let metrics = Arc::new(Metrics::new(config.rules.iter().map(|scheduled| &*scheduled.rule.name))?);
         let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::new(Log)];
         let observer = Observers::new(own.into_iter().chain(listeners).collect());
         let registries = Registries::new(config.registries, docker_config, Arc::clone(&observer) as _);
@@ -83,10 +81,7 @@ impl App {
         let serving = async {
             match listener {
                 Some(listener) => {
-                    let service = server::Service {
-                        metrics: Arc::clone(&self.metrics),
-                        ready: Arc::clone(&ready),
-                    };
+                    let service = server::Service { metrics: Arc::clone(&self.metrics), ready: Arc::clone(&ready) };
                     server::serve(listener, service, stop_serving.clone().cancelled_owned()).await
                 }
                 None => {
@@ -148,9 +143,7 @@ impl<'a> Runs<'a> {
     fn start(&mut self, rule: usize) {
         let engine = Arc::clone(&self.app.engine);
         let (scheduled, cancel) = (Arc::clone(&self.app.rules[rule].rule), self.cancel.clone());
-        let handle = self
-            .under_way
-            .spawn(async move { engine.run(&scheduled, Mode::Execute, &cancel).await });
+        let handle = self.under_way.spawn(async move { engine.run(&scheduled, Mode::Execute, &cancel).await });
         self.rules.insert(handle.id(), rule);
     }
 

@@ -10,10 +10,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Ok(cli) => cli,
         Err(code) => return Ok(code),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     let code = runtime.block_on(cli::run(cli));
     // What a stop has dropped does not hold the process.
     runtime.shutdown_background();

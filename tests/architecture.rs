@@ -55,14 +55,7 @@ fn code_imports_only_from_lower_storeys() {
     let mut wrong = Vec::new();
     for file in &files {
         let inside = file.strip_prefix(&root).unwrap();
-        let own = inside
-            .iter()
-            .next()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .trim_end_matches(".rs")
-            .to_owned();
+        let own = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
         if matches!(own.as_str(), "lib" | "main") {
             continue;
         }

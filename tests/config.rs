@@ -132,6 +132,355 @@ platforms = ["linux/amd64"]
 "#;
     let expected = r#"
 regferry.toml:3: service.listen: ":9464" is no address: write IP:PORT, as 127.0.0.1:9464, or 0.0.0.0:9464 for all interfaces
+regferry.toml:4: service.shutdown_grace: must be a number with a unit in quotes, as "90s", "15m" or "6h"
+regferry.toml:5: service.colour: unknown key
+regferry.toml:7: defualts: unknown key; did you mean `defaults`?
+regferry.toml:11: transfer.max_images: must be from 1 to 10000
+regferry.toml:12: transfer.max_blobs: must be a whole number, as 32
+regferry.toml:15: registries."docker.io".user: unknown key; did you mean `username`?
+regferry.toml:16: registries."docker.io".password: needs a `username` beside it
+regferry.toml:16: registries."docker.io".password: must be text in quotes
+regferry.toml:17: registries."docker.io".tls: "htps" is none of "https", "insecure" (no certificate is checked) and "http"
+regferry.toml:18: registries."docker.io".connect_timeout: "0s" is no time at all: it must be more than zero
+regferry.toml:20: registries."index.docker.io": is the same registry as registries."docker.io" (line 14): write its settings in one place
+regferry.toml:21: registries."index.docker.io".username: needs one of `password_file`, `password_env` and `password` beside it
+regferry.toml:23: registries."https://ghcr.io": "https://ghcr.io" is a URL: a host is written without its scheme
+regferry.toml:24: registries."https://ghcr.io".ca_file: "no/such/ca.pem" cannot be read: No such file or directory (os error 2)
+regferry.toml:25: registries."https://ghcr.io".idle_timeout: the variable UNSET is not set: set it, or write a default as in `${UNSET:-default}`
+regferry.toml:29: rules."hello".source: invalid reference "mcr.microsoft.com/mcr/Hello-World": repository names are lower case: did you mean "mcr/hello-world"?
+regferry.toml:31: rules."hello".schedule: "15" is no duration: write a number with a unit, as 90s, 15m or 6h
+regferry.toml:32: rules."hello".tags.inclde: unknown key; did you mean `include`?
+regferry.toml:34: [[rules]] #2: has no `name`
+regferry.toml:35: [[rules]] #2.source: "registry.example/team/*" has a glob in the repository, which is not supported: write a rule for each
+regferry.toml:36: [[rules]] #2.target: must be one reference in quotes: a list of targets is not supported, write a rule for each
+regferry.toml:37: [[rules]] #2.timeout: "forever" is no duration: write a number with a unit, as 90s, 15m or 6h
+regferry.toml:38: [[rules]] #2.tags.include: "/(/" is no pattern: unclosed group
+regferry.toml:38: [[rules]] #2.tags.include: must be text in quotes
+regferry.toml:38: [[rules]] #2.tags.exclude: must be a list of texts in quotes, as ["latest", "3.*"]
+regferry.toml:41: rules."hello".name: is also the name of the rule at line 28: each needs its own
+regferry.toml:43: rules."hello".target: has a digest, which is the source's to decide: leave out the '@' and what follows
+regferry.toml:44: rules."hello".tags: choose among tags, but the source names one image: leave these out, or the source's tag or digest
+regferry.toml:45: rules."hello".platforms: unknown key
 "#;
     assert_eq!(mistakes(text).join("\n"), expected.trim());
+}
+
+#[test]
+fn what_is_no_toml_gives_line_and_column_and_not_the_line_itself() {
+    let told = mistake("[registries.'docker.io']\npassword = \"hunter2\\q\"\n");
+    assert!(told.starts_with("regferry.toml:2:21: no valid TOML: "), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(mistake("[service]\n[service]\n"), "regferry.toml:2:2: no valid TOML: duplicate key");
+}
+
+#[test]
+fn a_section_of_the_wrong_kind_is_told_and_what_is_beside_it_looked_into() {
+    let told = mistakes(
+        "service = 3\nregistries = 'x'\n[rules]\nname = 'a'\n[transfer]\nmax_blob = 1\n[defaults]\ntags = ['latest']\n",
+    );
+    assert_eq!(
+        told,
+        [
+            "regferry.toml:1: service: must be a table",
+            "regferry.toml:2: registries: must be a table of tables, as [registries.\"docker.io\"]",
+            "regferry.toml:3: rules: must be a list of tables: write [[rules]] above each rule",
+            "regferry.toml:6: transfer.max_blob: unknown key; did you mean `max_blobs`?",
+            "regferry.toml:8: defaults.tags: must be a table, as { include = [\"latest\", \"3.*\"], exclude = [\"*-rc*\"] }",
+        ]
+    );
+}
+
+#[test]
+fn values_too_large_for_any_number_are_a_mistake_of_their_own() {
+    let huge = "9".repeat(60);
+    assert_eq!(mistake(&format!("[service]\nx = {huge}\n")), "regferry.toml:2: service.x: unknown key");
+    assert!(mistake(&format!("[transfer]\nmax_blobs = {huge}\n")).contains("must be a whole number"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+    let error = Config::load(Path::new("no/such/regferry.toml")).unwrap_err();
+    assert_eq!(error.to_string(), "no/such/regferry.toml: cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    for text in ["", "\u{feff}# nothing\n", "rules = []\n"] {
+        let config = parse(text).unwrap();
+        assert_eq!(config.service.listen, Some("127.0.0.1:9464".parse().unwrap()));
+        assert_eq!(config.service.shutdown_grace, Duration::from_secs(30));
+        assert_eq!((config.limits.max_images, config.limits.max_blobs), (32, 32));
+        assert!(config.rules.is_empty() && config.registries.is_empty());
+    }
+    assert_eq!(parse("[service]\nlisten = ''\nshutdown_grace = '0s'\n").unwrap().service.listen, None);
+}
+
+#[test]
+fn a_rule_takes_what_it_does_not_say_from_the_defaults() {
+    let defaults = "[defaults]\nschedule = '6h'\ntimeout = '1h'\ntags = { include = ['a', 'b'], exclude = ['b'] }\n";
+    let own = "schedule = '15m'\ntimeout = '5m'\n[rules.tags]\ninclude = ['c']";
+    let texts = [
+        one_rule("ghcr.io/a/b", "registry.example/1", ""),
+        one_rule("ghcr.io/a/b", "registry.example/2", own).replace("'r'", "'s'"),
+    ];
+    let config = parse(&format!("{defaults}{}", texts.concat())).unwrap();
+
+    let tags = |index: usize| match &rule(&config, index).images {
+        Images::Tags(filter) => filter.exact_tags().unwrap_or_default().iter().map(ToString::to_string).collect(),
+        Images::One { .. } => Vec::new(),
+    };
+    assert_eq!(
+        (config.rules[0].every, rule(&config, 0).timeout),
+        (Duration::from_secs(21_600), Some(Duration::from_secs(3_600)))
+    );
+    assert_eq!(
+        (config.rules[1].every, rule(&config, 1).timeout),
+        (Duration::from_secs(900), Some(Duration::from_secs(300)))
+    );
+    assert_eq!((tags(0), tags(1)), (vec!["a".to_owned()], vec!["c".to_owned()]), "the default's exclude is gone too");
+}
+
+#[test]
+fn a_source_that_names_one_image_has_its_tag_kept_or_renamed() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let at_digest = |tag: &str| format!("ghcr.io/a/b{tag}@{digest}");
+    for (source, target, from, to) in [
+        ("ghcr.io/a/b:v1".to_owned(), "registry.example/b", "v1", Some("v1")),
+        ("ghcr.io/a/b:v1".to_owned(), "registry.example/b:stable", "v1", Some("stable")),
+        (at_digest(""), "registry.example/b", &*digest, None),
+        (at_digest(""), "registry.example/b:v1", &*digest, Some("v1")),
+        (at_digest(":v1"), "registry.example/b", &*digest, Some("v1")),
+        (at_digest(":v1"), "registry.example/b:v2", &*digest, Some("v2")),
+        ("ghcr.io/a/b:v1".to_owned(), "ghcr.io/a/b:v2", "v1", Some("v2")),
+    ] {
+        // The defaults' tags are for repositories.
+        let config = parse(&format!("[defaults]\ntags.include = ['x']\n{}", one_rule(&source, target, ""))).unwrap();
+        let Images::One { from: read, to: written } = &rule(&config, 0).images else { panic!("{source} is one image") };
+        assert_eq!(
+            (read.to_string().as_str(), written.as_ref().map(|tag| tag.as_str())),
+            (from, to),
+            "{source} → {target}"
+        );
+        assert_eq!(matches!(read, TagOrDigest::Digest(_)), source.contains('@'));
+    }
+}
+
+#[test]
+fn source_and_target_that_do_not_fit_are_told() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    for (source, target, more, hint) in [
+        ("ghcr.io/a/b", "registry.example/b:v1", "", "the source names a whole repository"),
+        ("ghcr.io/a/b:v1", "registry.example/b", "tags = {}", "the source names one image"),
+        ("ghcr.io/a/b", "ghcr.io/a/b", "tags.include = ['v1']", "nothing to mirror"),
+        ("alpine:3", "docker.io/library/alpine", "", "nothing to mirror"),
+        (&format!("alpine@{digest}"), "index.docker.io/alpine", "", "nothing to mirror"),
+        ("ghcr.io/a/b:3.*", "registry.example/b", "", "tags in tags.include"),
+        ("[::1]:5000/a/{b,c}", "registry.example/b", "", "glob in the repository"),
+        ("ghcr.io/a/b", "registry.example/*", "", "not supported in a target"),
+        ("ghcr.io/a/b", "registry.example/b", "tags.include = []", "leave it out to take all tags"),
+        ("https://bot:hunter2@ghcr.io/a", "registry.example/b", "", "is a URL"),
+        ("bot:hunter2@ghcr.io/a", "registry.example/b", "", "belongs into [registries]"),
+    ] {
+        let told = mistake(&one_rule(source, target, more));
+        assert!(told.contains(hint) && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn two_rules_that_would_write_one_tag_are_told_with_both_places() {
+    let two = |first: &str, second: &str| {
+        let rule =
+            |name: &str, source: &str, rest: &str| format!("[[rules]]\nname = '{name}'\nsource = '{source}'\n{rest}\n");
+        let of = |text: &str| if text.contains("b:") { ":v1" } else { "" };
+        [
+            rule("one", &format!("ghcr.io/a/x{}", of(first)), first),
+            rule("two", &format!("ghcr.io/a/y{}", of(second)), second),
+        ]
+        .concat()
+    };
+    for (first, second, what) in [
+        (
+            "target = 'registry.example/b'",
+            "target = 'registry.example/b'",
+            "mirrors all tags of a repository into registry.example/b",
+        ),
+        ("target = 'registry.example/b:v1'", "target = 'registry.example/b:v1'", "writes registry.example/b:v1"),
+        (
+            "target = 'registry.example/b'\ntags.include = ['v0', 'v1']",
+            "target = 'registry.example/b:v1'",
+            "writes registry.example/b:v1",
+        ),
+        (
+            "target = 'registry.example/b'\ntags.include = ['v1', 'v2']",
+            "target = 'registry.example/b'\ntags.include = ['v2', 'v1']",
+            "writes registry.example/b:v2",
+        ),
+    ] {
+        let text = two(first, second);
+        let line = text.lines().enumerate().filter(|(_, line)| line.starts_with("target")).nth(1).unwrap().0 + 1;
+        assert_eq!(
+            mistake(&text),
+            format!("regferry.toml:{line}: rules.\"two\".target: {what}, and so does rules.\"one\".target (line 4)")
+        );
+    }
+    for (first, second) in [
+        ("target = 'registry.example/b'", "target = 'registry.example/c'"),
+        ("target = 'registry.example/b'", "target = 'registry.example/b:v1'"),
+        ("target = 'registry.example/b'", "target = 'registry.example/b'\ntags.exclude = ['x']"),
+        (
+            "target = 'registry.example/b'\ntags.include = ['v1*']",
+            "target = 'registry.example/b'\ntags.include = ['v1*']",
+        ),
+        (
+            "target = 'registry.example/b'\ntags.include = ['v1', 'v1']",
+            "target = 'registry.example/b'\ntags.include = ['v2']",
+        ),
+        (
+            "target = 'registry.example/b'\ntags = { include = ['v1'], exclude = ['v1'] }",
+            "target = 'registry.example/b:v1'",
+        ),
+    ] {
+        assert!(parse(&two(first, second)).is_ok(), "{first} and {second} may stand together");
+    }
+}
+
+#[test]
+fn variables_stay_inside_of_their_value() {
+    let config = parse(&one_rule("${UNSET:-ghcr.io}/a/b", "${REGISTRY}/b", "")).unwrap();
+    assert_eq!(rule(&config, 0).source.to_string(), "ghcr.io/a/b");
+    assert_eq!(rule(&config, 0).target.to_string(), "registry.example/b");
+    assert!(mistake("[service]\nlisten = '${TRICKY}'\n").contains("is no address"));
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_the_only_thing_told_of_its_value() {
+    let told = mistakes(&one_rule("${A}/${B}", "registry.example/b", "schedule = '${C}'"));
+    let variables: Vec<bool> = told
+        .iter()
+        .zip(["A", "B", "C"])
+        .map(|(line, name)| line.contains(&format!("the variable {name} is not set")))
+        .collect();
+    assert_eq!(variables, [true; 3], "{told:#?}");
+}
+
+#[test]
+fn passwords_come_from_three_places_and_are_never_shown() {
+    let login = |password: &str| parse(&format!("[registries.'GHCR.io']\nusername = 'bot'\n{password}\n"));
+    let password = |text: &str| {
+        let config = login(text).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        config.registries[&"ghcr.io".parse::<Host>().unwrap()].credentials.clone().unwrap().password
+    };
+    assert!(matches!(password("password = '${SECRET}'"), Password::Literal(_)));
+    assert!(matches!(password("password_file = '/run/x'"), Password::File(path) if path == Path::new("/run/x")));
+    assert!(matches!(password("password_env = 'SECRET'"), Password::Variable(name) if name == "SECRET"));
+
+    for (text, hint) in [
+        ("password_env = '${SECRET}'", "bare name"),
+        ("password_env = '$SECRET'", "bare name"),
+        ("password = '${UNSET:-}'", "is empty"),
+        ("password = 'hunter2${'", "has no `}`"),
+        ("password = ['hunter2']", "must be text"),
+        (
+            "password = 'hunter2'\npassword_env = 'X'",
+            "a second password, beside registries.\"GHCR.io\".password (line 3)",
+        ),
+        ("", "needs one of"),
+    ] {
+        let error = login(text).unwrap_err();
+        let told = error.to_string();
+        assert!(error.problems().len() == 1 && told.contains(hint) && !told.contains("hunter2"), "{told}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn files_are_found_from_the_configurations_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), "").unwrap();
+    let file = folder.path().join("regferry.toml");
+    std::fs::write(
+        &file,
+        "[registries.'localhost:5000']\nca_file = 'ca.pem'\nusername = 'u'\npassword_file = 'secrets/p'\n",
+    )
+    .unwrap();
+    let config = Config::load(&file).unwrap();
+
+    let settings = &config.registries[&"localhost:5000".parse::<Host>().unwrap()];
+    assert_eq!(settings.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(settings.tls, Tls::Http, "what is not set is as for a registry without settings");
+    let Password::File(path) = &settings.credentials.as_ref().unwrap().password else { panic!("it is a file") };
+    assert_eq!(path, &PathBuf::from(folder.path()).join("secrets/p"));
+}
+
+/// Pieces of configurations, so that chance gets past the syntax.
+fn fragment() -> impl Strategy<Value = String> {
+    let header = prop::sample::select(vec![
+        "[service]",
+        "[defaults]",
+        "[transfer]",
+        "[registries.'a.b']",
+        "[registries.x]",
+        "[[rules]]",
+        "[rules.tags]",
+        "[rules]",
+    ]);
+    let key = prop::sample::select(vec![
+        "listen",
+        "schedule",
+        "timeout",
+        "tags",
+        "tags.include",
+        "max_blobs",
+        "username",
+        "password",
+        "password_env",
+        "tls",
+        "name",
+        "source",
+        "target",
+        "include",
+        "x",
+    ]);
+    let value = prop_oneof![
+        prop::sample::select(vec![
+            "1",
+            "-1",
+            "1.5",
+            "true",
+            "[]",
+            "{}",
+            "''",
+            "['a', '/(/']",
+            "{ include = ['*'] }",
+            "1979-05-27",
+            "'docker.io/a:b'",
+            "'${X}'",
+            "'15m'"
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,12}".prop_map(|text| format!("{text:?}")),
+    ];
+    prop_oneof![1 => header.prop_map(str::to_owned), 3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}"))]
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_configuration_panics_and_each_problem_is_a_line_with_its_place(lines in prop::collection::vec(fragment(), 0..12)) {
+        let text = lines.join("\n");
+        if let Err(error) = parse(&text) {
+            let told = error.to_string();
+            prop_assert_eq!(told.lines().count(), error.problems().len());
+            for line in told.lines() {
+                let number = line.strip_prefix("regferry.toml:").and_then(|rest| rest.split(':').next()).and_then(|n| n.parse::<usize>().ok());
+                prop_assert!(number.is_some_and(|n| (1..=lines.len().max(1)).contains(&n)), "{}", line);
+                prop_assert!(!line.contains(": : "), "{} has no key", line);
+            }
+        }
+    }
 }

@@ -17,10 +17,6 @@ Examples:
 
 pub(super) fn run(session: &Session, _args: &Args) -> Result<Exit, Failure> {
     let config = session.config()?;
-    output::print(&format!(
-        "ok: {} rules, {} registries configured\n",
-        config.rules.len(),
-        config.registries.len()
-    ))?;
+    output::print(&format!("ok: {} rules, {} registries configured\n", config.rules.len(), config.registries.len()))?;
     Ok(Exit::Done)
 }

@@ -30,11 +30,7 @@ Examples:
 The target's tag is overwritten. Prints the target's reference and its digest.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let import = Import {
-        targets: vec![target(&args)?],
-        source: args.source,
-        force: true,
-    };
+    let import = Import { targets: vec![target(&args)?], source: args.source, force: true };
     import::execute(session, &import, args.output).await
 }
 

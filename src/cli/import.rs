@@ -56,21 +56,14 @@ struct Report<'a> {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let import = Import {
-        targets: targets(&args)?,
-        source: args.source,
-        force: args.force,
-    };
+    let import = Import { targets: targets(&args)?, source: args.source, force: args.force };
     execute(session, &import, args.output).await
 }
 
 /// Runs an import and prints its reports; `copy` is one too.
 pub(super) async fn execute(session: &Session, import: &Import, format: Format) -> Result<Exit, Failure> {
     let app = session.app(session.config_or_default()?)?;
-    let Some(result) = session
-        .within_grace(&app, app.engine().import(import, &session.cancel))
-        .await
-    else {
+    let Some(result) = session.within_grace(&app, app.engine().import(import, &session.cancel)).await else {
         return Ok(Exit::Failed);
     };
     let images = match result {
@@ -80,10 +73,7 @@ pub(super) async fn execute(session: &Session, import: &Import, format: Format) 
     };
     session.progress.finish();
     match format {
-        Format::Json => output::print_json(&Report {
-            source: &import.source,
-            images: &images,
-        })?,
+        Format::Json => output::print_json(&Report { source: &import.source, images: &images })?,
         Format::Text => print(&images)?,
     }
     let failed = images.iter().any(|image| image.outcome == ImageOutcome::Failed);
@@ -105,28 +95,17 @@ fn print(images: &[ImageReport]) -> Result<(), Failure> {
 fn targets(args: &Args) -> Result<Vec<Reference>, Failure> {
     let registry = args.registry.as_ref();
     let tagged = args.images.iter().map(|image| tagged(registry, image));
-    let untagged = args
-        .repositories
-        .iter()
-        .map(|repository| untagged(registry, repository));
+    let untagged = args.repositories.iter().map(|repository| untagged(registry, repository));
     let named: Vec<Reference> = tagged.chain(untagged).collect::<Result<_, _>>()?;
     match registry {
         _ if !named.is_empty() => Ok(named),
-        None => Err(Failure::usage(
-            "no target: name its host with --registry, or a full reference with --image",
-        )),
-        Some(host) => Ok(vec![Reference {
-            host: host.clone(),
-            digest: None,
-            ..args.source.clone()
-        }]),
+        None => Err(Failure::usage("no target: name its host with --registry, or a full reference with --image")),
+        Some(host) => Ok(vec![Reference { host: host.clone(), digest: None, ..args.source.clone() }]),
     }
 }
 
 fn tagged(registry: Option<&Host>, image: &str) -> Result<Reference, Failure> {
-    let mut target: Reference = in_registry(registry, "--image", image)?
-        .parse()
-        .map_err(Failure::usage)?;
+    let mut target: Reference = in_registry(registry, "--image", image)?.parse().map_err(Failure::usage)?;
     if target.digest.take().is_some() {
         return Err(Failure::usage(format!(
             "--image {image}: a target's digest is the source's: name a tag, or use --repository"
@@ -148,23 +127,19 @@ fn untagged(registry: Option<&Host>, repository: &str) -> Result<Reference, Fail
 
 /// The target's full name. With `--registry` it is a path in that registry; without, it has to name its own host.
 fn in_registry(registry: Option<&Host>, option: &str, target: &str) -> Result<String, Failure> {
-    let names_host = target
-        .split_once('/')
-        .is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+    let names_host =
+        target.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
     match registry {
-        Some(_) if names_host => Err(Failure::usage(format!(
-            "{option} {target}: the host is named twice, here and by --registry"
-        ))),
+        Some(_) if names_host => {
+            Err(Failure::usage(format!("{option} {target}: the host is named twice, here and by --registry")))
+        }
         Some(host) => {
             let name = target.split([':', '@']).next().unwrap_or_default();
             // A host is not put before what only looks like a repository: the error should quote what was written.
-            name.parse::<Repository>()
-                .map_err(|error| Failure::usage(format!("{option} {target}: {error}")))?;
+            name.parse::<Repository>().map_err(|error| Failure::usage(format!("{option} {target}: {error}")))?;
             Ok(format!("{host}/{target}"))
         }
         None if names_host => Ok(target.to_owned()),
-        None => Err(Failure::usage(format!(
-            "{option} {target}: it names no host: add one, or give --registry HOST"
-        ))),
+        None => Err(Failure::usage(format!("{option} {target}: it names no host: add one, or give --registry HOST"))),
     }
 }

@@ -51,18 +51,10 @@ fn table(reference: &Reference, manifest: &Manifest) -> String {
     let rows: Vec<[String; 3]> = match manifest.content() {
         Content::Index(index) => {
             let _ = writeln!(text, "Lists:      {}\n", index.manifests.len());
-            let platform = |d: &Descriptor| {
-                d.platform
-                    .as_ref()
-                    .map_or_else(|| d.media_type.clone(), ToString::to_string)
-            };
+            let platform =
+                |d: &Descriptor| d.platform.as_ref().map_or_else(|| d.media_type.clone(), ToString::to_string);
             std::iter::once(["PLATFORM".to_owned(), "SIZE".to_owned(), "DIGEST".to_owned()])
-                .chain(
-                    index
-                        .manifests
-                        .iter()
-                        .map(|d| [platform(d), Size(d.size).to_string(), d.digest.to_string()]),
-                )
+                .chain(index.manifests.iter().map(|d| [platform(d), Size(d.size).to_string(), d.digest.to_string()]))
                 .collect()
         }
         Content::Image(image) => {

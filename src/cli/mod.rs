@@ -122,9 +122,7 @@ impl FromStr for TlsOverride {
             "http" => Tls::Http,
             other => return Err(format!("{other:?} is no mode: https, insecure or http")),
         };
-        let host = host
-            .parse()
-            .map_err(|error: crate::oci::InvalidName| error.to_string())?;
+        let host = host.parse().map_err(|error: crate::oci::InvalidName| error.to_string())?;
         Ok(Self { host, tls })
     }
 }

@@ -30,10 +30,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let address = match args.listen.as_deref() {
         None => config.service.listen,
         Some("") => None,
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| Failure::usage(format!("--listen {text}: write IP:PORT, as 0.0.0.0:9464")))?,
-        ),
+        Some(text) => {
+            Some(text.parse().map_err(|_| Failure::usage(format!("--listen {text}: write IP:PORT, as 0.0.0.0:9464")))?)
+        }
     };
     let rules = config.rules.len();
     let app = session.app(config)?;
@@ -41,19 +40,15 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let listening = listener
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok())
-        .map(|address| address.to_string());
+    let listening =
+        listener.as_ref().and_then(|listener| listener.local_addr().ok()).map(|address| address.to_string());
     tracing::info!(
         rules,
         listen = listening.as_deref().unwrap_or("off"),
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    app.serve(listener, &session.cancel)
-        .await
-        .map_err(|error| Failure::failed(format!("serving: {error}")))?;
+    app.serve(listener, &session.cancel).await.map_err(|error| Failure::failed(format!("serving: {error}")))?;
     tracing::info!("stopped");
     Ok(Exit::Done)
 }

@@ -21,11 +21,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(global: Global, progress: Progress, cancel: CancellationToken) -> Self {
-        Self {
-            global,
-            progress,
-            cancel,
-        }
+        Self { global, progress, cancel }
     }
 
     /// The configuration, which has to be there and have rules.
@@ -37,10 +33,7 @@ impl Session {
         };
         let config = Config::load(file).map_err(Failure::usage)?;
         if config.rules.is_empty() {
-            return Err(Failure::usage(format!(
-                "{}: it has no [[rules]]: nothing to mirror",
-                file.display()
-            )));
+            return Err(Failure::usage(format!("{}: it has no [[rules]]: nothing to mirror", file.display())));
         }
         Ok(self.with_overrides(config))
     }
@@ -56,10 +49,8 @@ impl Session {
 
     fn with_overrides(&self, mut config: Config) -> Config {
         for entry in &self.global.tls {
-            let settings = config
-                .registries
-                .entry(entry.host.clone())
-                .or_insert_with(|| Settings::for_host(&entry.host));
+            let settings =
+                config.registries.entry(entry.host.clone()).or_insert_with(|| Settings::for_host(&entry.host));
             settings.tls = entry.tls;
         }
         config

@@ -21,10 +21,7 @@ impl Signals {
 
 /// Listens from now on.
 pub(super) fn listen() -> Signals {
-    let signals = Signals {
-        cancel: CancellationToken::new(),
-        code: Arc::default(),
-    };
+    let signals = Signals { cancel: CancellationToken::new(), code: Arc::default() };
     for (kind, code) in [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143)] {
         // Without a handler the signal still ends the process, only less cleanly.
         let Ok(mut signal) = signal(kind) else { continue };

@@ -52,18 +52,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let app = session.app(config)?;
     let chosen = |name: &str| args.rules.is_empty() || args.rules.iter().any(|rule| rule == name);
     let mode = if args.dry_run { Mode::Plan } else { Mode::Execute };
-    let Some(report) = session
-        .within_grace(&app, app.sync(chosen, mode, &session.cancel))
-        .await
-    else {
+    let Some(report) = session.within_grace(&app, app.sync(chosen, mode, &session.cancel)).await else {
         return Ok(Exit::Failed);
     };
     session.progress.finish();
     match args.output {
-        Format::Json => output::print_json(&Report {
-            report: &report,
-            dry_run: args.dry_run,
-        })?,
+        Format::Json => output::print_json(&Report { report: &report, dry_run: args.dry_run })?,
         Format::Text => output::print(&text(&report, mode))?,
     }
     Ok(if report.is_success() { Exit::Done } else { Exit::Failed })
@@ -72,10 +66,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
 fn all_known(config: &Config, names: &[String]) -> Result<(), Failure> {
     let known: Vec<&str> = config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect();
     match names.iter().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(Failure::usage(format!(
-            "--rule {name}: there is no such rule; there are: {}",
-            known.join(", ")
-        ))),
+        Some(name) => {
+            Err(Failure::usage(format!("--rule {name}: there is no such rule; there are: {}", known.join(", "))))
+        }
         None => Ok(()),
     }
 }
@@ -101,31 +94,22 @@ fn text(report: &SyncReport, mode: Mode) -> String {
 }
 
 fn rule_text(text: &mut String, rule: &RuleReport, mode: Mode) {
-    let count = |outcome| rule.images.iter().filter(|image| image.outcome == outcome).count();
     let copied = if mode == Mode::Plan { "to copy" } else { "copied" };
     let _ = writeln!(
         text,
         "{}: {} {copied}, {} unchanged, {} failed",
         rule.name,
-        count(ImageOutcome::Copied),
-        count(ImageOutcome::Unchanged),
-        count(ImageOutcome::Failed)
+        rule.count(ImageOutcome::Copied),
+        rule.count(ImageOutcome::Unchanged),
+        rule.count(ImageOutcome::Failed)
     );
-    for image in rule
-        .images
-        .iter()
-        .filter(|image| image.outcome != ImageOutcome::Unchanged)
-    {
+    for image in rule.images.iter().filter(|image| image.outcome != ImageOutcome::Unchanged) {
         let verb = match (image.outcome, mode) {
             (ImageOutcome::Failed, _) => "!",
             (_, Mode::Plan) => "?",
             (_, Mode::Execute) => "+",
         };
-        let digest = image
-            .digest
-            .as_ref()
-            .map(|digest| format!(" {}", digest.short()))
-            .unwrap_or_default();
+        let digest = image.digest.as_ref().map(|digest| format!(" {}", digest.short())).unwrap_or_default();
         let _ = writeln!(text, "  {verb} {}{digest}  {}", image.target, output::outcome(image));
     }
     for warning in &rule.warnings {

@@ -37,10 +37,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let filter = TagFilter::new(&args.include, &args.exclude).map_err(Failure::usage)?;
     let reference = Reference::parse_without_default_tag(&args.repository).map_err(Failure::usage)?;
     if reference.tag.is_some() || reference.digest.is_some() {
-        return Err(Failure::usage(format!(
-            "{}: name a repository, without tag or digest",
-            args.repository
-        )));
+        return Err(Failure::usage(format!("{}: name a repository, without tag or digest", args.repository)));
     }
     let location = Location::from(&reference);
     let remote = session.remote(&location)?;
@@ -60,9 +57,5 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     for tag in &selection.missing {
         output::error(&format!("{location} has no tag {tag}"));
     }
-    Ok(if selection.missing.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if selection.missing.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -24,9 +24,8 @@ pub(super) fn tell<'r>(routes: impl Iterator<Item = &'r Route>, problems: &mut P
         let claims = claims(route);
         let mut told = HashSet::new();
         for claim in &claims {
-            if let Some(earlier) = claimed
-                .get(&(&route.target, claim.clone()))
-                .filter(|earlier| told.insert(earlier.start))
+            if let Some(earlier) =
+                claimed.get(&(&route.target, claim.clone())).filter(|earlier| told.insert(earlier.start))
             {
                 let earlier = problems.name(earlier);
                 problems.add(&route.target_at, message(&route.target, claim, &earlier));
@@ -42,12 +41,7 @@ fn claims(route: &Route) -> Vec<Claim> {
     match &route.images {
         Images::One { to, .. } => to.iter().cloned().map(Claim::Tag).collect(),
         Images::Tags(_) if route.whole => vec![Claim::WholeRepository],
-        Images::Tags(filter) => filter
-            .exact_tags()
-            .unwrap_or_default()
-            .into_iter()
-            .map(Claim::Tag)
-            .collect(),
+        Images::Tags(filter) => filter.exact_tags().unwrap_or_default().into_iter().map(Claim::Tag).collect(),
     }
 }
 

@@ -38,11 +38,7 @@ impl ConfigError {
 
     pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
         let message = format!("cannot be read: {error}");
-        Self::new(vec![Problem {
-            file: file.to_owned(),
-            place: Place::Nowhere,
-            message,
-        }])
+        Self::new(vec![Problem { file: file.to_owned(), place: Place::Nowhere, message }])
     }
 
     /// A text that is no TOML. Of the parser's error only the message is taken: its full print shows the line, which
@@ -50,11 +46,7 @@ impl ConfigError {
     pub(super) fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         let message = format!("no valid TOML: {}", error.message());
-        Self::new(vec![Problem {
-            file: file.to_owned(),
-            place: Place::Position { line, column },
-            message,
-        }])
+        Self::new(vec![Problem { file: file.to_owned(), place: Place::Position { line, column }, message }])
     }
 }
 
@@ -62,10 +54,7 @@ impl ConfigError {
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 impl fmt::Display for ConfigError {

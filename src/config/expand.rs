@@ -80,9 +80,9 @@ fn variable(inside: &str, env: Env<'_>) -> Result<String, String> {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => Ok(value),
         (None, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!(
-            "the variable {name} is not set: set it, or write a default as in `${{{name}:-default}}`"
-        )),
+        (None, None) => {
+            Err(format!("the variable {name} is not set: set it, or write a default as in `${{{name}:-default}}`"))
+        }
     }
 }
 

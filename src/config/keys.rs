@@ -40,29 +40,20 @@ impl<T> Table<T> {
 /// The keys of a section, none of them set where the file does not have it.
 pub(super) fn section<T: Default>(entry: Entry<Table<T>>, problems: &mut Problems<'_>) -> T {
     let table = entry.and_then(|table| table.of_kind("a table", problems));
-    table
-        .map(|table| table.into_inner().known(problems))
-        .unwrap_or_default()
+    table.map(|table| table.into_inner().known(problems)).unwrap_or_default()
 }
 
 /// The known key that comes nearest, if one is near. The measure favours a common beginning: `user` for `username`.
 fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
     const NEAR: f64 = 0.8;
     let ranked = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
-    ranked
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known)
+    ranked.filter(|(likeness, _)| *likeness >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut unknown = Vec::new();
-        let keys = T::deserialize(Watch {
-            inner: deserializer,
-            fields: &[],
-            unknown: &mut unknown,
-        })?;
+        let keys = T::deserialize(Watch { inner: deserializer, fields: &[], unknown: &mut unknown })?;
         Ok(Self { keys, unknown })
     }
 }
@@ -83,11 +74,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Watch<'_, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_map(Watch {
-            inner: visitor,
-            fields,
-            unknown: self.unknown,
-        })
+        self.inner.deserialize_map(Watch { inner: visitor, fields, unknown: self.unknown })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -108,11 +95,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Watch {
-            inner: map,
-            fields: self.fields,
-            unknown: self.unknown,
-        })
+        self.inner.visit_map(Watch { inner: map, fields: self.fields, unknown: self.unknown })
     }
 }
 
@@ -124,10 +107,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Watch<'_, A> {
             if self.fields.contains(&key.get_ref().as_str()) {
                 return seed.deserialize(key.into_inner().into_deserializer()).map(Some);
             }
-            self.unknown.push(UnknownKey {
-                span: key.span(),
-                nearest: nearest(key.get_ref(), self.fields),
-            });
+            self.unknown.push(UnknownKey { span: key.span(), nearest: nearest(key.get_ref(), self.fields) });
             self.inner.next_value::<Written<IgnoredAny>>()?;
         }
         Ok(None)
@@ -144,14 +124,7 @@ mod tests {
 
     #[test]
     fn slips_of_the_hand_find_their_key_and_other_words_none() {
-        const KNOWN: &[&str] = &[
-            "include",
-            "exclude",
-            "username",
-            "password",
-            "connect_timeout",
-            "listen",
-        ];
+        const KNOWN: &[&str] = &["include", "exclude", "username", "password", "connect_timeout", "listen"];
         for (written, meant) in [
             ("inclde", "include"),
             ("excludes", "exclude"),

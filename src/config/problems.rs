@@ -18,13 +18,7 @@ pub(super) struct Problems<'t> {
 
 impl<'t> Problems<'t> {
     pub(super) fn new(file: &'t Path, text: &'t str, places: Places) -> Self {
-        Self {
-            file,
-            text,
-            places,
-            found: Vec::new(),
-            spoilt: HashSet::new(),
-        }
+        Self { file, text, places, found: Vec::new(), spoilt: HashSet::new() }
     }
 
     /// Something is wrong with the key or the value that stands here.
@@ -61,15 +55,8 @@ impl<'t> Problems<'t> {
         }
         self.found.sort_by_key(|(offset, _)| *offset);
         let problem = |(offset, message)| {
-            let place = Place::Key {
-                line: position(self.text, offset).0,
-                key: self.places.key(offset).to_owned(),
-            };
-            Problem {
-                file: self.file.to_owned(),
-                place,
-                message,
-            }
+            let place = Place::Key { line: position(self.text, offset).0, key: self.places.key(offset).to_owned() };
+            Problem { file: self.file.to_owned(), place, message }
         };
         Err(ConfigError::new(self.found.into_iter().map(problem).collect()))
     }

@@ -23,11 +23,7 @@ pub(super) fn registries(
     problems: &mut Problems<'_>,
 ) -> HashMap<Host, Settings> {
     let tables = entry.and_then(|tables| tables.of_kind("a table of tables, as [registries.\"docker.io\"]", problems));
-    let mut tables: Vec<_> = tables
-        .map(Spanned::into_inner)
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
+    let mut tables: Vec<_> = tables.map(Spanned::into_inner).unwrap_or_default().into_iter().collect();
     tables.sort_by_key(|(key, _)| key.span().start);
 
     let mut first: HashMap<Host, Range<usize>> = HashMap::new();
@@ -35,19 +31,14 @@ pub(super) fn registries(
     for (key, table) in tables {
         let host = host(&key, problems);
         // Looked into also where the host is no host, for what else is wrong there.
-        let raw = table
-            .of_kind("a table", problems)
-            .map(|table| table.into_inner().known(problems));
+        let raw = table.of_kind("a table", problems).map(|table| table.into_inner().known(problems));
         let settings = raw.map(|raw| settings(raw, host.as_ref(), folder, problems));
         let (Some(host), Some(settings)) = (host, settings) else {
             continue;
         };
         if let Some(other) = first.get(&host) {
             let other = problems.name(other);
-            problems.add(
-                &key.span(),
-                format!("is the same registry as {other}: write its settings in one place"),
-            );
+            problems.add(&key.span(), format!("is the same registry as {other}: write its settings in one place"));
             continue;
         }
         first.insert(host.clone(), key.span());
@@ -57,20 +48,13 @@ pub(super) fn registries(
 }
 
 fn host(key: &Spanned<String>, problems: &mut Problems<'_>) -> Option<Host> {
-    key.get_ref()
-        .parse()
-        .map_err(|error: InvalidName| problems.add(&key.span(), error.to_string()))
-        .ok()
+    key.get_ref().parse().map_err(|error: InvalidName| problems.add(&key.span(), error.to_string())).ok()
 }
 
 fn settings(raw: raw::Registry, host: Option<&Host>, folder: &Path, problems: &mut Problems<'_>) -> Settings {
     let default = host.map_or_else(|| Settings::for_host(&Host::docker_hub()), Settings::for_host);
-    let logins = Logins {
-        username: raw.username,
-        literal: raw.password,
-        file: raw.password_file,
-        variable: raw.password_env,
-    };
+    let logins =
+        Logins { username: raw.username, literal: raw.password, file: raw.password_file, variable: raw.password_env };
     Settings {
         tls: values::parsed(raw.tls, values::TEXT, problems, tls).map_or(default.tls, Spanned::into_inner),
         ca_file: ca_file(raw.ca_file, folder, problems),
@@ -85,9 +69,7 @@ fn tls(text: &str) -> Result<Tls, String> {
         "https" => Ok(Tls::Https),
         "insecure" => Ok(Tls::Insecure),
         "http" => Ok(Tls::Http),
-        _ => Err(format!(
-            "{text:?} is none of \"https\", \"insecure\" (no certificate is checked) and \"http\""
-        )),
+        _ => Err(format!("{text:?} is none of \"https\", \"insecure\" (no certificate is checked) and \"http\"")),
     }
 }
 
@@ -97,7 +79,7 @@ fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> 
         let path = folder.join(text);
         match std::fs::read(&path) {
             Ok(_) => Ok(path),
-            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+            Err(error) => Err(format!("{path:?} cannot be read: {error}")),
         }
     };
     values::parsed(entry, values::TEXT, problems, readable).map(Spanned::into_inner)
@@ -118,27 +100,17 @@ impl Logins {
         let literal = password(self.literal, problems).map(Password::Literal);
         let file = values::text(self.file, problems).map(|text| Password::File(folder.join(text)));
         let variable = variable(self.variable, problems).map(Password::Variable);
-        Some(Credentials {
-            username: username?,
-            password: literal.or(file).or(variable)?,
-        })
+        Some(Credentials { username: username?, password: literal.or(file).or(variable)? })
     }
 
     /// One user name and one password, or neither.
     fn check_together(&self, problems: &mut Problems<'_>) {
-        let spans = [
-            span(self.literal.as_ref()),
-            span(self.file.as_ref()),
-            span(self.variable.as_ref()),
-        ];
+        let spans = [span(self.literal.as_ref()), span(self.file.as_ref()), span(self.variable.as_ref())];
         let mut passwords: Vec<Range<usize>> = spans.into_iter().flatten().collect();
         passwords.sort_by_key(|span| span.start);
         match (span(self.username.as_ref()), passwords.split_first()) {
             (Some(username), None) => {
-                problems.add(
-                    &username,
-                    "needs one of `password_file`, `password_env` and `password` beside it",
-                );
+                problems.add(&username, "needs one of `password_file`, `password_env` and `password` beside it");
             }
             (None, Some((password, _))) => problems.add(password, "needs a `username` beside it"),
             (None, None) | (Some(_), Some(_)) => {}
@@ -146,10 +118,7 @@ impl Logins {
         if let Some((first, others)) = passwords.split_first() {
             let first = problems.name(first);
             for other in others {
-                problems.add(
-                    other,
-                    format!("is a second password, beside {first}: leave one of them out"),
-                );
+                problems.add(other, format!("is a second password, beside {first}: leave one of them out"));
             }
         }
     }
@@ -182,10 +151,7 @@ fn password(entry: Entry<SecretString>, problems: &mut Problems<'_>) -> Option<S
 fn variable(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<String> {
     let name = entry?.of_kind(values::TEXT, problems)?;
     if problems.has_variable(&name.span()) || !is_variable_name(name.get_ref()) {
-        problems.add(
-            &name.span(),
-            "must be a variable's bare name, as \"HUB_PASSWORD\", without `$` and braces",
-        );
+        problems.add(&name.span(), "must be a variable's bare name, as \"HUB_PASSWORD\", without `$` and braces");
         return None;
     }
     Some(name.into_inner())

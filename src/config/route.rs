@@ -41,7 +41,7 @@ pub(super) fn route(
     if let (false, Some((tags_at, _))) = (whole_repository, &tags.own) {
         problems.add(
             tags_at,
-            "choose among many tags, but the source names one image: leave out these, or its tag or digest",
+            "choose among tags, but the source names one image: leave these out, or the source's tag or digest",
         );
         return None;
     }
@@ -54,23 +54,10 @@ pub(super) fn route(
         return None;
     }
 
-    let (images, whole) = if whole_repository {
-        chosen(tags)?
-    } else {
-        (one(&source, &target), false)
-    };
-    let route = Route {
-        source: (&source).into(),
-        target: (&target).into(),
-        images,
-        whole,
-        target_at,
-    };
+    let (images, whole) = if whole_repository { chosen(tags)? } else { (one(&source, &target), false) };
+    let route = Route { source: (&source).into(), target: (&target).into(), images, whole, target_at };
     if goes_nowhere(&route) {
-        problems.add(
-            &route.target_at,
-            format!("{target} is what the source names: there is nothing to mirror"),
-        );
+        problems.add(&route.target_at, format!("{target} is what the source names: there is nothing to mirror"));
         return None;
     }
     Some(route)
@@ -86,10 +73,7 @@ fn chosen(tags: TagsOfRule<'_>) -> Option<(Images, bool)> {
 
 /// The target's own tag is written, else the source's, which a digest may have beside it.
 fn one(source: &Reference, target: &Reference) -> Images {
-    Images::One {
-        from: source.selector(),
-        to: target.tag.clone().or_else(|| source.tag.clone()),
-    }
+    Images::One { from: source.selector(), to: target.tag.clone().or_else(|| source.tag.clone()) }
 }
 
 /// Whether what is read is what would be written. A tag that another tag of its repository is copied to is not.
@@ -97,14 +81,8 @@ fn goes_nowhere(route: &Route) -> bool {
     route.source == route.target
         && match &route.images {
             Images::Tags(_) => true,
-            Images::One {
-                from: TagOrDigest::Tag(from),
-                to,
-            } => to.as_ref() == Some(from),
-            Images::One {
-                from: TagOrDigest::Digest(_),
-                to,
-            } => to.is_none(),
+            Images::One { from: TagOrDigest::Tag(from), to } => to.as_ref() == Some(from),
+            Images::One { from: TagOrDigest::Digest(_), to } => to.is_none(),
         }
 }
 
@@ -112,12 +90,12 @@ fn goes_nowhere(route: &Route) -> bool {
 pub(super) fn source(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<Spanned<Reference>> {
     const KIND: &str = "one reference in quotes";
     values::parsed(entry, KIND, problems, |text| match glob(text) {
-        Some(Glob::Repository) => Err(format!(
-            "{text:?} has a glob in the repository, which is not supported: write a rule for each"
-        )),
-        Some(Glob::Tag) => Err(format!(
-            "{text:?} has a glob for a tag: name the repository alone, and the tags in tags.include"
-        )),
+        Some(Glob::Repository) => {
+            Err(format!("{text:?} has a glob in the repository, which is not supported: write a rule for each"))
+        }
+        Some(Glob::Tag) => {
+            Err(format!("{text:?} has a glob for a tag: name the repository alone, and the tags in tags.include"))
+        }
         None => reference(text),
     })
 }
@@ -127,13 +105,11 @@ pub(super) fn target(entry: Entry<String>, problems: &mut Problems<'_>) -> Optio
     const KIND: &str = "one reference in quotes: a list of targets is not supported, write a rule for each";
     values::parsed(entry, KIND, problems, |text| {
         if glob(text).is_some() {
-            return Err(format!(
-                "{text:?} has a glob, which is not supported in a target: name one repository"
-            ));
+            return Err(format!("{text:?} has a glob, which is not supported in a target: name one repository"));
         }
         match reference(text)? {
             Reference { digest: Some(_), .. } => {
-                Err("names a digest: what is written has the source's, so leave out \"@\" and what follows".to_owned())
+                Err("has a digest, which is the source's to decide: leave out the '@' and what follows".to_owned())
             }
             reference => Ok(reference),
         }
@@ -145,10 +121,7 @@ fn reference(text: &str) -> Result<Reference, String> {
     if text.contains("://") {
         return Err("is a URL: write HOST/REPOSITORY, without a scheme".to_owned());
     }
-    if text
-        .split_once('@')
-        .is_some_and(|(_, digest)| !digest.starts_with("sha"))
-    {
+    if text.split_once('@').is_some_and(|(_, digest)| !digest.starts_with("sha")) {
         return Err("has an '@' that no digest follows: a login belongs into [registries]".to_owned());
     }
     Reference::parse_without_default_tag(text).map_err(|error| error.to_string())

@@ -49,9 +49,7 @@ pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Proble
     Defaults {
         every: values::duration(raw.schedule, problems).unwrap_or(EVERY),
         timeout: values::duration(raw.timeout, problems),
-        tags: raw
-            .tags
-            .map_or_else(|| Some(Tags::default()), |table| tags::tags(table, problems)),
+        tags: raw.tags.map_or_else(|| Some(Tags::default()), |table| tags::tags(table, problems)),
     }
 }
 
@@ -63,10 +61,7 @@ pub(super) fn rules(
 ) -> Vec<ScheduledRule> {
     let tables = entry.and_then(|rules| rules.of_kind("a list of tables: write [[rules]] above each rule", problems));
     let tables = tables.map(Spanned::into_inner).unwrap_or_default();
-    let drafts: Vec<Draft> = tables
-        .into_iter()
-        .filter_map(|table| draft(table, defaults, problems))
-        .collect();
+    let drafts: Vec<Draft> = tables.into_iter().filter_map(|table| draft(table, defaults, problems)).collect();
 
     tell_same_names(drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
     conflicts::tell(drafts.iter().filter_map(|draft| draft.route.as_ref()), problems);
@@ -77,21 +72,16 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
     let table = table.of_kind("a table: write [[rules]] above each rule", problems)?;
     let at = table.span();
     let raw = table.into_inner().known(problems);
-    for (key, missing) in [
-        ("name", raw.name.is_none()),
-        ("source", raw.source.is_none()),
-        ("target", raw.target.is_none()),
-    ] {
+    for (key, missing) in
+        [("name", raw.name.is_none()), ("source", raw.source.is_none()), ("target", raw.target.is_none())]
+    {
         if missing {
             problems.add(&at, format!("has no `{key}`"));
         }
     }
 
     let own = raw.tags.map(|table| (table.span.clone(), tags::tags(table, problems)));
-    let tags = TagsOfRule {
-        own,
-        default: defaults.tags.as_ref(),
-    };
+    let tags = TagsOfRule { own, default: defaults.tags.as_ref() };
     let (source, target) = (route::source(raw.source, problems), route::target(raw.target, problems));
     Some(Draft {
         name: values::parsed(raw.name, values::TEXT, problems, name),
@@ -103,23 +93,9 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
 
 impl Draft {
     fn finish(self) -> Option<ScheduledRule> {
-        let (
-            name,
-            Route {
-                source, target, images, ..
-            },
-        ) = (self.name?.into_inner(), self.route?);
-        let rule = Rule {
-            name: name.into(),
-            source,
-            target,
-            images,
-            timeout: self.timeout,
-        };
-        Some(ScheduledRule {
-            rule: Arc::new(rule),
-            every: self.every,
-        })
+        let (name, Route { source, target, images, .. }) = (self.name?.into_inner(), self.route?);
+        let rule = Rule { name: name.into(), source, target, images, timeout: self.timeout };
+        Some(ScheduledRule { rule: Arc::new(rule), every: self.every })
     }
 }
 
@@ -127,9 +103,7 @@ impl Draft {
 fn name(text: &str) -> Result<String, String> {
     const LONGEST: usize = 128;
     if text == events::IMPORT {
-        return Err(format!(
-            "{text:?} is what metrics call work outside of rules: choose another name"
-        ));
+        return Err(format!("{text:?} is what metrics call work outside of rules: choose another name"));
     }
     let plain = text.escape_debug().eq(text.chars()) && text.trim() == text;
     if text.is_empty() || text.chars().count() > LONGEST || !plain {
@@ -146,10 +120,7 @@ fn tell_same_names<'n>(names: impl Iterator<Item = &'n Spanned<String>>, problem
         match first.get(name.get_ref().as_str()) {
             Some(other) => {
                 let line = problems.line(other);
-                problems.add(
-                    &name.span(),
-                    format!("is also the name of the rule at line {line}: each needs its own"),
-                );
+                problems.add(&name.span(), format!("is also the name of the rule at line {line}: each needs its own"));
             }
             None => {
                 first.insert(name.get_ref(), name.span());
@@ -167,18 +138,7 @@ mod tests {
         for text in ["hello-world", "a", "Team A / nightly", "größe", "x.y_z:1@2", "日本"] {
             assert_eq!(name(text), Ok(text.to_owned()));
         }
-        for text in [
-            "",
-            " a",
-            "a ",
-            "a\nb",
-            "a\"b",
-            "a'b",
-            "a\\b",
-            "a\tb",
-            "a\u{202e}b",
-            &"a".repeat(129),
-        ] {
+        for text in ["", " a", "a ", "a\nb", "a\"b", "a'b", "a\\b", "a\tb", "a\u{202e}b", &"a".repeat(129)] {
             assert!(name(text).unwrap_err().contains("is no name"), "{text:?}");
         }
         assert!(name("import").is_err());

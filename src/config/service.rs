@@ -73,18 +73,8 @@ mod tests {
             assert_eq!(Service::parse_listen(text), Ok(Some(means.parse().unwrap())));
         }
         assert_eq!(Service::parse_listen(""), Ok(None));
-        for text in [
-            ":9464",
-            "9464",
-            "127.0.0.1",
-            "localhost:http",
-            "example.com:80",
-            "localhost:65536",
-        ] {
-            assert!(
-                Service::parse_listen(text).unwrap_err().contains("write IP:PORT"),
-                "{text}"
-            );
+        for text in [":9464", "9464", "127.0.0.1", "localhost:http", "example.com:80", "localhost:65536"] {
+            assert!(Service::parse_listen(text).unwrap_err().contains("write IP:PORT"), "{text}");
         }
     }
 }

@@ -35,11 +35,7 @@ pub(super) fn parsed<T>(
 /// A text that says something.
 pub(super) fn text(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<String> {
     let some = |text: &str| {
-        if text.is_empty() {
-            Err("is empty".to_owned())
-        } else {
-            Ok(text.to_owned())
-        }
+        if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
     };
     parsed(entry, TEXT, problems, some).map(Spanned::into_inner)
 }
@@ -69,9 +65,7 @@ fn length(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(length) if unit && length <= LONGEST => Ok(length),
         Ok(_) if unit => Err(format!("{text:?} is too long: ten years are the most")),
-        _ => Err(format!(
-            "{text:?} is no duration: write a number with a unit, as 90s, 15m or 6h"
-        )),
+        _ => Err(format!("{text:?} is no duration: write a number with a unit, as 90s, 15m or 6h")),
     }
 }
 
@@ -95,22 +89,15 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, seconds) in [
-            ("90s", 90),
-            ("15m", 900),
-            ("6h", 21_600),
-            ("1h 30m", 5_400),
-            ("1.5h", 5_400),
-            ("0s", 0),
-        ] {
+        for (text, seconds) in
+            [("90s", 90), ("15m", 900), ("6h", 21_600), ("1h 30m", 5_400), ("1.5h", 5_400), ("0s", 0)]
+        {
             assert_eq!(length(text), Ok(Duration::from_secs(seconds)));
         }
         for text in ["15", "0", "", "-1s", "soon", "1 fortnight", "*/5 * * * *"] {
             assert_eq!(
                 length(text),
-                Err(format!(
-                    "{text:?} is no duration: write a number with a unit, as 90s, 15m or 6h"
-                ))
+                Err(format!("{text:?} is no duration: write a number with a unit, as 90s, 15m or 6h"))
             );
         }
         assert!(length("11y").unwrap_err().contains("too long"));

@@ -31,10 +31,7 @@ impl<T> Written<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<OfKind<T>>::deserialize(deserializer)?;
-        Ok(Self {
-            span: spanned.span(),
-            value: spanned.into_inner().0,
-        })
+        Ok(Self { span: spanned.span(), value: spanned.into_inner().0 })
     }
 }
 

@@ -95,10 +95,7 @@ pub enum Unreachable {
 impl Error {
     /// `what` reads as `pushing manifest 3.18 to ghcr.io/acme/app`.
     pub fn new(what: impl Into<String>, cause: Cause) -> Self {
-        Self {
-            what: what.into(),
-            cause: Box::new(cause),
-        }
+        Self { what: what.into(), cause: Box::new(cause) }
     }
 
     /// Why it failed.
@@ -209,9 +206,7 @@ impl std::fmt::Display for Refusal {
             (Some(code), Some(message)) => write!(f, " {code}: {message}"),
             (Some(text), None) | (None, Some(text)) => write!(f, " {text}"),
             (None, None) => {
-                let reason = http::StatusCode::from_u16(self.status)
-                    .ok()
-                    .and_then(|s| s.canonical_reason());
+                let reason = http::StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
                 write!(f, " {}", reason.unwrap_or("without a reason"))
             }
         }

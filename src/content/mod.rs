@@ -30,21 +30,13 @@ impl Location {
             TagOrDigest::Tag(tag) => (Some(tag.clone()), None),
             TagOrDigest::Digest(digest) => (None, Some(digest.clone())),
         };
-        Reference {
-            host: self.host.clone(),
-            repository: self.repository.clone(),
-            tag,
-            digest,
-        }
+        Reference { host: self.host.clone(), repository: self.repository.clone(), tag, digest }
     }
 }
 
 impl From<&Reference> for Location {
     fn from(reference: &Reference) -> Self {
-        Self {
-            host: reference.host.clone(),
-            repository: reference.repository.clone(),
-        }
+        Self { host: reference.host.clone(), repository: reference.repository.clone() }
     }
 }
 

@@ -41,11 +41,7 @@ impl<S> Verified<S> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(piece);
         }
-        if self.received == self.size {
-            self.conclude()
-        } else {
-            Ok(())
-        }
+        if self.received == self.size { self.conclude() } else { Ok(()) }
     }
 
     /// Compares the digest, once: at the last byte, or at the end of a blob that has none.
@@ -58,12 +54,7 @@ impl<S> Verified<S> {
 
     fn mismatch(&mut self, actual: Option<Digest>) -> Error {
         self.hasher = None;
-        let cause = Cause::Mismatch {
-            digest: self.digest.clone(),
-            size: self.size,
-            actual,
-            received: self.received,
-        };
+        let cause = Cause::Mismatch { digest: self.digest.clone(), size: self.size, actual, received: self.received };
         Error::new(self.what.clone(), cause)
     }
 }

@@ -102,17 +102,10 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let invalid = |reason| InvalidDigest {
-            text: text.chars().take(160).collect(),
-            reason,
-        };
-        let (algorithm, hex) = text
-            .split_once(':')
-            .ok_or_else(|| invalid("it has the form ALGORITHM:HEX"))?;
+        let invalid = |reason| InvalidDigest { text: text.chars().take(160).collect(), reason };
+        let (algorithm, hex) = text.split_once(':').ok_or_else(|| invalid("it has the form ALGORITHM:HEX"))?;
         match algorithm {
-            "sha256" => decode(hex)
-                .map(Self::Sha256)
-                .ok_or_else(|| invalid("sha256 takes 64 lower-case hex digits")),
+            "sha256" => decode(hex).map(Self::Sha256).ok_or_else(|| invalid("sha256 takes 64 lower-case hex digits")),
             "sha512" => decode(hex)
                 .map(|bytes| Self::Sha512(Box::new(bytes)))
                 .ok_or_else(|| invalid("sha512 takes 128 lower-case hex digits")),
@@ -163,9 +156,7 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -43,10 +43,7 @@ impl Host {
         let name = self.name();
         name == "localhost"
             || name.ends_with(".localhost")
-            || name
-                .trim_matches(['[', ']'])
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
+            || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// The host without its port.
@@ -68,15 +65,11 @@ impl FromStr for Host {
             return Ok(Self::docker_hub());
         }
         if lower.contains("://") {
-            return Err(InvalidName::because(format!(
-                "{text:?} is a URL: a host is written without its scheme"
-            )));
+            return Err(InvalidName::because(format!("{text:?} is a URL: a host is written without its scheme")));
         }
         let (name, port) = split_port(&lower);
         if !is_name(name) || !port.is_none_or(is_port) {
-            return Err(InvalidName::because(format!(
-                "{text:?} is no host: HOST, HOST:PORT or [IPV6]:PORT"
-            )));
+            return Err(InvalidName::because(format!("{text:?} is no host: HOST, HOST:PORT or [IPV6]:PORT")));
         }
         Ok(Self(Arc::from(lower)))
     }
@@ -100,9 +93,7 @@ fn is_name(name: &str) -> bool {
             !label.is_empty()
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         })
 }
 
@@ -147,23 +138,10 @@ mod tests {
 
     #[test]
     fn loopback_is_told_by_name_and_address() {
-        for text in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1",
-            "127.8.8.8:1",
-            "[::1]",
-            "[::1]:5000",
-        ] {
+        for text in ["localhost", "localhost:5000", "127.0.0.1", "127.8.8.8:1", "[::1]", "[::1]:5000"] {
             assert!(host(text).is_loopback(), "{text}");
         }
-        for text in [
-            "ghcr.io",
-            "10.0.0.1:5000",
-            "[::2]:5000",
-            "localhost.example",
-            "127.0.0.1.example",
-        ] {
+        for text in ["ghcr.io", "10.0.0.1:5000", "[::2]:5000", "localhost.example", "127.0.0.1.example"] {
             assert!(!host(text).is_loopback(), "{text}");
         }
     }

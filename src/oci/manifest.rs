@@ -98,9 +98,7 @@ impl Manifest {
     /// For everything named in [`ManifestError`].
     pub fn parse(bytes: Bytes, content_type: Option<&str>, expected: Option<&Digest>) -> Result<Self, ManifestError> {
         if bytes.len() > MAX_MANIFEST_SIZE {
-            return Err(ManifestError::TooLarge {
-                limit: MAX_MANIFEST_SIZE,
-            });
+            return Err(ManifestError::TooLarge { limit: MAX_MANIFEST_SIZE });
         }
         let digest = digest_of(&bytes, expected)?;
         let served = content_type.map(media_type::essence);
@@ -110,12 +108,7 @@ impl Manifest {
         let document: Document = serde_json::from_slice(&bytes).map_err(|error| not_json(served, &error))?;
         let media_type = document.media_type(served)?;
         let content = document.into_content(&media_type)?;
-        Ok(Self {
-            bytes,
-            digest,
-            media_type,
-            content,
-        })
+        Ok(Self { bytes, digest, media_type, content })
     }
 
     /// The document's bytes, as the registry sent them.
@@ -171,19 +164,13 @@ fn digest_of(bytes: &[u8], expected: Option<&Digest>) -> Result<Digest, Manifest
     if actual == *expected {
         Ok(actual)
     } else {
-        Err(ManifestError::Digest {
-            expected: expected.clone(),
-            actual,
-            size: bytes.len(),
-        })
+        Err(ManifestError::Digest { expected: expected.clone(), actual, size: bytes.len() })
     }
 }
 
 fn not_json(served: Option<&str>, error: &serde_json::Error) -> ManifestError {
     match served {
-        Some(t) if !t.ends_with("json") => ManifestError::Unknown {
-            what: format!("a document of type {t:?}"),
-        },
+        Some(t) if !t.ends_with("json") => ManifestError::Unknown { what: format!("a document of type {t:?}") },
         _ => ManifestError::Json(error.to_string()),
     }
 }
@@ -206,17 +193,14 @@ impl Document {
         let served = served.filter(|t| media_type::is_manifest(t));
         let declared = self.media_type.as_deref().filter(|t| !t.is_empty());
         match (declared, served) {
-            (Some(declared), Some(served)) if declared != served => Err(ManifestError::Contradiction {
-                declared: declared.to_owned(),
-                served: served.to_owned(),
-            }),
+            (Some(declared), Some(served)) if declared != served => {
+                Err(ManifestError::Contradiction { declared: declared.to_owned(), served: served.to_owned() })
+            }
             (Some(known), _) | (None, Some(known)) => Ok(known.to_owned()),
             (None, None) if self.schema_version == Some(1) => Err(ManifestError::Schema1),
             (None, None) if self.manifests.is_some() => Ok(media_type::OCI_INDEX.to_owned()),
             (None, None) if self.config.is_some() => Ok(media_type::OCI_MANIFEST.to_owned()),
-            (None, None) => Err(ManifestError::Unknown {
-                what: "a JSON document without mediaType".to_owned(),
-            }),
+            (None, None) => Err(ManifestError::Unknown { what: "a JSON document without mediaType".to_owned() }),
         }
     }
 
@@ -229,9 +213,7 @@ impl Document {
                 if self.layers.is_some() || self.config.is_some() {
                     return Err(ManifestError::Ambiguous);
                 }
-                Ok(Content::Index(Index {
-                    manifests: self.manifests.unwrap_or_default(),
-                }))
+                Ok(Content::Index(Index { manifests: self.manifests.unwrap_or_default() }))
             }
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST if self.manifests.is_some() => {
                 Err(ManifestError::Ambiguous)
@@ -239,18 +221,14 @@ impl Document {
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST if self.config.is_none() => {
                 Err(ManifestError::Json("an image manifest names its `config`".to_owned()))
             }
-            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Ok(Content::Image(Image {
-                config: self.config.map(Box::new),
-                layers: self.layers.unwrap_or_default(),
-            })),
-            media_type::OCI_ARTIFACT => Ok(Content::Image(Image {
-                config: None,
-                layers: self.blobs.unwrap_or_default(),
-            })),
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => {
+                Ok(Content::Image(Image { config: self.config.map(Box::new), layers: self.layers.unwrap_or_default() }))
+            }
+            media_type::OCI_ARTIFACT => {
+                Ok(Content::Image(Image { config: None, layers: self.blobs.unwrap_or_default() }))
+            }
             other if media_type::DOCKER_SCHEMA_1.contains(&other) => Err(ManifestError::Schema1),
-            other => Err(ManifestError::Unknown {
-                what: format!("a document of type {other:?}"),
-            }),
+            other => Err(ManifestError::Unknown { what: format!("a document of type {other:?}") }),
         }
     }
 }
@@ -300,24 +278,16 @@ mod tests {
 
     #[test]
     fn foreign_layers_are_no_blobs_of_the_registry() {
-        let foreign = EMPTY.replace(
-            "application/vnd.oci.empty.v1+json",
-            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
-        );
+        let foreign = EMPTY
+            .replace("application/vnd.oci.empty.v1+json", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip");
         let json = format!(r#"{{"schemaVersion":2,"config":{EMPTY},"layers":[{foreign}]}}"#);
-        assert_eq!(
-            parse(&json, Some(media_type::DOCKER_MANIFEST)).unwrap().blobs().count(),
-            1
-        );
+        assert_eq!(parse(&json, Some(media_type::DOCKER_MANIFEST)).unwrap().blobs().count(), 1);
     }
 
     #[test]
     fn schema_1_is_refused_by_type_and_by_content() {
         for content_type in [Some(media_type::DOCKER_SCHEMA_1[0]), Some("application/json"), None] {
-            assert_eq!(
-                parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, content_type),
-                Err(ManifestError::Schema1)
-            );
+            assert_eq!(parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, content_type), Err(ManifestError::Schema1));
         }
     }
 
@@ -342,19 +312,13 @@ mod tests {
     #[test]
     fn a_web_page_is_named_as_what_it_is() {
         let error = parse("<html>", Some("text/html; charset=utf-8")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r#"it is no image manifest or index but a document of type "text/html""#
-        );
+        assert_eq!(error.to_string(), r#"it is no image manifest or index but a document of type "text/html""#);
     }
 
     #[test]
     fn too_large_and_wrong_digests_are_refused() {
         let large = Bytes::from(vec![b' '; MAX_MANIFEST_SIZE + 1]);
-        assert!(matches!(
-            Manifest::parse(large, None, None),
-            Err(ManifestError::TooLarge { .. })
-        ));
+        assert!(matches!(Manifest::parse(large, None, None), Err(ManifestError::TooLarge { .. })));
         let other = Digest::of(b"other");
         let error = Manifest::parse(Bytes::from(image()), None, Some(&other)).unwrap_err();
         assert!(matches!(error, ManifestError::Digest { .. }));

@@ -32,10 +32,8 @@ pub fn essence(content_type: &str) -> &str {
 
 /// Whether descriptors of this type point at a document (rather than a blob).
 pub fn is_manifest(media_type: &str) -> bool {
-    matches!(
-        media_type,
-        OCI_MANIFEST | OCI_INDEX | OCI_ARTIFACT | DOCKER_MANIFEST | DOCKER_LIST
-    ) || DOCKER_SCHEMA_1.contains(&media_type)
+    matches!(media_type, OCI_MANIFEST | OCI_INDEX | OCI_ARTIFACT | DOCKER_MANIFEST | DOCKER_LIST)
+        || DOCKER_SCHEMA_1.contains(&media_type)
 }
 
 /// Whether a document of this type lists other documents.

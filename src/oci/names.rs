@@ -71,15 +71,10 @@ impl FromStr for Repository {
             return invalid("the repository name is longer than 255 characters".into());
         }
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return invalid(format!(
-                "repository names are lower case: did you mean {:?}?",
-                text.to_ascii_lowercase()
-            ));
+            return invalid(format!("repository names are lower case: did you mean {:?}?", text.to_ascii_lowercase()));
         }
         match text.split('/').find(|part| !is_path_component(part)) {
-            Some("") => invalid(format!(
-                "the repository name {text:?} has an empty part between slashes"
-            )),
+            Some("") => invalid(format!("the repository name {text:?} has an empty part between slashes")),
             Some(part) => invalid(format!(
                 "{part:?} is no part of a repository name: letters and digits, separated by '.', '_', '__' or '-'"
             )),
@@ -155,9 +150,9 @@ mod tests {
         for good in ["alpine", "library/alpine", "a/b/c/d", "a.b_c__d-e---f", "0", "my-app2"] {
             assert!(good.parse::<Repository>().is_ok(), "{good} was refused");
         }
-        for bad in [
-            "", "/", "a//b", "a/", "/a", "-a", "a-", "a..b", "a___b", "a._b", "A", "ä", "a/../b", "a b", "a%2fb",
-        ] {
+        for bad in
+            ["", "/", "a//b", "a/", "/a", "-a", "a-", "a..b", "a___b", "a._b", "A", "ä", "a/../b", "a b", "a%2fb"]
+        {
             assert!(bad.parse::<Repository>().is_err(), "{bad} was taken");
         }
         assert!("a".repeat(255).parse::<Repository>().is_ok());
@@ -177,11 +172,7 @@ mod tests {
     #[test]
     fn referrer_tags_are_told_from_others() {
         let hex = "ab".repeat(32);
-        for tag in [
-            format!("sha256-{hex}"),
-            format!("sha256-{hex}.sig"),
-            format!("sha256-{hex}.att"),
-        ] {
+        for tag in [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha256-{hex}.att")] {
             assert!(tag.parse::<Tag>().unwrap().is_referrers_fallback(), "{tag}");
         }
         for tag in ["sha256-abc", "latest", "sha256"] {

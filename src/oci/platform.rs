@@ -41,9 +41,7 @@ impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
-        parse(text).ok_or_else(|| InvalidPlatform {
-            text: text.chars().take(100).collect(),
-        })
+        parse(text).ok_or_else(|| InvalidPlatform { text: text.chars().take(100).collect() })
     }
 }
 
@@ -56,10 +54,7 @@ fn parse(text: &str) -> Option<Platform> {
     let architecture = parts.next()?;
     let variant = parts.next();
     let well_formed = parts.next().is_none()
-        && [Some(os), Some(architecture), variant, os_version]
-            .into_iter()
-            .flatten()
-            .all(is_word);
+        && [Some(os), Some(architecture), variant, os_version].into_iter().flatten().all(is_word);
     well_formed.then(|| Platform {
         os: os.to_owned(),
         architecture: architecture.to_owned(),
@@ -70,10 +65,7 @@ fn parse(text: &str) -> Option<Platform> {
 }
 
 fn is_word(word: &str) -> bool {
-    !word.is_empty()
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 impl fmt::Display for Platform {
@@ -96,28 +88,14 @@ mod tests {
 
     #[test]
     fn platforms_read_as_they_are_written() {
-        for text in [
-            "linux/amd64",
-            "linux/arm/v7",
-            "windows(10.0.17763.1697)/amd64",
-            "unknown/unknown",
-        ] {
+        for text in ["linux/amd64", "linux/arm/v7", "windows(10.0.17763.1697)/amd64", "unknown/unknown"] {
             assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_is_no_platform_is_refused() {
-        for text in [
-            "",
-            "linux",
-            "linux/",
-            "/amd64",
-            "linux/arm/v7/x",
-            "windows(10/amd64",
-            "linux amd64",
-            "a/b c",
-        ] {
+        for text in ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "windows(10/amd64", "linux amd64", "a/b c"] {
             assert!(text.parse::<Platform>().is_err(), "{text} was taken");
         }
     }
@@ -127,9 +105,6 @@ mod tests {
         let json = r#"{"os":"windows","architecture":"amd64","os.version":"10.0.17763.1697","os.features":["win32k"]}"#;
         let platform: Platform = serde_json::from_str(json).unwrap();
         assert_eq!(platform.os_version.as_deref(), Some("10.0.17763.1697"));
-        assert_eq!(
-            serde_json::to_value(&platform).unwrap(),
-            serde_json::from_str::<serde_json::Value>(json).unwrap()
-        );
+        assert_eq!(serde_json::to_value(&platform).unwrap(), serde_json::from_str::<serde_json::Value>(json).unwrap());
     }
 }

@@ -53,10 +53,7 @@ impl Reference {
     /// # Errors
     /// If the text breaks the grammar.
     pub fn parse_without_default_tag(text: &str) -> Result<Self, InvalidReference> {
-        let invalid = |reason: String| InvalidReference {
-            text: text.chars().take(300).collect(),
-            reason,
-        };
+        let invalid = |reason: String| InvalidReference { text: text.chars().take(300).collect(), reason };
         if text.is_empty() {
             return Err(invalid("it is empty".into()));
         }
@@ -68,10 +65,7 @@ impl Reference {
         }
 
         let (named, digest) = match text.split_once('@') {
-            Some((named, digest)) => (
-                named,
-                Some(digest.parse::<Digest>().map_err(|e| invalid(e.to_string()))?),
-            ),
+            Some((named, digest)) => (named, Some(digest.parse::<Digest>().map_err(|e| invalid(e.to_string()))?)),
             None => (text, None),
         };
         let (host, path) = split_host(named).map_err(invalid)?;
@@ -85,12 +79,7 @@ impl Reference {
             path.parse::<Repository>()
         };
         let repository = repository.map_err(|e| invalid(e.to_string()))?;
-        Ok(Self {
-            host,
-            repository,
-            tag,
-            digest,
-        })
+        Ok(Self { host, repository, tag, digest })
     }
 }
 

@@ -14,11 +14,7 @@ impl fmt::Display for Size {
         }
         let steps = (self.0.ilog2() / 10) as usize;
         let unit = UNITS[(steps - 1).min(UNITS.len() - 1)];
-        write!(
-            f,
-            "{:.1} {unit}",
-            self.0 as f64 / 1024f64.powi(steps.min(UNITS.len()) as i32)
-        )
+        write!(f, "{:.1} {unit}", self.0 as f64 / 1024f64.powi(steps.min(UNITS.len()) as i32))
     }
 }
 
@@ -28,13 +24,9 @@ mod tests {
 
     #[test]
     fn sizes_read_well() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (48 << 20, "48.0 MiB"),
-            (u64::MAX, "16384.0 PiB"),
-        ] {
+        for (bytes, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (48 << 20, "48.0 MiB"), (u64::MAX, "16384.0 PiB")]
+        {
             assert_eq!(Size(bytes).to_string(), text);
         }
     }

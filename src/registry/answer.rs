@@ -25,12 +25,7 @@ pub(super) async fn refusal(response: Response) -> Refusal {
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let body = read_at_most(response, MAX_ERROR_BODY).await;
     let (code, message) = error_document(&body);
-    Refusal {
-        status,
-        code,
-        message,
-        retry_after,
-    }
+    Refusal { status, code, message, retry_after }
 }
 
 /// A whole body; `None` if it is larger than `limit` bytes. Nothing is allocated from a declared size.
@@ -85,10 +80,7 @@ fn error_document(body: &[u8]) -> (Option<String>, Option<String>) {
         _ => None,
     };
     let message = first.message.filter(|text| !text.is_empty()).or(detail);
-    (
-        first.code.filter(|code| !code.is_empty()),
-        message.as_deref().map(one_line),
-    )
+    (first.code.filter(|code| !code.is_empty()), message.as_deref().map(one_line))
 }
 
 /// A registry's words on one line, without control characters, cut at a readable length.
@@ -128,8 +120,7 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
 
 fn connect_failure(error: &reqwest::Error) -> Unreachable {
     let refused = |e: &(dyn std::error::Error + 'static)| {
-        e.downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+        e.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
     };
     // The resolver's error has no type of its own to ask for.
     let unknown_host = |e: &(dyn std::error::Error + 'static)| e.to_string().starts_with("dns error");
@@ -156,9 +147,7 @@ fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 }
 
 fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| {
-        (*error).source()
-    })
+    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| (*error).source())
 }
 
 #[cfg(test)]
@@ -169,27 +158,19 @@ mod tests {
     #[test]
     fn a_specs_error_document_is_read() {
         let body = br#"{"errors":[{"code":"DENIED","message":"requested access\nis denied","detail":null}]}"#;
-        assert_eq!(
-            error_document(body),
-            (Some("DENIED".into()), Some("requested access is denied".into()))
-        );
+        assert_eq!(error_document(body), (Some("DENIED".into()), Some("requested access is denied".into())));
     }
 
     #[test]
     fn other_bodies_say_what_they_can() {
         assert_eq!(
-            error_document(br#"{"details":"incorrect username or password"}"#)
-                .1
-                .unwrap(),
+            error_document(br#"{"details":"incorrect username or password"}"#).1.unwrap(),
             "incorrect username or password"
         );
         assert_eq!(error_document(b"<html>oops</html>"), (None, None));
         assert_eq!(error_document(b""), (None, None));
         let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(500));
-        assert_eq!(
-            error_document(long.as_bytes()).1.unwrap().chars().count(),
-            MAX_MESSAGE + 1
-        );
+        assert_eq!(error_document(long.as_bytes()).1.unwrap().chars().count(), MAX_MESSAGE + 1);
     }
 
     #[test]

@@ -32,19 +32,10 @@ pub(super) fn build(host: &Host, settings: &Settings) -> Result<Client, Error> {
     let built = builder.build();
     match (built, settings.tls) {
         // No CA roots on this machine: a registry without TLS needs none.
-        (Err(_), Tls::Http) => ClientBuilder::new()
-            .no_proxy()
-            .redirect(redirects())
-            .tls_certs_only([])
-            .build(),
+        (Err(_), Tls::Http) => ClientBuilder::new().no_proxy().redirect(redirects()).tls_certs_only([]).build(),
         (built, _) => built,
     }
-    .map_err(|error| {
-        unusable(format!(
-            "{}; does this machine have CA certificates?",
-            innermost(&error)
-        ))
-    })
+    .map_err(|error| unusable(format!("{}; does this machine have CA certificates?", innermost(&error))))
 }
 
 fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {

@@ -61,17 +61,10 @@ fn links(value: &str) -> Vec<(&str, &str)> {
 }
 
 fn is_next(parameters: &str) -> bool {
-    parameters
-        .split(';')
-        .filter_map(|parameter| parameter.split_once('='))
-        .any(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("rel")
-                && value
-                    .trim()
-                    .trim_matches('"')
-                    .split_whitespace()
-                    .any(|rel| rel.eq_ignore_ascii_case("next"))
-        })
+    parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("rel")
+            && value.trim().trim_matches('"').split_whitespace().any(|rel| rel.eq_ignore_ascii_case("next"))
+    })
 }
 
 #[cfg(test)]
@@ -85,19 +78,14 @@ mod tests {
     }
 
     fn upload_of(asked: &str, location: &str) -> String {
-        upload(&headers(LOCATION, location), &asked.parse().unwrap())
-            .unwrap()
-            .to_string()
+        upload(&headers(LOCATION, location), &asked.parse().unwrap()).unwrap().to_string()
     }
 
     #[test]
     fn every_kind_of_location_is_followed() {
         let asked = "https://r.example:8443/v2/a/blobs/uploads/";
         for (location, means) in [
-            (
-                "/v2/a/blobs/uploads/1?_state=x%3D%3D",
-                "https://r.example:8443/v2/a/blobs/uploads/1?_state=x%3D%3D",
-            ),
+            ("/v2/a/blobs/uploads/1?_state=x%3D%3D", "https://r.example:8443/v2/a/blobs/uploads/1?_state=x%3D%3D"),
             ("?_state=1", "https://r.example:8443/v2/a/blobs/uploads/?_state=1"),
             ("https://storage.example/u/1", "https://storage.example/u/1"),
             ("http://r.example/v2/u/1", "https://r.example:8443/v2/u/1"),
@@ -113,10 +101,7 @@ mod tests {
         let digest = Digest::of(b"");
         let hex = &digest.to_string()[7..];
         let url = commit(&"http://r/v2/u?_state=a%2Bb&x".parse().unwrap(), &digest);
-        assert_eq!(
-            url.as_str(),
-            format!("http://r/v2/u?_state=a%2Bb&x&digest=sha256%3A{hex}")
-        );
+        assert_eq!(url.as_str(), format!("http://r/v2/u?_state=a%2Bb&x&digest=sha256%3A{hex}"));
         let url = commit(&"http://r/v2/u".parse().unwrap(), &digest);
         assert_eq!(url.as_str(), format!("http://r/v2/u?digest=sha256%3A{hex}"));
     }
@@ -129,18 +114,9 @@ mod tests {
             next("</v2/a/tags/list?n=2&last=b>; rel=\"next\"").unwrap(),
             "http://r.example/v2/a/tags/list?n=2&last=b"
         );
-        assert_eq!(
-            next("<?last=b>; rel=next").unwrap(),
-            "http://r.example/v2/a/tags/list?last=b"
-        );
-        assert_eq!(
-            next("<http://r.example/x>;title=\"a,b\";rel=\"next\"").unwrap(),
-            "http://r.example/x"
-        );
-        assert_eq!(
-            next("</a>; rel=\"prev\", </b>; rel=\"next\"").unwrap(),
-            "http://r.example/b"
-        );
+        assert_eq!(next("<?last=b>; rel=next").unwrap(), "http://r.example/v2/a/tags/list?last=b");
+        assert_eq!(next("<http://r.example/x>;title=\"a,b\";rel=\"next\"").unwrap(), "http://r.example/x");
+        assert_eq!(next("</a>; rel=\"prev\", </b>; rel=\"next\"").unwrap(), "http://r.example/b");
         assert_eq!(next("<http://evil.example/x>; rel=\"next\""), None);
         assert_eq!(next("</a>; rel=\"prev\""), None);
         assert_eq!(next("</a"), None);

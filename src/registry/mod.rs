@@ -45,12 +45,7 @@ impl Registries {
         docker_config: DockerConfigFiles,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self {
-            settings,
-            docker_config,
-            observer,
-            open: Mutex::default(),
-        }
+        Self { settings, docker_config, observer, open: Mutex::default() }
     }
 
     /// One repository, for reading or for writing too. Nothing is sent yet.
@@ -66,11 +61,7 @@ impl Registries {
         if let Some(transport) = open.get(host) {
             return Ok(Arc::clone(transport));
         }
-        let settings = self
-            .settings
-            .get(host)
-            .cloned()
-            .unwrap_or_else(|| Settings::for_host(host));
+        let settings = self.settings.get(host).cloned().unwrap_or_else(|| Settings::for_host(host));
         let transport = Transport::new(host, &settings, self.docker_config.clone(), Arc::clone(&self.observer))?;
         Ok(Arc::clone(open.entry(host.clone()).or_insert(Arc::new(transport))))
     }

@@ -52,38 +52,21 @@ impl Pull for Remote {
             .await
             .map_err(|_| call.error(Cause::Stalled(self.transport.idle_timeout())))?
             .map_err(|cause| call.error(cause))?
-            .ok_or_else(|| {
-                call.error(
-                    ManifestError::TooLarge {
-                        limit: MAX_MANIFEST_SIZE,
-                    }
-                    .into(),
-                )
-            })?;
+            .ok_or_else(|| call.error(ManifestError::TooLarge { limit: MAX_MANIFEST_SIZE }.into()))?;
         let expected = match at {
             TagOrDigest::Digest(digest) => Some(digest.clone()),
             TagOrDigest::Tag(_) => announced_digest(&headers),
         };
-        let content_type = headers
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        Manifest::parse(body, content_type, expected.as_ref())
-            .map(Some)
-            .map_err(|error| call.error(error.into()))
+        let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Manifest::parse(body, content_type, expected.as_ref()).map(Some).map_err(|error| call.error(error.into()))
     }
 
     async fn blob(&self, blob: &Descriptor) -> Result<Self::Blob, Error> {
-        let url = self
-            .transport
-            .url(&self.caller.location, &format!("blobs/{}", blob.digest));
+        let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
         let what = format!("fetching blob {blob} from {}", self.caller.location);
         let call = Call::new(Method::GET, url, what.clone());
         let response = self.transport.send(&self.caller, &call).await?;
-        let body = BlobBody {
-            body: response.into(),
-            transport: Arc::clone(&self.transport),
-            what: what.clone(),
-        };
+        let body = BlobBody { body: response.into(), transport: Arc::clone(&self.transport), what: what.clone() };
         Ok(Verified::new(body, blob, what))
     }
 
@@ -94,11 +77,7 @@ impl Pull for Remote {
 
 impl Remote {
     fn manifest_call(&self, method: Method, at: &TagOrDigest) -> Call {
-        let verb = if method == Method::HEAD {
-            "looking up"
-        } else {
-            "fetching"
-        };
+        let verb = if method == Method::HEAD { "looking up" } else { "fetching" };
         let what = format!("{verb} manifest {at} of {}", self.caller.location);
         Call::new(method, self.manifest_url(at), what).accept(media_type::ACCEPT)
     }

@@ -27,14 +27,8 @@ impl Push for Remote {
     type Upload = Upload;
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        let url = self
-            .transport
-            .url(&self.caller.location, &format!("blobs/{}", blob.digest));
-        let call = Call::new(
-            Method::HEAD,
-            url,
-            format!("looking for blob {blob} in {}", self.caller.location),
-        );
+        let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
+        let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.caller.location));
         match self.transport.send(&self.caller, &call).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.cause(), Cause::NotFound) => Ok(false),
@@ -66,9 +60,7 @@ impl Push for Remote {
             format!("pushing blob {blob} to {}", self.caller.location),
         );
         let (outgoing, watch) = Outgoing::new(bytes, blob.size, self.transport.clone());
-        let request = self
-            .transport
-            .send_stream(&self.caller, &call, blob.size, reqwest::Body::wrap(outgoing));
+        let request = self.transport.send_stream(&self.caller, &call, blob.size, reqwest::Body::wrap(outgoing));
         let sent = upload::watched(request, &watch, self.transport.idle_timeout()).await;
         match sent.unwrap_or_else(|stalled| Err(call.error(stalled))) {
             Ok(_) => Ok(()),
@@ -78,11 +70,8 @@ impl Push for Remote {
     }
 
     async fn abandon(&self, upload: &Upload) {
-        let call = Call::new(
-            Method::DELETE,
-            upload.url.clone(),
-            format!("closing an upload to {}", self.caller.location),
-        );
+        let call =
+            Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.caller.location));
         let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&self.caller, &call)).await;
     }
 
@@ -104,18 +93,10 @@ impl Push for Remote {
 impl Remote {
     async fn mount(&self, blob: &Descriptor, from: &Repository) -> Result<Begun<Upload>, Error> {
         let mut url = self.transport.url(&self.caller.location, "blobs/uploads/");
-        url.query_pairs_mut()
-            .append_pair("mount", &blob.digest.to_string())
-            .append_pair("from", from.as_str());
-        let call = Call::new(
-            Method::POST,
-            url,
-            format!("mounting blob {blob} from {from} in {}", self.caller.location),
-        );
-        let caller = Caller {
-            scope: self.caller.scope.with_mount(from),
-            ..self.caller.clone()
-        };
+        url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
+        let call =
+            Call::new(Method::POST, url, format!("mounting blob {blob} from {from} in {}", self.caller.location));
+        let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
         let response = self.transport.send(&caller, &call).await?;
         if response.status() == http::StatusCode::CREATED {
             return Ok(Begun::Mounted);
@@ -125,23 +106,15 @@ impl Remote {
 
     async fn open_session(&self, blob: &Descriptor) -> Result<Begun<Upload>, Error> {
         let url = self.transport.url(&self.caller.location, "blobs/uploads/");
-        let call = Call::new(
-            Method::POST,
-            url,
-            format!("opening an upload of blob {blob} to {}", self.caller.location),
-        );
+        let call =
+            Call::new(Method::POST, url, format!("opening an upload of blob {blob} to {}", self.caller.location));
         let response = self.transport.send(&self.caller, &call).await?;
         session(&call, &response)
     }
 }
 
 fn session(call: &Call, response: &reqwest::Response) -> Result<Begun<Upload>, Error> {
-    location::upload(response.headers(), call.url())
-        .map(|url| Begun::Session(Upload { url }))
-        .ok_or_else(|| {
-            call.error(Cause::Protocol(format!(
-                "the answer {} names no Location to upload to",
-                response.status()
-            )))
-        })
+    location::upload(response.headers(), call.url()).map(|url| Begun::Session(Upload { url })).ok_or_else(|| {
+        call.error(Cause::Protocol(format!("the answer {} names no Location to upload to", response.status())))
+    })
 }

@@ -26,24 +26,12 @@ pub struct Remote {
 impl Remote {
     pub(super) fn new(transport: Arc<Transport>, location: Location, access: Access) -> Self {
         let scope = Scope::new(location.repository.clone(), access == Access::Push);
-        Self {
-            transport,
-            caller: Caller {
-                location,
-                scope,
-                requests: Arc::default(),
-            },
-        }
+        Self { transport, caller: Caller { location, scope, requests: Arc::default() } }
     }
 
     /// The same repository, its requests counted in `requests`. Token requests and redirects are not.
-    pub fn counted(&self, requests: Arc<AtomicU64>) -> Self {
-        Self {
-            transport: Arc::clone(&self.transport),
-            caller: Caller {
-                requests,
-                ..self.caller.clone()
-            },
-        }
+    pub fn counted(&self, requests: &Arc<AtomicU64>) -> Self {
+        let caller = Caller { requests: Arc::clone(requests), ..self.caller.clone() };
+        Self { transport: Arc::clone(&self.transport), caller }
     }
 }

@@ -22,11 +22,7 @@ const MAX_PAGES: usize = 10_000;
 pub(super) async fn list(remote: &Remote) -> Result<Option<Vec<Tag>>, Error> {
     let mut url = remote.transport.url(&remote.caller.location, "tags/list");
     url.query_pairs_mut().append_pair("n", PAGE);
-    let mut call = Call::new(
-        Method::GET,
-        url,
-        format!("listing the tags of {}", remote.caller.location),
-    );
+    let mut call = Call::new(Method::GET, url, format!("listing the tags of {}", remote.caller.location));
     let mut tags = Vec::new();
     let mut seen = HashSet::new();
 
@@ -37,21 +33,13 @@ pub(super) async fn list(remote: &Remote) -> Result<Option<Vec<Tag>>, Error> {
             Err(error) => return Err(error),
         };
         let next = location::next_page(response.headers(), call.url());
-        let body = answer::body(response, MAX_PAGE_BYTES)
-            .await
-            .map_err(|cause| call.error(cause))?;
+        let body = answer::body(response, MAX_PAGE_BYTES).await.map_err(|cause| call.error(cause))?;
         let body = body.ok_or_else(|| {
-            call.error(Cause::Protocol(format!(
-                "a page of the listing is larger than {MAX_PAGE_BYTES} bytes"
-            )))
+            call.error(Cause::Protocol(format!("a page of the listing is larger than {MAX_PAGE_BYTES} bytes")))
         })?;
         tags.extend(parse(&body).map_err(|reason| call.error(Cause::Protocol(reason)))?);
         let Some(next) = next else { return Ok(Some(tags)) };
-        call = Call::new(
-            Method::GET,
-            next,
-            format!("listing the tags of {}", remote.caller.location),
-        );
+        call = Call::new(Method::GET, next, format!("listing the tags of {}", remote.caller.location));
     }
     Err(call.error(Cause::Protocol("the listing's pages lead round in a circle".to_owned())))
 }
@@ -64,12 +52,7 @@ fn parse(body: &[u8]) -> Result<Vec<Tag>, String> {
     }
     let page: Page =
         serde_json::from_slice(body).map_err(|error| format!("the listing is not JSON of the spec: {error}"))?;
-    Ok(page
-        .tags
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|tag| tag.parse().ok())
-        .collect())
+    Ok(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()).collect())
 }
 
 #[cfg(test)]

@@ -63,27 +63,15 @@ pub(super) struct Call {
 impl Call {
     /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
     pub(super) fn new(method: Method, url: Url, what: String) -> Self {
-        Self {
-            method,
-            url,
-            accept: None,
-            body: None,
-            what,
-        }
+        Self { method, url, accept: None, body: None, what }
     }
 
     pub(super) fn accept(self, media_types: &'static str) -> Self {
-        Self {
-            accept: Some(media_types),
-            ..self
-        }
+        Self { accept: Some(media_types), ..self }
     }
 
     pub(super) fn body(self, media_type: &str, bytes: Bytes) -> Self {
-        Self {
-            body: Some((media_type.to_owned(), bytes)),
-            ..self
-        }
+        Self { body: Some((media_type.to_owned(), bytes)), ..self }
     }
 
     /// An error of this request.
@@ -156,12 +144,7 @@ impl Transport {
             let Some(pause) = pauses.next(self.patience(), started.elapsed(), error.retry_after()) else {
                 return Err(error);
             };
-            self.observer.retry(&Retry {
-                registry: &self.host,
-                reason,
-                pause,
-                error: &error,
-            });
+            self.observer.retry(&Retry { registry: &self.host, reason, pause, error: &error });
             tokio::time::sleep(pause).await;
         }
     }
@@ -185,11 +168,7 @@ impl Transport {
         if response.status() == StatusCode::UNAUTHORIZED {
             let offered = challenges(response.headers());
             // The next try, which the caller makes, carries a new token.
-            if self
-                .auth
-                .challenged(&caller.scope, &offered, authorization.as_ref())
-                .await
-            {
+            if self.auth.challenged(&caller.scope, &offered, authorization.as_ref()).await {
                 self.report_auth(call);
                 return Err(call.error(Cause::Broken("the token ran out during the upload".to_owned())));
             }
@@ -213,11 +192,7 @@ impl Transport {
                 .map_err(|_| call.error(Cause::Stalled(self.idle_timeout)))??;
             if response.status() == StatusCode::UNAUTHORIZED {
                 let offered = challenges(response.headers());
-                if self
-                    .auth
-                    .challenged(&caller.scope, &offered, authorization.as_ref())
-                    .await
-                {
+                if self.auth.challenged(&caller.scope, &offered, authorization.as_ref()).await {
                     if authorization.is_some() {
                         self.report_auth(call);
                     }
@@ -233,13 +208,10 @@ impl Transport {
         if call.url.origin() != self.base.origin() {
             return Ok(None);
         }
-        self.auth
-            .authorization(&caller.location, &caller.scope)
-            .await
-            .map_err(|error| match error {
-                AuthError::Credentials(reason) => call.error(Cause::Credentials(reason)),
-                AuthError::Token(cause) => Error::new(format!("{} (logging in)", call.what), cause),
-            })
+        self.auth.authorization(&caller.location, &caller.scope).await.map_err(|error| match error {
+            AuthError::Credentials(reason) => call.error(Cause::Credentials(reason)),
+            AuthError::Token(cause) => Error::new(format!("{} (logging in)", call.what), cause),
+        })
     }
 
     fn request(&self, call: &Call, authorization: Option<&Authorization>) -> reqwest::RequestBuilder {
@@ -276,11 +248,7 @@ impl Transport {
         let refusal = tokio::time::timeout(self.idle_timeout, answer::refusal(response))
             .await
             .map_err(|_| call.error(Cause::Stalled(self.idle_timeout)))?;
-        Err(call.error(if refusal.status == 404 {
-            missing(refusal)
-        } else {
-            Cause::Refused(refusal)
-        }))
+        Err(call.error(if refusal.status == 404 { missing(refusal) } else { Cause::Refused(refusal) }))
     }
 
     fn report_auth(&self, call: &Call) {
@@ -294,11 +262,7 @@ impl Transport {
     }
 
     fn patience(&self) -> Duration {
-        if self.has_answered.load(Ordering::Relaxed) {
-            Patience::STANDARD.max_elapsed
-        } else {
-            PATIENCE_WITH_STRANGERS
-        }
+        if self.has_answered.load(Ordering::Relaxed) { Patience::STANDARD.max_elapsed } else { PATIENCE_WITH_STRANGERS }
     }
 }
 

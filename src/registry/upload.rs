@@ -32,11 +32,7 @@ struct State {
 impl Watch {
     /// The error that ended the source's side, if one did.
     pub(super) fn take_source_error(&self) -> Option<Error> {
-        self.0
-            .source_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.0.source_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn sent(&self) -> u64 {
@@ -75,18 +71,8 @@ pub(super) struct Outgoing<S> {
 
 impl<S> Outgoing<S> {
     pub(super) fn new(source: S, size: u64, transport: Arc<Transport>) -> (Self, Watch) {
-        let watch = Watch(Arc::new(State {
-            size,
-            ..State::default()
-        }));
-        (
-            Self {
-                source: Box::pin(source),
-                watch: watch.clone(),
-                transport,
-            },
-            watch,
-        )
+        let watch = Watch(Arc::new(State { size, ..State::default() }));
+        (Self { source: Box::pin(source), watch: watch.clone(), transport }, watch)
     }
 }
 
@@ -124,10 +110,7 @@ mod tests {
     use super::*;
 
     fn watch(size: u64) -> Watch {
-        Watch(Arc::new(State {
-            size,
-            ..State::default()
-        }))
+        Watch(Arc::new(State { size, ..State::default() }))
     }
 
     #[tokio::test(start_paused = true)]
@@ -140,10 +123,7 @@ mod tests {
             }
             "done"
         };
-        assert!(matches!(
-            watched(moving, &watch, Duration::from_secs(60)).await,
-            Ok("done")
-        ));
+        assert!(matches!(watched(moving, &watch, Duration::from_secs(60)).await, Ok("done")));
     }
 
     #[tokio::test(start_paused = true)]

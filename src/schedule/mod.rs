@@ -26,26 +26,14 @@ enum State {
 impl Timetable {
     /// Rules with these intervals, all due for the first time at `now`.
     pub fn new(intervals: impl IntoIterator<Item = Duration>, now: Instant) -> Self {
-        let entries = intervals
-            .into_iter()
-            .map(|every| Entry {
-                every,
-                next_tick: now,
-                state: State::Idle,
-            })
-            .collect();
+        let entries = intervals.into_iter().map(|every| Entry { every, next_tick: now, state: State::Idle }).collect();
         Self { entries }
     }
 
     /// The rules to start at `now`; from here on they count as running.
     pub fn start_due(&mut self, now: Instant) -> Vec<usize> {
         let mut due = Vec::new();
-        for (rule, entry) in self
-            .entries
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, entry)| entry.next_tick <= now)
-        {
+        for (rule, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.next_tick <= now) {
             entry.next_tick = tick_after(now, entry.next_tick, entry.every);
             entry.state = match entry.state {
                 State::Idle => {

@@ -24,7 +24,8 @@ impl Observer for Log {
             (ImageOutcome::Copied, _) => {
                 info!(rule, image = %image.target, digest, bytes = image.bytes, elapsed = ?image.elapsed, "copied");
             }
-            _ => debug!(rule, image = %image.target, digest, "unchanged"),
+            (_, Some(reason)) => debug!(rule, image = %image.target, digest, "{reason}"),
+            (_, None) => debug!(rule, image = %image.target, digest, "unchanged"),
         }
     }
 
@@ -40,12 +41,8 @@ impl Observer for Log {
         if let Some(error) = &run.error {
             error!(rule, "{error}");
         }
-        let count = |outcome| run.images.iter().filter(|image| image.outcome == outcome).count();
-        let (copied, unchanged, failed) = (
-            count(ImageOutcome::Copied),
-            count(ImageOutcome::Unchanged),
-            count(ImageOutcome::Failed),
-        );
+        let (copied, unchanged, failed) =
+            (run.count(ImageOutcome::Copied), run.count(ImageOutcome::Unchanged), run.count(ImageOutcome::Failed));
         match run.outcome {
             RunOutcome::Success if copied == 0 => {
                 debug!(rule, unchanged, elapsed = ?run.elapsed, "run ended: nothing to do");

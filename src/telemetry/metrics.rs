@@ -60,10 +60,8 @@ impl Metrics {
         registry.register(Box::new(last_success.clone()))?;
         let in_flight = IntGauge::new("regferry_transfers_in_flight", "Blobs being transferred.")?;
         registry.register(Box::new(in_flight.clone()))?;
-        let build_info = IntGaugeVec::new(
-            Opts::new("regferry_build_info", "The version that runs; always 1."),
-            &["version"],
-        )?;
+        let build_info =
+            IntGaugeVec::new(Opts::new("regferry_build_info", "The version that runs; always 1."), &["version"])?;
         registry.register(Box::new(build_info.clone()))?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for rule in rules {
@@ -71,11 +69,7 @@ impl Metrics {
         }
 
         Ok(Self {
-            runs: counter(
-                "regferry_rule_runs_total",
-                "Runs of rules by outcome.",
-                &["rule", "outcome"],
-            )?,
+            runs: counter("regferry_rule_runs_total", "Runs of rules by outcome.", &["rule", "outcome"])?,
             run_duration: histogram(
                 "regferry_rule_run_duration_seconds",
                 "How long runs took.",
@@ -84,11 +78,7 @@ impl Metrics {
             )?,
             images: counter("regferry_images_total", "Images by outcome.", &["rule", "outcome"])?,
             blobs: counter("regferry_blobs_total", "Blobs by outcome.", &["rule", "outcome"])?,
-            blob_bytes: counter(
-                "regferry_blob_bytes_total",
-                "Bytes of blobs moved.",
-                &["registry", "direction"],
-            )?,
+            blob_bytes: counter("regferry_blob_bytes_total", "Bytes of blobs moved.", &["registry", "direction"])?,
             requests: counter(
                 "regferry_http_requests_total",
                 "Requests to registries by status.",
@@ -100,11 +90,7 @@ impl Metrics {
                 &["registry", "method"],
                 &REQUEST_BUCKETS,
             )?,
-            retries: counter(
-                "regferry_retries_total",
-                "Requests made again, by reason.",
-                &["registry", "reason"],
-            )?,
+            retries: counter("regferry_retries_total", "Requests made again, by reason.", &["registry", "reason"])?,
             last_success,
             in_flight,
             registry,
@@ -124,21 +110,15 @@ impl Metrics {
 
 impl Observer for Metrics {
     fn request(&self, request: &Request<'_>) {
-        let status = request
-            .status
-            .map_or_else(|| "error".to_owned(), |status| status.to_string());
-        self.requests
-            .with_label_values(&[request.registry.as_str(), request.method, &status])
-            .inc();
+        let status = request.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
+        self.requests.with_label_values(&[request.registry.as_str(), request.method, &status]).inc();
         self.request_duration
             .with_label_values(&[request.registry.as_str(), request.method])
             .observe(request.elapsed.as_secs_f64());
     }
 
     fn retry(&self, retry: &Retry<'_>) {
-        self.retries
-            .with_label_values(&[retry.registry.as_str(), retry.reason.as_str()])
-            .inc();
+        self.retries.with_label_values(&[retry.registry.as_str(), retry.reason.as_str()]).inc();
     }
 
     fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
@@ -146,9 +126,7 @@ impl Observer for Metrics {
             Direction::Read => "read",
             Direction::Written => "written",
         };
-        self.blob_bytes
-            .with_label_values(&[registry.as_str(), direction])
-            .inc_by(bytes);
+        self.blob_bytes.with_label_values(&[registry.as_str(), direction]).inc_by(bytes);
     }
 
     fn transfer_started(&self) {
@@ -187,14 +165,10 @@ impl Observer for Metrics {
             RunOutcome::Cancelled => "cancelled",
         };
         self.runs.with_label_values(&[&run.name, outcome]).inc();
-        self.run_duration
-            .with_label_values(&[&*run.name])
-            .observe(run.elapsed.as_secs_f64());
+        self.run_duration.with_label_values(&[&*run.name]).observe(run.elapsed.as_secs_f64());
         if run.outcome == RunOutcome::Success {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.last_success
-                .with_label_values(&[&*run.name])
-                .set(now.as_secs_f64());
+            self.last_success.with_label_values(&[&*run.name]).set(now.as_secs_f64());
         }
     }
 }
@@ -206,10 +180,7 @@ mod tests {
     #[test]
     fn a_rule_that_never_succeeded_is_there_with_zero() {
         let text = Metrics::new(["hello"]).unwrap().render().unwrap();
-        assert!(
-            text.contains("regferry_rule_last_success_timestamp_seconds{rule=\"hello\"} 0\n"),
-            "{text}"
-        );
+        assert!(text.contains("regferry_rule_last_success_timestamp_seconds{rule=\"hello\"} 0\n"), "{text}");
         assert!(text.contains("regferry_build_info{version="), "{text}");
         assert!(text.contains("process_resident_memory_bytes"), "{text}");
     }

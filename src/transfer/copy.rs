@@ -49,11 +49,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             Known::Nowhere => (BlobOutcome::Copied, None),
             Known::Elsewhere(from) => {
                 drop(alone.take());
-                match self
-                    .context
-                    .unless_stopped(self.target.begin_upload(blob, Some(&from)))
-                    .await??
-                {
+                match self.context.unless_stopped(self.target.begin_upload(blob, Some(&from))).await?? {
                     Begun::Mounted => (BlobOutcome::Mounted, None),
                     Begun::Session(session) => (BlobOutcome::Copied, Some(session)),
                 }
@@ -83,25 +79,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 return Err(broken.error);
             };
             digest_tries += u32::from(reason == RetryReason::Digest);
-            let pause = pauses.next(
-                Patience::STANDARD.max_elapsed,
-                started.elapsed(),
-                broken.error.retry_after(),
-            );
+            let pause = pauses.next(Patience::STANDARD.max_elapsed, started.elapsed(), broken.error.retry_after());
             let Some(pause) = pause.filter(|_| digest_tries < MAX_DIGEST_TRIES) else {
                 return Err(broken.error);
             };
-            let registry = if broken.at_source {
-                self.source.location()
-            } else {
-                self.target.location()
-            };
-            self.context.observer.retry(&Retry {
-                registry: &registry.host,
-                reason,
-                pause,
-                error: &broken.error,
-            });
+            let registry = if broken.at_source { self.source.location() } else { self.target.location() };
+            self.context.observer.retry(&Retry { registry: &registry.host, reason, pause, error: &broken.error });
             self.context.unless_stopped(tokio::time::sleep(pause)).await?;
             // A commit whose answer was lost may have happened.
             if !broken.at_source && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
@@ -138,10 +121,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if self.context.cancel.is_cancelled() {
             return Err(self.context.stopped());
         }
-        Ok(Err(Broken {
-            error,
-            at_source: at_source.load(Ordering::Relaxed),
-        }))
+        Ok(Err(Broken { error, at_source: at_source.load(Ordering::Relaxed) }))
     }
 
     async fn session(&self, blob: &Descriptor, open: Option<T::Upload>) -> Result<Option<T::Upload>, Error> {

@@ -21,17 +21,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_images: 32,
-            max_blobs: 32,
-        }
+        Self { max_images: 32, max_blobs: 32 }
     }
 }
 
 /// Runs rules and imports. Share it in an [`Arc`]; all methods may run side by side.
 pub struct Engine {
     pub(super) registries: Registries,
-    pub(super) observer: Arc<dyn Observer>,
+    observer: Arc<dyn Observer>,
     pub(super) images: Arc<Semaphore>,
     pub(super) limits: Limits,
     blobs: Arc<Semaphore>,
@@ -67,9 +64,9 @@ impl Engine {
         })
     }
 
-    pub(super) fn context(&self, rule: Arc<str>, cancel: CancellationToken) -> Context {
+    pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {
         Context {
-            rule,
+            rule: Arc::clone(rule),
             knowledge: self.knowledge(),
             blobs: Arc::clone(&self.blobs),
             observer: Arc::clone(&self.observer),

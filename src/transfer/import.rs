@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::documents::Documents;
 use super::engine::Engine;
 use super::route::Route;
-use super::tally::Tally;
+use super::tally::{Tally, note_failure};
 use crate::content::{Cause, Error, Pull};
 use crate::events::{self, ImageOutcome, ImageReport};
 use crate::oci::{Digest, Reference, TagOrDigest};
@@ -53,7 +53,7 @@ impl Engine {
     /// If the source cannot be resolved, a target not be asked, or a target tag points elsewhere and `force` is not
     /// set: then nothing was written anywhere.
     pub async fn import(&self, import: &Import, cancel: &CancellationToken) -> Result<Vec<ImageReport>, ImportError> {
-        let context = self.context(Arc::from(events::IMPORT), cancel.clone());
+        let context = self.context(&Arc::from(events::IMPORT), cancel.clone());
         let source = self.registries.remote(&(&import.source).into(), Access::Pull)?;
         let (digest, targets) = context.unless_stopped(self.ask_all(import, &source)).await??;
         if !import.force {
@@ -63,25 +63,17 @@ impl Engine {
         let documents = Documents::new(&source);
         let mut reports = Vec::new();
         for target in &targets {
-            let at = target
-                .tag
-                .clone()
-                .unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
+            let at = target.tag.clone().unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
             let mut report = ImageReport::new(import.source.clone(), target.remote.location().reference(&at));
             report.digest = Some(digest.clone());
-            let route = Route {
-                source: &source,
-                target: &target.remote,
-                context: &context,
-                tally: &target.tally,
-            };
+            let route = Route { source: &source, target: &target.remote, context: &context, tally: &target.tally };
             match bring(&route, &documents, target, &digest, &at).await {
                 Ok(outcome) => report.outcome = outcome,
-                Err(error) => report.error = Some(error.with_advice()),
+                Err(error) => note_failure(&mut report, &error),
             }
             target.tally.write_to(&mut report);
             report.elapsed = target.started.elapsed();
-            self.observer.image(events::IMPORT, &report);
+            context.observer.image(events::IMPORT, &report);
             reports.push(report);
         }
         Ok(reports)
@@ -93,37 +85,22 @@ impl Engine {
         let digest = async {
             let found = source.resolve(&from).await?;
             found.ok_or_else(|| {
-                Error::new(
-                    format!("looking up manifest {from} of {}", source.location()),
-                    Cause::NotFound,
-                )
+                Error::new(format!("looking up manifest {from} of {}", source.location()), Cause::NotFound)
             })
         };
-        tokio::try_join!(
-            digest,
-            try_join_all(import.targets.iter().map(|target| self.ask(target)))
-        )
+        tokio::try_join!(digest, try_join_all(import.targets.iter().map(|target| self.ask(target))))
     }
 
     async fn ask(&self, target: &Reference) -> Result<Target, Error> {
         let started = Instant::now();
         let tally = Tally::default();
-        let remote = self
-            .registries
-            .remote(&target.into(), Access::Push)?
-            .counted(Arc::clone(&tally.requests));
+        let remote = self.registries.remote(&target.into(), Access::Push)?.counted(&tally.requests);
         let tag = target.tag.clone().map(TagOrDigest::Tag);
         let found = match &tag {
             Some(tag) => remote.resolve(tag).await?,
             None => None,
         };
-        Ok(Target {
-            remote,
-            tag,
-            found,
-            tally,
-            started,
-        })
+        Ok(Target { remote, tag, found, tally, started })
     }
 }
 
@@ -154,9 +131,5 @@ fn conflicts(targets: &[Target], digest: &Digest) -> Result<(), ImportError> {
             Some(format!("{tag} exists as {found}, the source is {digest}"))
         })
         .collect();
-    if conflicts.is_empty() {
-        Ok(())
-    } else {
-        Err(ImportError::Conflict(conflicts))
-    }
+    if conflicts.is_empty() { Ok(()) } else { Err(ImportError::Conflict(conflicts)) }
 }

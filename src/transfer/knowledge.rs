@@ -101,11 +101,7 @@ impl Knowledge {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(flights.entry(flight.clone()).or_default())
         };
-        FlightGuard {
-            knowledge: self,
-            flight,
-            held: Some(lock.lock_owned().await),
-        }
+        FlightGuard { knowledge: self, flight, held: Some(lock.lock_owned().await) }
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
@@ -125,10 +121,7 @@ impl Drop for FlightGuard<'_> {
         self.held = None;
         let mut flights = self.knowledge.flights.lock().unwrap_or_else(PoisonError::into_inner);
         // The map's own is the last: nobody waits.
-        if flights
-            .get(&self.flight)
-            .is_some_and(|lock| Arc::strong_count(lock) == 1)
-        {
+        if flights.get(&self.flight).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             flights.remove(&self.flight);
         }
     }
@@ -145,11 +138,7 @@ mod tests {
     #[test]
     fn a_blob_is_here_elsewhere_or_nowhere() {
         let knowledge = Knowledge::default();
-        let (a, b, other) = (
-            location("r.example/a"),
-            location("r.example/b"),
-            location("s.example/a"),
-        );
+        let (a, b, other) = (location("r.example/a"), location("r.example/b"), location("s.example/a"));
         let blob = Digest::of(b"blob");
         assert_eq!(knowledge.blob(&a, &blob), Known::Nowhere);
         knowledge.learn_blob(&a, &blob);

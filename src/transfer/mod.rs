@@ -16,6 +16,7 @@ mod rule;
 mod run;
 mod select;
 mod tally;
+mod work;
 
 pub use engine::{Engine, Limits};
 pub use import::{Import, ImportError};

@@ -52,10 +52,7 @@ pub(super) enum Presence {
 impl CopyPlan {
     /// Bytes of blobs that have to come from the source, each blob counted once.
     pub(super) fn missing_bytes(&self) -> u64 {
-        self.blobs()
-            .filter(|blob| blob.presence == Presence::Missing)
-            .map(|blob| blob.descriptor.size)
-            .sum()
+        self.blobs().filter(|blob| blob.presence == Presence::Missing).map(|blob| blob.descriptor.size).sum()
     }
 
     /// What would become of the blobs.
@@ -103,10 +100,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             if depth > MAX_DEPTH || manifest.children().count() > MAX_DOCUMENTS {
                 let what = format!("walking manifest {digest} of {}", self.source.location());
                 let reason = format!("lists nested deeper than {MAX_DEPTH} or longer than {MAX_DOCUMENTS}");
-                return Err(Error::new(
-                    what,
-                    Cause::Document(ManifestError::Unknown { what: reason }),
-                ));
+                return Err(Error::new(what, Cause::Document(ManifestError::Unknown { what: reason })));
             }
             let (children, blobs) = tokio::try_join!(
                 try_join_all(distinct(manifest.children()).into_iter().map(|child| self.child(
@@ -116,11 +110,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 ))),
                 try_join_all(distinct(manifest.blobs()).into_iter().map(|blob| self.survey(blob))),
             )?;
-            Ok(Node {
-                blobs,
-                children: children.into_iter().flatten().collect(),
-                manifest,
-            })
+            Ok(Node { blobs, children: children.into_iter().flatten().collect(), manifest })
         }
         .boxed()
     }
@@ -164,17 +154,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             }
             Known::Nowhere => Presence::Missing,
         };
-        Ok(PlannedBlob {
-            descriptor: blob.clone(),
-            presence,
-        })
+        Ok(PlannedBlob { descriptor: blob.clone(), presence })
     }
 }
 
 /// Each digest once: a list may name a document twice, an image a layer.
 fn distinct<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<&'a Descriptor> {
     let mut seen = HashSet::new();
-    descriptors
-        .filter(|descriptor| seen.insert(&descriptor.digest))
-        .collect()
+    descriptors.filter(|descriptor| seen.insert(&descriptor.digest)).collect()
 }

@@ -13,9 +13,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// document is put when everything below it is in place, while others still move.
     pub(super) async fn publish(&self, plan: &CopyPlan, to: &TagOrDigest) -> Result<(), Error> {
         self.publish_node(&plan.root, to.clone()).await?;
-        self.context
-            .knowledge
-            .learn_manifest(self.target.location(), plan.root.manifest.digest());
+        self.context.knowledge.learn_manifest(self.target.location(), plan.root.manifest.digest());
         Ok(())
     }
 
@@ -39,9 +37,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         }
         self.target.put_manifest(manifest, at).await?;
         if matches!(at, TagOrDigest::Digest(_)) {
-            self.context
-                .knowledge
-                .learn_manifest(self.target.location(), manifest.digest());
+            self.context.knowledge.learn_manifest(self.target.location(), manifest.digest());
         }
         Ok(())
     }

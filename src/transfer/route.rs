@@ -73,10 +73,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     ) -> Result<(), Error> {
         let knowledge = &self.context.knowledge;
         let location = self.target.location();
-        let _alone = self
-            .context
-            .unless_stopped(knowledge.flight(Flight::Image(location.clone(), digest.clone())))
-            .await?;
+        let _alone =
+            self.context.unless_stopped(knowledge.flight(Flight::Image(location.clone(), digest.clone()))).await?;
 
         if knowledge.has_manifest(location, digest) && self.put_again(digest, to).await? {
             return Ok(());
@@ -114,9 +112,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     fn missing(&self, from: &TagOrDigest) -> Error {
-        Error::new(
-            format!("looking up manifest {from} of {}", self.source.location()),
-            Cause::NotFound,
-        )
+        Error::new(format!("looking up manifest {from} of {}", self.source.location()), Cause::NotFound)
     }
 }

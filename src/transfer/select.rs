@@ -46,16 +46,8 @@ impl TagFilter {
     /// # Errors
     /// If a pattern is none of them.
     pub fn new(include: &[String], exclude: &[String]) -> Result<Self, InvalidPattern> {
-        let parse = |patterns: &[String]| {
-            patterns
-                .iter()
-                .map(|p| Pattern::parse(p))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        Ok(Self {
-            include: parse(include)?,
-            exclude: parse(exclude)?,
-        })
+        let parse = |patterns: &[String]| patterns.iter().map(|p| Pattern::parse(p)).collect::<Result<Vec<_>, _>>();
+        Ok(Self { include: parse(include)?, exclude: parse(exclude)? })
     }
 
     /// The tags, if the filter names each of them exactly: then no listing is needed.
@@ -87,10 +79,7 @@ impl TagFilter {
             .filter(|tag| seen.insert(tag.clone()))
             .collect();
 
-        let mut selection = Selection {
-            tags,
-            ..Selection::default()
-        };
+        let mut selection = Selection { tags, ..Selection::default() };
         for (pattern, _) in self.include.iter().zip(matched).filter(|(_, hit)| !hit) {
             match pattern {
                 Pattern::Exact(tag) if !self.excludes(tag) => selection.missing.push(tag.clone()),
@@ -108,26 +97,15 @@ impl TagFilter {
 
 impl Pattern {
     fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let invalid = |reason: String| InvalidPattern {
-            pattern: text.to_owned(),
-            reason,
-        };
+        let invalid = |reason: String| InvalidPattern { pattern: text.to_owned(), reason };
         if let Some(expression) = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
             let regex = Regex::new(&format!("^(?:{expression})$")).map_err(|error| invalid(one_line(&error)))?;
-            return Ok(Self::Regex {
-                regex,
-                text: text.to_owned(),
-            });
+            return Ok(Self::Regex { regex, text: text.to_owned() });
         }
         if !text.contains(['*', '?', '[', '{']) {
-            return text
-                .parse()
-                .map(Self::Exact)
-                .map_err(|error: crate::oci::InvalidName| invalid(error.to_string()));
+            return text.parse().map(Self::Exact).map_err(|error: crate::oci::InvalidName| invalid(error.to_string()));
         }
-        let glob = GlobBuilder::new(text)
-            .build()
-            .map_err(|error| invalid(error.kind().to_string()))?;
+        let glob = GlobBuilder::new(text).build().map_err(|error| invalid(error.kind().to_string()))?;
         Ok(Self::Glob(glob.compile_matcher()))
     }
 
@@ -151,11 +129,7 @@ impl Pattern {
 /// The parser draws its error over several lines; the last one says what is wrong.
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();
-    text.lines()
-        .last()
-        .unwrap_or_default()
-        .trim_start_matches("error: ")
-        .to_owned()
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 #[cfg(test)]
@@ -176,13 +150,7 @@ mod tests {
     fn without_a_filter_all_tags_are_taken_but_referrers() {
         let referrers = format!("sha256-{}.sig", "0".repeat(64));
         let selection = TagFilter::default().select(tags(&["1", "2", &referrers]));
-        assert_eq!(
-            selection,
-            Selection {
-                tags: tags(&["1", "2"]),
-                ..Selection::default()
-            }
-        );
+        assert_eq!(selection, Selection { tags: tags(&["1", "2"]), ..Selection::default() });
     }
 
     #[test]
@@ -209,12 +177,9 @@ mod tests {
 
     #[test]
     fn broken_patterns_are_named() {
-        for (pattern, hint) in [
-            ("/(/", "unclosed group"),
-            ("a[", "unclosed character class"),
-            ("a b", "is no tag"),
-            ("", "is no tag"),
-        ] {
+        for (pattern, hint) in
+            [("/(/", "unclosed group"), ("a[", "unclosed character class"), ("a b", "is no tag"), ("", "is no tag")]
+        {
             let error = TagFilter::new(&[pattern.to_owned()], &[]).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }

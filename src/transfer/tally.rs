@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::events::{BlobCounts, BlobOutcome, ImageReport};
+use crate::content::Error;
+use crate::events::{BlobCounts, BlobOutcome, ImageOutcome, ImageReport};
 use crate::oci::{Descriptor, Digest};
 
 /// Counts of one image: each blob once, however many of its documents name it.
@@ -41,4 +42,10 @@ impl Tally {
         report.blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).1;
         report.requests = self.requests.load(Ordering::Relaxed);
     }
+}
+
+/// Notes why an image did not get there. One that was stopped did not fail: it was left alone.
+pub(super) fn note_failure(report: &mut ImageReport, error: &Error) {
+    report.outcome = if error.is_cancelled() { ImageOutcome::Skipped } else { ImageOutcome::Failed };
+    report.error = Some(error.with_advice());
 }

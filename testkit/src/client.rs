@@ -38,22 +38,13 @@ pub async fn push(host: &str, repository: &str, tag: &str, image: &Image) {
 /// If the registry answers anything else than 200 or 404.
 pub async fn fetch_manifest(host: &str, repository: &str, reference: &str) -> Option<Document> {
     let url = url(host, repository, &format!("manifests/{reference}"));
-    let answer = Asked::new(Method::GET, url)
-        .header(ACCEPT, &media_type::DOCUMENTS.join(", "))
-        .send()
-        .await;
+    let answer = Asked::new(Method::GET, url).header(ACCEPT, &media_type::DOCUMENTS.join(", ")).send().await;
     if answer.status == StatusCode::NOT_FOUND {
         return None;
     }
     answer.expect_status(StatusCode::OK);
-    let media_type = answer
-        .header(&CONTENT_TYPE)
-        .expect("a manifest has a Content-Type")
-        .to_owned();
-    Some(Document {
-        media_type,
-        bytes: answer.body,
-    })
+    let media_type = answer.header(&CONTENT_TYPE).expect("a manifest has a Content-Type").to_owned();
+    Some(Document { media_type, bytes: answer.body })
 }
 
 /// Whether the registry has a blob in this repository.
@@ -76,11 +67,7 @@ impl<'a> Place<'a> {
     /// All three in the order of an image's name.
     #[must_use]
     pub fn new(host: &'a str, repository: &'a str, reference: &'a str) -> Self {
-        Self {
-            host,
-            repository,
-            reference,
-        }
+        Self { host, repository, reference }
     }
 }
 
@@ -94,9 +81,7 @@ pub async fn same_tree(left: Place<'_>, right: Place<'_>) -> Result<(), String> 
     let root = same_document(left, right).await?;
     let mut open = vec![root];
     while let Some(document) = open.pop() {
-        let parts = document
-            .parts()
-            .map_err(|error| format!("{}: {error}", document.digest()))?;
+        let parts = document.parts().map_err(|error| format!("{}: {error}", document.digest()))?;
         for child in &parts.manifests {
             let reference = child.digest.as_str();
             open.push(same_document(Place { reference, ..left }, Place { reference, ..right }).await?);
@@ -113,17 +98,10 @@ async fn same_document(left: Place<'_>, right: Place<'_>) -> Result<Document, St
     let mine = fetch_from(left).await?;
     let theirs = fetch_from(right).await?;
     if mine.media_type != theirs.media_type {
-        return Err(format!(
-            "{left:?} is {}, {right:?} is {}",
-            mine.media_type, theirs.media_type
-        ));
+        return Err(format!("{left:?} is {}, {right:?} is {}", mine.media_type, theirs.media_type));
     }
     if mine.bytes != theirs.bytes {
-        return Err(format!(
-            "{left:?} is {}, {right:?} is {}",
-            mine.digest(),
-            theirs.digest()
-        ));
+        return Err(format!("{left:?} is {}, {right:?} is {}", mine.digest(), theirs.digest()));
     }
     Ok(mine)
 }
@@ -135,9 +113,7 @@ async fn fetch_from(place: Place<'_>) -> Result<Document, String> {
 
 async fn check_blob(place: Place<'_>, blob: &Descriptor) -> Result<(), String> {
     let answer = head_blob(place.host, place.repository, &blob.digest).await;
-    let size = answer
-        .header(&CONTENT_LENGTH)
-        .and_then(|length| length.parse::<u64>().ok());
+    let size = answer.header(&CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if answer.status == StatusCode::OK && size == Some(blob.size) {
         return Ok(());
     }
@@ -148,30 +124,22 @@ async fn check_blob(place: Place<'_>, blob: &Descriptor) -> Result<(), String> {
 }
 
 async fn head_blob(host: &str, repository: &str, digest: &str) -> Answer {
-    Asked::new(Method::HEAD, url(host, repository, &format!("blobs/{digest}")))
-        .send()
-        .await
+    Asked::new(Method::HEAD, url(host, repository, &format!("blobs/{digest}"))).send().await
 }
 
 async fn push_blob(host: &str, repository: &str, blob: &Blob) {
-    let opened = Asked::new(Method::POST, url(host, repository, "blobs/uploads/"))
-        .send()
-        .await;
+    let opened = Asked::new(Method::POST, url(host, repository, "blobs/uploads/")).send().await;
     opened.expect_status(StatusCode::ACCEPTED);
     let location = opened.header(&LOCATION).expect("an upload has a Location");
     let mut url = opened.url.join(location).expect("a Location is a URL");
     url.query_pairs_mut().append_pair("digest", &blob.digest());
-    let put = Asked::new(Method::PUT, url)
-        .header(CONTENT_TYPE, "application/octet-stream")
-        .body(blob.bytes.clone());
+    let put = Asked::new(Method::PUT, url).header(CONTENT_TYPE, "application/octet-stream").body(blob.bytes.clone());
     put.send().await.expect_status(StatusCode::CREATED);
 }
 
 async fn push_manifest(host: &str, repository: &str, reference: &str, document: &Document) {
     let url = url(host, repository, &format!("manifests/{reference}"));
-    let put = Asked::new(Method::PUT, url)
-        .header(CONTENT_TYPE, &document.media_type)
-        .body(document.bytes.clone());
+    let put = Asked::new(Method::PUT, url).header(CONTENT_TYPE, &document.media_type).body(document.bytes.clone());
     put.send().await.expect_status(StatusCode::CREATED);
 }
 

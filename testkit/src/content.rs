@@ -175,10 +175,7 @@ mod tests {
             let blobs: Vec<_> = image.blobs().map(Blob::digest).collect();
             for document in image.documents() {
                 let parts = document.parts().expect("the kit's documents parse");
-                assert!(
-                    parts.manifests.iter().all(|child| documents.contains(&child.digest)),
-                    "{name}"
-                );
+                assert!(parts.manifests.iter().all(|child| documents.contains(&child.digest)), "{name}");
                 assert!(parts.own_blobs().all(|blob| blobs.contains(&blob.digest)), "{name}");
             }
         }

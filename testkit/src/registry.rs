@@ -67,11 +67,7 @@ struct Shared {
 impl Shared {
     // What a Location begins with.
     fn base(&self) -> String {
-        if self.options.relative_locations {
-            String::new()
-        } else {
-            format!("http://{}", self.host)
-        }
+        if self.options.relative_locations { String::new() } else { format!("http://{}", self.host) }
     }
 }
 
@@ -94,13 +90,8 @@ impl FakeRegistry {
     }
 
     async fn start_with(options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
-        let host = listener
-            .local_addr()
-            .expect("a bound socket has an address")
-            .to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let host = listener.local_addr().expect("a bound socket has an address").to_string();
         let shared = Arc::new(Shared {
             door: Door::new(options.scheme.clone(), options.token_lifetime, &host),
             host,
@@ -139,10 +130,7 @@ impl FakeRegistry {
     /// The number of requests with this verb to this part of the API, whatever the answer.
     #[must_use]
     pub fn count(&self, method: &Method, endpoint: Endpoint) -> usize {
-        self.requests()
-            .iter()
-            .filter(|request| request.method == method && request.endpoint == endpoint)
-            .count()
+        self.requests().iter().filter(|request| request.method == method && request.endpoint == endpoint).count()
     }
 
     /// The requests in one line, for an assertion's message: `HEAD manifest 1, GET blob 3`.
@@ -214,9 +202,7 @@ impl Drop for FakeRegistry {
 
 impl std::fmt::Debug for FakeRegistry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeRegistry")
-            .field("host", &self.shared.host)
-            .finish_non_exhaustive()
+        f.debug_struct("FakeRegistry").field("host", &self.shared.host).finish_non_exhaustive()
     }
 }
 

@@ -65,12 +65,7 @@ impl DistributionServer {
 
     fn start_with(options: Options) -> Self {
         let home = tempfile::tempdir().expect("the temporary directory is writable");
-        let mut server = Self {
-            host: free_host(),
-            process: None,
-            options,
-            home,
-        };
+        let mut server = Self { host: free_host(), process: None, options, home };
         for _ in 0..ATTEMPTS {
             match server.launch() {
                 Ok(()) => return server,
@@ -187,10 +182,7 @@ fn not_run(program: &str, package: &str, error: &io::Error) -> String {
 
 fn free_host() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .to_string()
+    listener.local_addr().expect("a bound socket has an address").to_string()
 }
 
 fn answers(host: &str) -> bool {

@@ -35,10 +35,7 @@ async fn skopeo_sees_the_very_bytes() {
 async fn skopeo_copies_between_the_fake_and_the_real_registry_and_keeps_every_digest() {
     let server = DistributionServer::start();
     let fake = FakeRegistry::start().await;
-    for (name, image) in content::every_kind()
-        .into_iter()
-        .filter(|(name, _)| skopeo_can_copy(name))
-    {
+    for (name, image) in content::every_kind().into_iter().filter(|(name, _)| skopeo_can_copy(name)) {
         fake.seed("kinds", name, &image);
         let source = format!("docker://{}/kinds:{name}", fake.host());
         let middle = format!("docker://{}/kinds:{name}", server.host());
@@ -71,9 +68,7 @@ async fn a_restart_keeps_the_port_and_the_images() {
 #[should_panic(expected = "unknown error")]
 async fn foreign_layers_are_refused_unless_they_are_allowed() {
     let server = DistributionServer::builder().without_foreign_layers().start();
-    let image = Image::docker("windows/amd64")
-        .foreign_layer("https://layers.example/base", 9)
-        .build();
+    let image = Image::docker("windows/amd64").foreign_layer("https://layers.example/base", 9).build();
     client::push(server.host(), "app", "1", &image).await;
 }
 
@@ -89,9 +84,7 @@ async fn the_first_difference_is_told() {
     assert!(missing.ends_with("is missing"), "{missing}");
 
     right.seed("app", "1", &Image::oci("linux/amd64").build());
-    let other = client::same_tree(here, there)
-        .await
-        .expect_err("another image is there");
+    let other = client::same_tree(here, there).await.expect_err("another image is there");
     assert!(other.contains(media_type::OCI_MANIFEST), "{other}");
 
     right.seed("app", "1", &image);
@@ -109,14 +102,5 @@ fn skopeo_can_copy(kind: &str) -> bool {
 
 async fn skopeo_copy(source: &str, target: &str) {
     let plain = ["--src-tls-verify=false", "--dest-tls-verify=false"];
-    skopeo(&[
-        "copy",
-        "--all",
-        "--preserve-digests",
-        plain[0],
-        plain[1],
-        source,
-        target,
-    ])
-    .await;
+    skopeo(&["copy", "--all", "--preserve-digests", plain[0], plain[1], source, target]).await;
 }

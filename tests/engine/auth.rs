@@ -14,33 +14,16 @@ async fn basic_and_bearer_are_answered_by_the_challenge_without_a_ping() {
     let source = FakeRegistry::builder().basic_auth("reader", "r3ad").start().await;
     let target = FakeRegistry::builder().token_auth("writer", "wr1te").start().await;
     source.seed("app", "v1", &hello_world());
-    let settings = HashMap::from([
-        login(source.host(), "reader", "r3ad"),
-        login(target.host(), "writer", "wr1te"),
-    ]);
+    let settings = HashMap::from([login(source.host(), "reader", "r3ad"), login(target.host(), "writer", "wr1te")]);
     let engine = engine_with(settings, Arc::new(Retries::default()));
 
-    let report = copy(
-        &engine,
-        &format!("{}/app:v1", source.host()),
-        &format!("{}/app:v1", target.host()),
-    )
-    .await;
+    let report = copy(&engine, &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
 
     assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
     for registry in [&source, &target] {
         assert_eq!(registry.count(&Method::GET, Endpoint::Base), 0);
-        let refused = registry
-            .requests()
-            .iter()
-            .filter(|request| request.status == Some(401))
-            .count();
-        assert_eq!(
-            refused,
-            1,
-            "only the first request of all was challenged: {}",
-            registry.summary()
-        );
+        let refused = registry.requests().iter().filter(|request| request.status == Some(401)).count();
+        assert_eq!(refused, 1, "only the first request of all was challenged: {}", registry.summary());
     }
 }
 
@@ -49,18 +32,9 @@ async fn one_token_serves_all_who_wait_for_it() {
     let source = FakeRegistry::builder().anonymous_tokens().start().await;
     let target = FakeRegistry::start().await;
     for tag in 0..20 {
-        source.seed(
-            "app",
-            &format!("v{tag}"),
-            &Image::oci("linux/amd64").layer(tag, 100).build(),
-        );
+        source.seed("app", &format!("v{tag}"), &Image::oci("linux/amd64").layer(tag, 100).build());
     }
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["*"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
 
     let report = run(&engine(), &rule).await;
 
@@ -73,12 +47,7 @@ async fn a_token_that_is_refused_is_fetched_anew_once() {
     let source = FakeRegistry::builder().anonymous_tokens().start().await;
     let target = FakeRegistry::start().await;
     source.seed("app", "v1", &hello_world());
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["v1"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
     let (engine, retries) = with_retries();
     run(&engine, &rule).await;
 
@@ -97,48 +66,27 @@ async fn a_mount_asks_for_both_repositories() {
     let image = Image::oci("linux/amd64").layer(1, 1_000).build();
     source.seed("a", "v1", &image);
     source.seed("b", "v1", &image);
-    let engine = engine_with(
-        HashMap::from([login(target.host(), "u", "p")]),
-        Arc::new(Retries::default()),
-    );
+    let engine = engine_with(HashMap::from([login(target.host(), "u", "p")]), Arc::new(Retries::default()));
     let _knowledge = engine.knowledge();
-    copy(
-        &engine,
-        &format!("{}/a:v1", source.host()),
-        &format!("{}/a:v1", target.host()),
-    )
-    .await;
+    copy(&engine, &format!("{}/a:v1", source.host()), &format!("{}/a:v1", target.host())).await;
 
-    let report = copy(
-        &engine,
-        &format!("{}/b:v1", source.host()),
-        &format!("{}/b:v1", target.host()),
-    )
-    .await;
+    let report = copy(&engine, &format!("{}/b:v1", source.host()), &format!("{}/b:v1", target.host())).await;
 
     assert_eq!(report.blobs.mounted, 2, "{:?}", report.error);
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_told_and_never_shown() {
-    for builder in [
-        FakeRegistry::builder().basic_auth("u", "right"),
-        FakeRegistry::builder().token_auth("u", "right"),
-    ] {
+    for builder in [FakeRegistry::builder().basic_auth("u", "right"), FakeRegistry::builder().token_auth("u", "right")]
+    {
         let source = builder.start().await;
         source.seed("app", "v1", &hello_world());
-        let engine = engine_with(
-            HashMap::from([login(source.host(), "u", "wr0ng")]),
-            Arc::new(Retries::default()),
-        );
+        let engine = engine_with(HashMap::from([login(source.host(), "u", "wr0ng")]), Arc::new(Retries::default()));
 
         let report = copy(&engine, &format!("{}/app:v1", source.host()), "localhost:1/app:v1").await;
 
         let error = report.error.unwrap();
-        assert!(
-            error.contains("401") && error.contains("docker login") && !error.contains("wr0ng"),
-            "{error}"
-        );
+        assert!(error.contains("401") && error.contains("docker login") && !error.contains("wr0ng"), "{error}");
     }
 }
 

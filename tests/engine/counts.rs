@@ -18,12 +18,7 @@ fn clear(registries: [&FakeRegistry; 2]) {
 async fn an_unchanged_image_costs_one_head_on_each_side() {
     let (source, target) = two().await;
     source.seed("up/hello", "latest", &hello_world());
-    let rule = rule(
-        "hello",
-        location(source.host(), "up/hello"),
-        location(target.host(), "hello"),
-        &["latest"],
-    );
+    let rule = rule("hello", location(source.host(), "up/hello"), location(target.host(), "hello"), &["latest"]);
     assert_eq!(run(&engine(), &rule).await.outcome, RunOutcome::Success);
     clear([&source, &target]);
 
@@ -39,18 +34,9 @@ async fn an_unchanged_image_costs_one_head_on_each_side() {
 async fn unchanged_tags_behind_a_pattern_cost_one_listing_a_side_beside_their_heads() {
     let (source, target) = two().await;
     for tag in ["1", "2", "3"] {
-        source.seed(
-            "app",
-            tag,
-            &Image::oci("linux/amd64").layer(tag.parse().unwrap(), 100).build(),
-        );
+        source.seed("app", tag, &Image::oci("linux/amd64").layer(tag.parse().unwrap(), 100).build());
     }
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["*"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
     run(&engine(), &rule).await;
     clear([&source, &target]);
 
@@ -66,49 +52,22 @@ async fn a_new_image_is_fetched_once_document_by_document_and_blob_by_blob() {
     let (source, target) = two().await;
     let image = hello_world();
     source.seed("up/hello", "latest", &image);
-    let rule = rule(
-        "hello",
-        location(source.host(), "up/hello"),
-        location(target.host(), "hello"),
-        &["l*"],
-    );
+    let rule = rule("hello", location(source.host(), "up/hello"), location(target.host(), "hello"), &["l*"]);
 
     let report = run(&engine(), &rule).await;
 
     assert_eq!(failures(&report), Vec::<String>::new());
     let blobs = distinct_blobs(&image);
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Manifest),
-        image.documents().count(),
-        "{}",
-        source.summary()
-    );
-    assert_eq!(
-        source.count(&Method::HEAD, Endpoint::Manifest),
-        0,
-        "the listing told that the tag is new"
-    );
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Blob),
-        blobs,
-        "{}",
-        source.summary()
-    );
+    assert_eq!(source.count(&Method::GET, Endpoint::Manifest), image.documents().count(), "{}", source.summary());
+    assert_eq!(source.count(&Method::HEAD, Endpoint::Manifest), 0, "the listing told that the tag is new");
+    assert_eq!(source.count(&Method::GET, Endpoint::Blob), blobs, "{}", source.summary());
     // Nothing is asked of a repository that does not exist yet; an upload is POST and PUT.
     assert_eq!(target.count(&Method::HEAD, Endpoint::Blob), 0, "{}", target.summary());
-    assert_eq!(
-        target.count(&Method::HEAD, Endpoint::Manifest),
-        0,
-        "{}",
-        target.summary()
-    );
+    assert_eq!(target.count(&Method::HEAD, Endpoint::Manifest), 0, "{}", target.summary());
     assert_eq!(target.count(&Method::POST, Endpoint::Upload), blobs);
     assert_eq!(target.count(&Method::PUT, Endpoint::Upload), blobs);
     assert_eq!(target.count(&Method::PATCH, Endpoint::Upload), 0);
-    assert_eq!(
-        target.count(&Method::PUT, Endpoint::Manifest),
-        image.documents().count()
-    );
+    assert_eq!(target.count(&Method::PUT, Endpoint::Manifest), image.documents().count());
     assert!(target.check_whole("hello", "latest").is_ok());
 }
 
@@ -145,18 +104,8 @@ async fn a_layer_of_ten_repositories_is_fetched_once_uploaded_once_and_mounted_n
     };
     assert_eq!(of_the_shared(&source, Method::GET, Endpoint::Blob), 1);
     assert_eq!(of_the_shared(&target, Method::PUT, Endpoint::Upload), 1);
-    assert_eq!(
-        target
-            .requests()
-            .iter()
-            .filter(|r| r.is_mount() && r.reference.as_deref() == Some(&shared))
-            .count(),
-        9
-    );
-    assert_eq!(
-        reports.iter().map(|report| report.images[0].blobs.mounted).sum::<u64>(),
-        9
-    );
+    assert_eq!(target.requests().iter().filter(|r| r.is_mount() && r.reference.as_deref() == Some(&shared)).count(), 9);
+    assert_eq!(reports.iter().map(|report| report.images[0].blobs.mounted).sum::<u64>(), 9);
     for n in 0..10 {
         assert!(target.check_whole(&format!("down/{n}"), "v1").is_ok());
     }
@@ -164,49 +113,21 @@ async fn a_layer_of_ten_repositories_is_fetched_once_uploaded_once_and_mounted_n
 
 #[tokio::test]
 async fn the_session_of_a_mount_that_was_not_done_is_used_for_the_upload() {
-    let (source, target) = (
-        FakeRegistry::start().await,
-        FakeRegistry::builder().without_mount().start().await,
-    );
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::builder().without_mount().start().await);
     let image = Image::oci("linux/amd64").layer(7, 5_000).build();
     source.seed("a", "v1", &image);
     source.seed("b", "v1", &image);
     let engine = engine();
     let _knowledge = engine.knowledge();
-    copy(
-        &engine,
-        &format!("{}/a:v1", source.host()),
-        &format!("{}/a:v1", target.host()),
-    )
-    .await;
+    copy(&engine, &format!("{}/a:v1", source.host()), &format!("{}/a:v1", target.host())).await;
     target.clear_requests();
 
-    copy(
-        &engine,
-        &format!("{}/b:v1", source.host()),
-        &format!("{}/b:v1", target.host()),
-    )
-    .await;
+    copy(&engine, &format!("{}/b:v1", source.host()), &format!("{}/b:v1", target.host())).await;
 
     let blobs = distinct_blobs(&image);
-    assert_eq!(
-        target.count(&Method::POST, Endpoint::Upload),
-        blobs,
-        "{}",
-        target.summary()
-    );
-    assert_eq!(
-        target.count(&Method::PUT, Endpoint::Upload),
-        blobs,
-        "{}",
-        target.summary()
-    );
-    assert_eq!(
-        target.count(&Method::DELETE, Endpoint::Upload),
-        0,
-        "{}",
-        target.summary()
-    );
+    assert_eq!(target.count(&Method::POST, Endpoint::Upload), blobs, "{}", target.summary());
+    assert_eq!(target.count(&Method::PUT, Endpoint::Upload), blobs, "{}", target.summary());
+    assert_eq!(target.count(&Method::DELETE, Endpoint::Upload), 0, "{}", target.summary());
     assert_eq!(target.open_sessions(), 0);
 }
 
@@ -217,40 +138,21 @@ async fn a_blob_of_an_earlier_run_is_mounted_once_this_run_has_seen_it() {
     source.seed("a", "v1", &layer(1));
     source.seed("a", "v2", &layer(2));
     source.seed("b", "v1", &layer(3));
-    copy(
-        &engine(),
-        &format!("{}/a:v1", source.host()),
-        &format!("{}/a:v1", target.host()),
-    )
-    .await;
+    copy(&engine(), &format!("{}/a:v1", source.host()), &format!("{}/a:v1", target.host())).await;
     clear([&source, &target]);
 
     // Another process: it learns of the layer when it looks for it in `a`, and mounts it into `b`.
     let engine = engine();
     let _knowledge = engine.knowledge();
-    copy(
-        &engine,
-        &format!("{}/a:v2", source.host()),
-        &format!("{}/a:v2", target.host()),
-    )
-    .await;
-    let second = copy(
-        &engine,
-        &format!("{}/b:v1", source.host()),
-        &format!("{}/b:v1", target.host()),
-    )
-    .await;
+    copy(&engine, &format!("{}/a:v2", source.host()), &format!("{}/a:v2", target.host())).await;
+    let second = copy(&engine, &format!("{}/b:v1", source.host()), &format!("{}/b:v1", target.host())).await;
 
     assert_eq!(second.blobs.mounted, 1);
     assert_eq!(second.bytes, second_image_own_bytes(&layer(3)));
 }
 
 fn second_image_own_bytes(image: &Image) -> u64 {
-    image
-        .blobs()
-        .map(|blob| blob.bytes.len() as u64)
-        .filter(|size| *size != 50_000)
-        .sum()
+    image.blobs().map(|blob| blob.bytes.len() as u64).filter(|size| *size != 50_000).sum()
 }
 
 #[tokio::test]
@@ -261,28 +163,14 @@ async fn several_tags_of_one_image_copy_it_once() {
     for alias in ["1.2", "1", "latest"] {
         source.retag("app", alias, &digest);
     }
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["1.2.3", "1.2", "1", "latest"],
-    );
+    let rule =
+        rule("app", location(source.host(), "app"), location(target.host(), "app"), &["1.2.3", "1.2", "1", "latest"]);
 
     let report = run(&engine(), &rule).await;
 
     assert_eq!(failures(&report), Vec::<String>::new());
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Manifest),
-        image.documents().count(),
-        "{}",
-        source.summary()
-    );
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Blob),
-        distinct_blobs(&image),
-        "{}",
-        source.summary()
-    );
+    assert_eq!(source.count(&Method::GET, Endpoint::Manifest), image.documents().count(), "{}", source.summary());
+    assert_eq!(source.count(&Method::GET, Endpoint::Blob), distinct_blobs(&image), "{}", source.summary());
     for tag in ["1.2.3", "1.2", "1", "latest"] {
         assert!(target.check_whole("app", tag).is_ok());
     }
@@ -294,19 +182,10 @@ async fn a_copy_inside_one_registry_moves_no_bytes() {
     registry.seed("dev/app", "v1", &hello_world());
     registry.clear_requests();
 
-    let report = copy(
-        &engine(),
-        &format!("{}/dev/app:v1", registry.host()),
-        &format!("{}/prod/app:v1", registry.host()),
-    )
-    .await;
+    let report =
+        copy(&engine(), &format!("{}/dev/app:v1", registry.host()), &format!("{}/prod/app:v1", registry.host())).await;
 
-    assert_eq!(
-        (report.outcome, report.bytes),
-        (ImageOutcome::Copied, 0),
-        "{:?}",
-        report.error
-    );
+    assert_eq!((report.outcome, report.bytes), (ImageOutcome::Copied, 0), "{:?}", report.error);
     assert_eq!(registry.count(&Method::GET, Endpoint::Blob), 0);
     assert_eq!(registry.count(&Method::PUT, Endpoint::Upload), 0);
     assert!(registry.check_whole("prod/app", "v1").is_ok());
@@ -316,54 +195,23 @@ async fn a_copy_inside_one_registry_moves_no_bytes() {
 async fn a_platform_that_the_target_has_is_not_fetched_again() {
     let (source, target) = two().await;
     let amd = || Image::oci("linux/amd64").layer(1, 1_000).build();
-    source.seed(
-        "app",
-        "v1",
-        &Image::oci_index([amd(), Image::oci("linux/arm64").layer(2, 1_000).build()]),
-    );
-    source.seed(
-        "app",
-        "v2",
-        &Image::oci_index([amd(), Image::oci("linux/arm64").layer(3, 1_000).build()]),
-    );
-    copy(
-        &engine(),
-        &format!("{}/app:v1", source.host()),
-        &format!("{}/app:v1", target.host()),
-    )
-    .await;
+    source.seed("app", "v1", &Image::oci_index([amd(), Image::oci("linux/arm64").layer(2, 1_000).build()]));
+    source.seed("app", "v2", &Image::oci_index([amd(), Image::oci("linux/arm64").layer(3, 1_000).build()]));
+    copy(&engine(), &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
     clear([&source, &target]);
 
-    copy(
-        &engine(),
-        &format!("{}/app:v2", source.host()),
-        &format!("{}/app:v2", target.host()),
-    )
-    .await;
+    copy(&engine(), &format!("{}/app:v2", source.host()), &format!("{}/app:v2", target.host())).await;
 
     // A manifest that is fetched may be a pull that is counted: the list and the new platform, not the old one.
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Manifest),
-        2,
-        "{}",
-        source.summary()
-    );
+    assert_eq!(source.count(&Method::GET, Endpoint::Manifest), 2, "{}", source.summary());
     assert!(target.check_whole("app", "v2").is_ok());
 }
 
 #[tokio::test]
 async fn a_registry_that_tells_no_digest_costs_a_get() {
-    let (source, target) = (
-        FakeRegistry::builder().digest_header(false).start().await,
-        FakeRegistry::start().await,
-    );
+    let (source, target) = (FakeRegistry::builder().digest_header(false).start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["v1"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
     run(&engine(), &rule).await;
     clear([&source, &target]);
 
@@ -375,20 +223,12 @@ async fn a_registry_that_tells_no_digest_costs_a_get() {
 
 #[tokio::test]
 async fn tags_are_listed_page_by_page() {
-    let (source, target) = (
-        FakeRegistry::builder().page_size(2).start().await,
-        FakeRegistry::start().await,
-    );
+    let (source, target) = (FakeRegistry::builder().page_size(2).start().await, FakeRegistry::start().await);
     let image = Image::oci("linux/amd64").layer(1, 10).build();
     for tag in ["a", "b", "c", "d", "e"] {
         source.seed("app", tag, &image);
     }
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["*"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
 
     let report = run(&engine(), &rule).await;
 

@@ -21,23 +21,16 @@ impl Ferry {
     /// Two registries; the source has `app:v1` with one layer of 10,000 bytes.
     async fn new() -> (Self, Image) {
         let image = Image::oci("linux/amd64").layer(1, 10_000).build();
-        let ferry = Self {
-            source: FakeRegistry::start().await,
-            target: FakeRegistry::start().await,
-            retries: Arc::default(),
-        };
+        let ferry =
+            Self { source: FakeRegistry::start().await, target: FakeRegistry::start().await, retries: Arc::default() };
         ferry.source.seed("app", "v1", &image);
         (ferry, image)
     }
 
     async fn copy(&self) -> Result<u64, String> {
         let engine = engine_with(HashMap::new(), Arc::clone(&self.retries) as _);
-        let report = copy(
-            &engine,
-            &format!("{}/app:v1", self.source.host()),
-            &format!("{}/app:v1", self.target.host()),
-        )
-        .await;
+        let report =
+            copy(&engine, &format!("{}/app:v1", self.source.host()), &format!("{}/app:v1", self.target.host())).await;
         report.error.map_or(Ok(report.bytes), Err)
     }
 }
@@ -49,10 +42,9 @@ fn layer(image: &Image) -> String {
 #[tokio::test]
 async fn a_corrupted_byte_is_never_committed() {
     let (ferry, image) = Ferry::new().await;
-    ferry.source.fault(
-        Fault::on(Method::GET, Endpoint::Blob).reference(&layer(&image)),
-        Effect::CorruptByte { at: 9_999 },
-    );
+    ferry
+        .source
+        .fault(Fault::on(Method::GET, Endpoint::Blob).reference(&layer(&image)), Effect::CorruptByte { at: 9_999 });
 
     let error = ferry.copy().await.unwrap_err();
 
@@ -66,21 +58,14 @@ async fn a_corrupted_byte_is_never_committed() {
     );
     assert!(!ferry.target.has_blob("app", &layer(&image)));
     assert!(ferry.target.tags("app").is_empty());
-    assert_eq!(
-        ferry.retries.reasons(),
-        ["digest", "digest"],
-        "fetched twice more at most"
-    );
+    assert_eq!(ferry.retries.reasons(), ["digest", "digest"], "fetched twice more at most");
     assert_eq!(ferry.target.open_sessions(), 0);
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_short_is_never_committed() {
     let (ferry, image) = Ferry::new().await;
-    ferry.source.fault(
-        Fault::on(Method::GET, Endpoint::Blob).reference(&layer(&image)),
-        Effect::ShortBody { by: 1 },
-    );
+    ferry.source.fault(Fault::on(Method::GET, Endpoint::Blob).reference(&layer(&image)), Effect::ShortBody { by: 1 });
 
     let error = ferry.copy().await.unwrap_err();
 
@@ -93,31 +78,23 @@ async fn a_body_that_is_too_short_is_never_committed() {
 async fn a_digest_header_that_contradicts_the_document_is_an_error() {
     let (ferry, image) = Ferry::new().await;
     let lie = format!("sha256:{}", "0".repeat(64));
-    ferry.source.fault(
-        Fault::on(Method::GET, Endpoint::Manifest),
-        Effect::header("Docker-Content-Digest", &lie),
-    );
-    ferry.source.fault(
-        Fault::on(Method::HEAD, Endpoint::Manifest),
-        Effect::RemoveHeader("docker-content-digest".into()),
-    );
+    ferry.source.fault(Fault::on(Method::GET, Endpoint::Manifest), Effect::header("Docker-Content-Digest", &lie));
+    ferry
+        .source
+        .fault(Fault::on(Method::HEAD, Endpoint::Manifest), Effect::RemoveHeader("docker-content-digest".into()));
 
     let error = ferry.copy().await.unwrap_err();
 
-    assert!(
-        error.contains(&format!("hash to {}, not to {lie}", image.digest())),
-        "{error}"
-    );
+    assert!(error.contains(&format!("hash to {}, not to {lie}", image.digest())), "{error}");
     assert!(ferry.target.tags("app").is_empty());
 }
 
 #[tokio::test]
 async fn a_document_that_is_not_what_its_digest_says_is_refused() {
     let (ferry, image) = Ferry::new().await;
-    ferry.source.fault(
-        Fault::on(Method::GET, Endpoint::Manifest).reference(&image.digest()),
-        Effect::CorruptByte { at: 20 },
-    );
+    ferry
+        .source
+        .fault(Fault::on(Method::GET, Endpoint::Manifest).reference(&image.digest()), Effect::CorruptByte { at: 20 });
 
     let error = ferry.copy().await.unwrap_err();
 
@@ -129,57 +106,21 @@ async fn a_document_that_is_not_what_its_digest_says_is_refused() {
 async fn a_target_that_stored_something_else_is_told_of() {
     let (ferry, _) = Ferry::new().await;
     let other = format!("sha256:{}", "0".repeat(64));
-    ferry.target.fault(
-        Fault::on(Method::PUT, Endpoint::Manifest),
-        Effect::header("Docker-Content-Digest", &other),
-    );
+    ferry.target.fault(Fault::on(Method::PUT, Endpoint::Manifest), Effect::header("Docker-Content-Digest", &other));
 
     let error = ferry.copy().await.unwrap_err();
 
-    assert!(
-        error.contains(&format!("the registry stored {other} for what was sent as")),
-        "{error}"
-    );
+    assert!(error.contains(&format!("the registry stored {other} for what was sent as")), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_worth_another_try_gets_one() {
     let cases: [(&str, Method, Endpoint, Effect, &str); 7] = [
-        (
-            "a 503 on a blob",
-            Method::GET,
-            Endpoint::Blob,
-            Effect::status(503),
-            "server",
-        ),
-        (
-            "a 429 on a HEAD",
-            Method::HEAD,
-            Endpoint::Manifest,
-            Effect::status(429),
-            "throttled",
-        ),
-        (
-            "a 500 on a POST",
-            Method::POST,
-            Endpoint::Upload,
-            Effect::status(500),
-            "server",
-        ),
-        (
-            "a 502 on an upload",
-            Method::PUT,
-            Endpoint::Upload,
-            Effect::status(502),
-            "server",
-        ),
-        (
-            "a connection closed unanswered",
-            Method::PUT,
-            Endpoint::Manifest,
-            Effect::Drop,
-            "connection",
-        ),
+        ("a 503 on a blob", Method::GET, Endpoint::Blob, Effect::status(503), "server"),
+        ("a 429 on a HEAD", Method::HEAD, Endpoint::Manifest, Effect::status(429), "throttled"),
+        ("a 500 on a POST", Method::POST, Endpoint::Upload, Effect::status(500), "server"),
+        ("a 502 on an upload", Method::PUT, Endpoint::Upload, Effect::status(502), "server"),
+        ("a connection closed unanswered", Method::PUT, Endpoint::Manifest, Effect::Drop, "connection"),
         (
             "a download cut in the middle",
             Method::GET,
@@ -187,21 +128,11 @@ async fn what_is_worth_another_try_gets_one() {
             Effect::CutBody { after_bytes: 50 },
             "connection",
         ),
-        (
-            "one corrupted byte",
-            Method::GET,
-            Endpoint::Blob,
-            Effect::CorruptByte { at: 3 },
-            "digest",
-        ),
+        ("one corrupted byte", Method::GET, Endpoint::Blob, Effect::CorruptByte { at: 3 }, "digest"),
     ];
     for (case, method, endpoint, effect, reason) in cases {
         let (ferry, _) = Ferry::new().await;
-        let side = if method == Method::GET || method == Method::HEAD {
-            &ferry.source
-        } else {
-            &ferry.target
-        };
+        let side = if method == Method::GET || method == Method::HEAD { &ferry.source } else { &ferry.target };
         side.fault(Fault::on(method, endpoint).times(1), effect);
 
         ferry.copy().await.unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -214,12 +145,7 @@ async fn what_is_worth_another_try_gets_one() {
 #[tokio::test]
 async fn an_upload_whose_answer_was_lost_is_looked_for_before_it_is_sent_again() {
     let (ferry, image) = Ferry::new().await;
-    ferry.target.fault(
-        Fault::on(Method::PUT, Endpoint::Upload)
-            .reference(&layer(&image))
-            .times(1),
-        Effect::LoseAnswer,
-    );
+    ferry.target.fault(Fault::on(Method::PUT, Endpoint::Upload).reference(&layer(&image)).times(1), Effect::LoseAnswer);
 
     ferry.copy().await.unwrap();
 
@@ -236,10 +162,9 @@ async fn an_upload_whose_answer_was_lost_is_looked_for_before_it_is_sent_again()
 #[tokio::test]
 async fn retry_after_is_waited_for() {
     let (ferry, _) = Ferry::new().await;
-    ferry.source.fault(
-        Fault::on(Method::HEAD, Endpoint::Manifest).times(1),
-        Effect::status_with(429, &[("Retry-After", "2")]),
-    );
+    ferry
+        .source
+        .fault(Fault::on(Method::HEAD, Endpoint::Manifest).times(1), Effect::status_with(429, &[("Retry-After", "2")]));
 
     ferry.copy().await.unwrap();
 
@@ -250,9 +175,7 @@ async fn retry_after_is_waited_for() {
 async fn a_refusal_is_not_asked_again() {
     for (status, hint) in [(401, "log in"), (403, "lack the right"), (400, "400"), (405, "405")] {
         let (ferry, _) = Ferry::new().await;
-        ferry
-            .target
-            .fault(Fault::on(Method::POST, Endpoint::Upload), Effect::status(status));
+        ferry.target.fault(Fault::on(Method::POST, Endpoint::Upload), Effect::status(status));
 
         let error = ferry.copy().await.unwrap_err();
 
@@ -266,16 +189,8 @@ async fn documents_that_no_mirror_can_keep_are_refused_with_the_reason() {
     let config = r#"{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#;
     let index = "application/vnd.oci.image.index.v1+json";
     let cases = [
-        (
-            "application/vnd.docker.distribution.manifest.v1+prettyjws",
-            r#"{"schemaVersion":1}"#.to_owned(),
-            "schema 1",
-        ),
-        (
-            index,
-            format!(r#"{{"schemaVersion":2,"manifests":[],"config":{config}}}"#),
-            "read as two different images",
-        ),
+        ("application/vnd.docker.distribution.manifest.v1+prettyjws", r#"{"schemaVersion":1}"#.to_owned(), "schema 1"),
+        (index, format!(r#"{{"schemaVersion":2,"manifests":[],"config":{config}}}"#), "read as two different images"),
         (
             index,
             r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#.to_owned(),
@@ -290,16 +205,10 @@ async fn documents_that_no_mirror_can_keep_are_refused_with_the_reason() {
     ];
     for (media_type, text, reason) in cases {
         let (ferry, _) = Ferry::new().await;
-        let document = Document {
-            media_type: media_type.to_owned(),
-            bytes: Bytes::from(text),
-        };
+        let document = Document { media_type: media_type.to_owned(), bytes: Bytes::from(text) };
         ferry.source.fault(
             Fault::on(Method::GET, Endpoint::Manifest),
-            Effect::Body {
-                content_type: document.media_type.clone(),
-                bytes: document.bytes.clone(),
-            },
+            Effect::Body { content_type: document.media_type.clone(), bytes: document.bytes.clone() },
         );
         ferry.source.fault(
             Fault::on(Method::HEAD, Endpoint::Manifest),
@@ -321,21 +230,10 @@ async fn a_child_that_the_source_lacks_is_named() {
     let child = image.children[1].digest();
     source.remove_manifest("hello", &child);
 
-    let report = copy(
-        &engine(),
-        &format!("{}/hello:v1", source.host()),
-        &format!("{}/hello:v1", target.host()),
-    )
-    .await;
+    let report = copy(&engine(), &format!("{}/hello:v1", source.host()), &format!("{}/hello:v1", target.host())).await;
 
     assert_eq!(report.outcome, ImageOutcome::Failed);
     let error = report.error.unwrap();
-    assert!(
-        error.contains(&format!(
-            "fetching manifest {child} of {}/hello: not found",
-            source.host()
-        )),
-        "{error}"
-    );
+    assert!(error.contains(&format!("fetching manifest {child} of {}/hello: not found", source.host())), "{error}");
     assert!(target.tags("hello").is_empty());
 }

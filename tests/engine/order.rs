@@ -18,23 +18,13 @@ async fn every_kind_of_image_arrives_byte_for_byte_at_a_registry_that_refuses_un
     let engine = engine();
     for (kind, image) in every_kind() {
         source.seed(kind, "v1", &image);
-        let report = copy(
-            &engine,
-            &format!("{}/{kind}:v1", source.host()),
-            &format!("{}/{kind}:v1", target.host()),
-        )
-        .await;
+        let report =
+            copy(&engine, &format!("{}/{kind}:v1", source.host()), &format!("{}/{kind}:v1", target.host())).await;
         assert_eq!(report.outcome, ImageOutcome::Copied, "{kind}: {:?}", report.error);
         for document in image.documents() {
-            assert_eq!(
-                target.manifest(kind, &document.digest()).as_ref(),
-                Some(document),
-                "{kind}"
-            );
+            assert_eq!(target.manifest(kind, &document.digest()).as_ref(), Some(document), "{kind}");
         }
-        target
-            .check_whole(kind, "v1")
-            .unwrap_or_else(|missing| panic!("{kind}: {missing}"));
+        target.check_whole(kind, "v1").unwrap_or_else(|missing| panic!("{kind}: {missing}"));
     }
 }
 
@@ -53,17 +43,10 @@ fn a_copy_cut_at_any_request_leaves_no_tag_whose_content_is_missing() {
         request,
         dropped,
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    TestRunner::new(ProptestConfig { cases: 60, ..ProptestConfig::default() })
+        .run(&cut, |cut| runtime.block_on(cut_and_mend(cut)))
         .unwrap();
-    TestRunner::new(ProptestConfig {
-        cases: 60,
-        ..ProptestConfig::default()
-    })
-    .run(&cut, |cut| runtime.block_on(cut_and_mend(cut)))
-    .unwrap();
 }
 
 async fn cut_and_mend(cut: Cut) -> Result<(), TestCaseError> {
@@ -74,20 +57,11 @@ async fn cut_and_mend(cut: Cut) -> Result<(), TestCaseError> {
     ]);
     source.seed("app", "v1", &nested);
     source.seed("app", "v2", &hello_world());
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["v*"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v*"]);
 
     let engine_of_the_first = engine();
     let cancel = CancellationToken::new();
-    let reached = if cut.at_source {
-        source.after_requests(cut.request)
-    } else {
-        target.after_requests(cut.request)
-    };
+    let reached = if cut.at_source { source.after_requests(cut.request) } else { target.after_requests(cut.request) };
     let first = engine_of_the_first.run(&rule, Mode::Execute, &cancel);
     if cut.dropped {
         tokio::select! {
@@ -123,12 +97,7 @@ async fn a_stop_lets_go_of_a_transfer_and_closes_its_session() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 100_000).build());
     source.fault(Fault::on(Method::GET, Endpoint::Blob), Effect::Hang);
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["v1"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
     let (engine, cancel) = (engine(), CancellationToken::new());
 
     let hanging = source.after_requests(5);
@@ -151,24 +120,14 @@ async fn a_registry_that_lost_a_part_it_had_said_to_have_gets_it_again() {
     source.seed("app", "v2", &Image::oci_index([image.clone()]));
     let engine = engine();
     let _knowledge = engine.knowledge();
-    copy(
-        &engine,
-        &format!("{}/app:v1", source.host()),
-        &format!("{}/app:v1", target.host()),
-    )
-    .await;
+    copy(&engine, &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
     // Collected as garbage behind the run's back.
     for blob in image.blobs() {
         target.remove_blob("app", &blob.digest());
     }
     target.remove_manifest("app", &image.digest());
 
-    let report = copy(
-        &engine,
-        &format!("{}/app:v2", source.host()),
-        &format!("{}/app:v2", target.host()),
-    )
-    .await;
+    let report = copy(&engine, &format!("{}/app:v2", source.host()), &format!("{}/app:v2", target.host())).await;
 
     assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
     assert_eq!(target.check_whole("app", "v2"), Ok(()));

@@ -16,23 +16,11 @@ use crate::support::{engine, failures, location, reference, rule, run};
 async fn one_images_failure_is_its_own() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     for tag in ["good", "bad"] {
-        source.seed(
-            "app",
-            tag,
-            &Image::oci("linux/amd64").layer(tag.len() as u64, 100).build(),
-        );
+        source.seed("app", tag, &Image::oci("linux/amd64").layer(tag.len() as u64, 100).build());
     }
     let bad = source.manifest("app", "bad").unwrap().digest();
-    source.fault(
-        Fault::on(Method::GET, Endpoint::Manifest).reference("bad"),
-        Effect::html(),
-    );
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["*"],
-    );
+    source.fault(Fault::on(Method::GET, Endpoint::Manifest).reference("bad"), Effect::html());
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
 
     let report = run(&engine(), &rule).await;
 
@@ -54,50 +42,31 @@ async fn a_tag_named_exactly_that_is_missing_fails_and_a_pattern_without_match_w
 
     let (from, to) = at();
     let listed = run(&engine(), &rule("listed", from, to, &["v*", "gone"])).await;
-    assert!(
-        failures(&listed)[0].contains("looking for gone in the tags of"),
-        "{:?}",
-        failures(&listed)
-    );
+    assert!(failures(&listed)[0].contains("looking for gone in the tags of"), "{:?}", failures(&listed));
 
     let (from, to) = at();
     let pattern = run(&engine(), &rule("pattern", from, to, &["v1*", "x*"])).await;
     assert_eq!(pattern.outcome, RunOutcome::Success);
-    assert!(
-        pattern.warnings[0].contains("\"x*\" matches no tag"),
-        "{:?}",
-        pattern.warnings
-    );
+    assert!(pattern.warnings[0].contains("\"x*\" matches no tag"), "{:?}", pattern.warnings);
 }
 
 #[tokio::test]
 async fn a_plan_changes_nothing_and_says_what_a_run_would_do() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());
-    let rule = rule(
-        "app",
-        location(source.host(), "app"),
-        location(target.host(), "app"),
-        &["*"],
-    );
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
     let engine = engine();
 
     let plan = engine.run(&rule, Mode::Plan, &CancellationToken::new()).await;
     assert!(target.repositories().is_empty());
     assert!(
-        target
-            .requests()
-            .iter()
-            .all(|request| request.method == Method::GET || request.method == Method::HEAD),
+        target.requests().iter().all(|request| request.method == Method::GET || request.method == Method::HEAD),
         "{}",
         target.summary()
     );
 
     let done = run(&engine, &rule).await;
-    assert_eq!(
-        (plan.images[0].bytes, plan.images[0].blobs),
-        (done.images[0].bytes, done.images[0].blobs)
-    );
+    assert_eq!((plan.images[0].bytes, plan.images[0].blobs), (done.images[0].bytes, done.images[0].blobs));
 }
 
 #[tokio::test]
@@ -105,10 +74,7 @@ async fn a_run_that_takes_longer_than_its_timeout_is_stopped_and_reported() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());
     source.fault(Fault::on(Method::GET, Endpoint::Blob), Effect::Hang);
-    let images = Images::One {
-        from: TagOrDigest::Tag("v1".parse().unwrap()),
-        to: Some("v1".parse().unwrap()),
-    };
+    let images = Images::One { from: TagOrDigest::Tag("v1".parse().unwrap()), to: Some("v1".parse().unwrap()) };
     let (from, to) = (location(source.host(), "app"), location(target.host(), "app"));
     let rule = Arc::new(Rule {
         name: "slow".into(),
@@ -125,11 +91,7 @@ async fn a_run_that_takes_longer_than_its_timeout_is_stopped_and_reported() {
 }
 
 fn import(source: &str, targets: &[String], force: bool) -> Import {
-    Import {
-        source: reference(source),
-        targets: targets.iter().map(|target| reference(target)).collect(),
-        force,
-    }
+    Import { source: reference(source), targets: targets.iter().map(|target| reference(target)).collect(), force }
 }
 
 #[tokio::test]
@@ -165,10 +127,7 @@ async fn the_same_digest_is_success_and_force_moves_a_tag() {
     assert_eq!(moved[0].outcome, ImageOutcome::Copied);
     assert_eq!(target.manifest("app", "v1").unwrap().digest(), digest);
 
-    let again = engine()
-        .import(&Import { force: false, ..forced }, &CancellationToken::new())
-        .await
-        .unwrap();
+    let again = engine().import(&Import { force: false, ..forced }, &CancellationToken::new()).await.unwrap();
     assert_eq!(again[0].outcome, ImageOutcome::Unchanged);
 }
 
@@ -180,27 +139,14 @@ async fn several_targets_read_the_source_once() {
     let targets = ["a:1", "a:2", "b:1"].map(|name| format!("{}/{name}", target.host()));
 
     let reports = engine()
-        .import(
-            &import(&format!("{}/app:v1", source.host()), &targets, false),
-            &CancellationToken::new(),
-        )
+        .import(&import(&format!("{}/app:v1", source.host()), &targets, false), &CancellationToken::new())
         .await
         .unwrap();
 
     assert!(reports.iter().all(|report| report.outcome == ImageOutcome::Copied));
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Manifest),
-        image.documents().count(),
-        "{}",
-        source.summary()
-    );
+    assert_eq!(source.count(&Method::GET, Endpoint::Manifest), image.documents().count(), "{}", source.summary());
     let blobs: std::collections::HashSet<String> = image.blobs().map(testkit::Blob::digest).collect();
-    assert_eq!(
-        source.count(&Method::GET, Endpoint::Blob),
-        blobs.len(),
-        "{}",
-        source.summary()
-    );
+    assert_eq!(source.count(&Method::GET, Endpoint::Blob), blobs.len(), "{}", source.summary());
 }
 
 #[tokio::test]
@@ -209,11 +155,7 @@ async fn a_source_tag_that_moves_meanwhile_changes_nothing() {
     let image = hello_world();
     let digest = source.seed("app", "v1", &image);
     let other = source.seed_untagged("app", &Image::oci("linux/amd64").layer(9, 10).build());
-    let import = import(
-        &format!("{}/app:v1", source.host()),
-        &[format!("{}/app:v1", target.host())],
-        false,
-    );
+    let import = import(&format!("{}/app:v1", source.host()), &[format!("{}/app:v1", target.host())], false);
 
     // Moved as soon as it has been resolved.
     let resolved = source.after_requests(2);
@@ -235,18 +177,12 @@ async fn a_digest_source_and_an_untagged_target_work() {
     let digest = source.seed("app", "v1", &hello_world());
     let mut untagged = reference(&format!("{}/audit:x", target.host()));
     untagged.tag = None;
-    let import = Import {
-        source: reference(&format!("{}/app@{digest}", source.host())),
-        targets: vec![untagged],
-        force: false,
-    };
+    let import =
+        Import { source: reference(&format!("{}/app@{digest}", source.host())), targets: vec![untagged], force: false };
 
     let reports = engine().import(&import, &CancellationToken::new()).await.unwrap();
 
-    assert_eq!(
-        reports[0].target.to_string(),
-        format!("{}/audit@{digest}", target.host())
-    );
+    assert_eq!(reports[0].target.to_string(), format!("{}/audit@{digest}", target.host()));
     assert!(target.tags("audit").is_empty());
     assert_eq!(target.check_whole("audit", &digest), Ok(()));
 }

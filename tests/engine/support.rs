@@ -12,7 +12,7 @@ use regferry::transfer::{Engine, Images, Import, Limits, Mode, Rule, TagFilter};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn engine() -> Arc<Engine> {
-    engine_with(HashMap::new(), Arc::new(Silent))
+    engine_with(HashMap::new(), Arc::new(()))
 }
 
 pub(crate) fn engine_with(settings: HashMap<Host, Settings>, observer: Arc<dyn Observer>) -> Arc<Engine> {
@@ -27,35 +27,20 @@ pub(crate) fn host(text: &str) -> Host {
 /// Settings with a login.
 pub(crate) fn login(registry: &str, username: &str, password: &str) -> (Host, Settings) {
     let host = host(registry);
-    let credentials = Credentials {
-        username: username.to_owned(),
-        password: Password::Literal(password.into()),
-    };
-    let settings = Settings {
-        credentials: Some(credentials),
-        ..Settings::for_host(&host)
-    };
+    let credentials = Credentials { username: username.to_owned(), password: Password::Literal(password.into()) };
+    let settings = Settings { credentials: Some(credentials), ..Settings::for_host(&host) };
     (host, settings)
 }
 
 pub(crate) fn location(host: &str, repository: &str) -> Location {
-    Location {
-        host: host.parse().unwrap(),
-        repository: repository.parse().unwrap(),
-    }
+    Location { host: host.parse().unwrap(), repository: repository.parse().unwrap() }
 }
 
 /// A rule over the tags that `include` takes.
 pub(crate) fn rule(name: &str, source: Location, target: Location, include: &[&str]) -> Arc<Rule> {
     let include: Vec<String> = include.iter().map(|pattern| (*pattern).to_owned()).collect();
     let images = Images::Tags(TagFilter::new(&include, &[]).unwrap());
-    Arc::new(Rule {
-        name: name.into(),
-        source,
-        target,
-        images,
-        timeout: None,
-    })
+    Arc::new(Rule { name: name.into(), source, target, images, timeout: None })
 }
 
 pub(crate) async fn run(engine: &Arc<Engine>, rule: &Arc<Rule>) -> RuleReport {
@@ -64,17 +49,12 @@ pub(crate) async fn run(engine: &Arc<Engine>, rule: &Arc<Rule>) -> RuleReport {
 
 /// Copies one image; the report of its one target.
 pub(crate) async fn copy(engine: &Arc<Engine>, source: &str, target: &str) -> ImageReport {
-    let import = Import {
-        source: reference(source),
-        targets: vec![reference(target)],
-        force: true,
-    };
+    let import = Import { source: reference(source), targets: vec![reference(target)], force: true };
     match engine.import(&import, &CancellationToken::new()).await {
         Ok(mut reports) => reports.remove(0),
-        Err(error) => ImageReport {
-            error: Some(error.to_string()),
-            ..ImageReport::new(import.source, reference(target))
-        },
+        Err(error) => {
+            ImageReport { error: Some(error.to_string()), ..ImageReport::new(import.source, reference(target)) }
+        }
     }
 }
 
@@ -92,39 +72,22 @@ pub(crate) fn failures(report: &RuleReport) -> Vec<String> {
         .collect()
 }
 
-struct Silent;
-impl Observer for Silent {}
-
 /// Remembers why things were tried again.
 #[derive(Default)]
 pub(crate) struct Retries(Mutex<Vec<(String, Duration)>>);
 
 impl Retries {
     pub(crate) fn reasons(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(reason, _)| reason.clone())
-            .collect()
+        self.0.lock().unwrap().iter().map(|(reason, _)| reason.clone()).collect()
     }
 
     pub(crate) fn longest_pause(&self) -> Duration {
-        self.0
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, pause)| *pause)
-            .max()
-            .unwrap_or_default()
+        self.0.lock().unwrap().iter().map(|(_, pause)| *pause).max().unwrap_or_default()
     }
 }
 
 impl Observer for Retries {
     fn retry(&self, retry: &Retry<'_>) {
-        self.0
-            .lock()
-            .unwrap()
-            .push((retry.reason.as_str().to_owned(), retry.pause));
+        self.0.lock().unwrap().push((retry.reason.as_str().to_owned(), retry.pause));
     }
 }

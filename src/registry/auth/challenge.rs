@@ -18,12 +18,7 @@ pub(in crate::registry) struct Challenge {
 
 /// All challenges of an answer, in order.
 pub(in crate::registry) fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
-    headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(parse)
-        .collect()
+    headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).flat_map(parse).collect()
 }
 
 /// A part between commas is `scheme`, `scheme name=value` or `name=value` of the challenge before it.
@@ -32,15 +27,10 @@ fn parse(header: &str) -> Vec<Challenge> {
     for part in split_outside_quotes(header) {
         let (scheme, parameter) = scheme_and_parameter(part);
         if let Some(scheme) = scheme {
-            challenges.push(Challenge {
-                scheme: scheme.to_ascii_lowercase(),
-                parameters: HashMap::new(),
-            });
+            challenges.push(Challenge { scheme: scheme.to_ascii_lowercase(), parameters: HashMap::new() });
         }
         if let (Some((name, value)), Some(challenge)) = (parameter, challenges.last_mut()) {
-            challenge
-                .parameters
-                .insert(name.trim().to_ascii_lowercase(), unquote(value.trim()));
+            challenge.parameters.insert(name.trim().to_ascii_lowercase(), unquote(value.trim()));
         }
     }
     challenges

@@ -77,20 +77,11 @@ impl Authenticator {
         let Some(scheme) = self.scheme() else { return Ok(None) };
         let slot = self.slot(scope);
         let mut issued = slot.lock().await;
-        if let Some(good) = issued
-            .as_ref()
-            .filter(|i| i.refresh_at.is_none_or(|at| Instant::now() < at))
-        {
-            return Ok(Some(Authorization {
-                header: good.header.clone(),
-                fresh: false,
-            }));
+        if let Some(good) = issued.as_ref().filter(|i| i.refresh_at.is_none_or(|at| Instant::now() < at)) {
+            return Ok(Some(Authorization { header: good.header.clone(), fresh: false }));
         }
         *issued = self.issue(&scheme, location, scope).await?;
-        Ok(issued.as_ref().map(|i| Authorization {
-            header: i.header.clone(),
-            fresh: true,
-        }))
+        Ok(issued.as_ref().map(|i| Authorization { header: i.header.clone(), fresh: true }))
     }
 
     /// Takes a 401's challenge in. Returns whether the request may go better now: it carried nothing or an old token.
@@ -116,16 +107,12 @@ impl Authenticator {
     async fn issue(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Result<Option<Issued>, AuthError> {
         let login = self.credentials.login(location).await.map_err(AuthError::Credentials)?;
         match scheme {
-            Scheme::Basic => Ok(login.as_ref().and_then(Login::basic_header).map(|header| Issued {
-                header,
-                refresh_at: None,
-            })),
+            Scheme::Basic => {
+                Ok(login.as_ref().and_then(Login::basic_header).map(|header| Issued { header, refresh_at: None }))
+            }
             Scheme::Bearer(realm) => {
                 let token = self.realm_client.token(realm, scope, login.as_ref()).await?;
-                Ok(Some(Issued {
-                    header: token.header,
-                    refresh_at: Some(Instant::now() + token.refresh_after),
-                }))
+                Ok(Some(Issued { header: token.header, refresh_at: Some(Instant::now() + token.refresh_after) }))
             }
         }
     }

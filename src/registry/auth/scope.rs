@@ -13,19 +13,12 @@ pub(in crate::registry) struct Scope {
 
 impl Scope {
     pub(in crate::registry) fn new(repository: Repository, push: bool) -> Self {
-        Self {
-            repository,
-            push,
-            mount_from: None,
-        }
+        Self { repository, push, mount_from: None }
     }
 
     /// The same with the right to read `from`, for a mount.
     pub(in crate::registry) fn with_mount(&self, from: &Repository) -> Self {
-        Self {
-            mount_from: Some(from.clone()),
-            ..self.clone()
-        }
+        Self { mount_from: Some(from.clone()), ..self.clone() }
     }
 
     /// As the token server takes it: `repository:library/alpine:pull`, one text a repository.
@@ -45,9 +38,6 @@ mod tests {
     #[test]
     fn a_mount_needs_both_repositories() {
         let scope = Scope::new("a/b".parse().unwrap(), true).with_mount(&"c".parse().unwrap());
-        assert_eq!(
-            scope.parameters().collect::<Vec<_>>(),
-            ["repository:a/b:pull,push", "repository:c:pull"]
-        );
+        assert_eq!(scope.parameters().collect::<Vec<_>>(), ["repository:a/b:pull,push", "repository:c:pull"]);
     }
 }

@@ -38,10 +38,7 @@ pub(super) struct Realm {
 impl Realm {
     pub(super) fn from_challenge(challenge: &Challenge) -> Option<Self> {
         let url = challenge.parameters.get("realm")?.parse().ok()?;
-        Some(Self {
-            url,
-            service: challenge.parameters.get("service").cloned(),
-        })
+        Some(Self { url, service: challenge.parameters.get("service").cloned() })
     }
 }
 
@@ -61,12 +58,7 @@ pub(super) struct TokenClient {
 
 impl TokenClient {
     pub(super) fn new(host: Host, client: Client, plain: bool, observer: Arc<dyn Observer>) -> Self {
-        Self {
-            host,
-            client,
-            plain,
-            observer,
-        }
+        Self { host, client, plain, observer }
     }
 
     /// A token for the scope: with an identity token by OAuth2's POST, else by GET, with Basic credentials if there
@@ -120,10 +112,7 @@ impl TokenClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Token, Cause> {
-        let request = request
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| answer::failure(&error))?;
+        let request = request.timeout(TIMEOUT).build().map_err(|error| answer::failure(&error))?;
         let method = request.method().clone();
         let started = Instant::now();
         let result = self.client.execute(request).await;
@@ -154,17 +143,11 @@ fn read(body: &[u8]) -> Option<Token> {
         expires_in: Option<u64>,
     }
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    let token = [answer.token, answer.access_token]
-        .into_iter()
-        .flatten()
-        .find(|token| !token.is_empty())?;
+    let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
     let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(0)).clamp(LEAST_LIFETIME, GREATEST_LIFETIME);
-    Some(Token {
-        header,
-        refresh_after: lifetime - lifetime / 6,
-    })
+    Some(Token { header, refresh_after: lifetime - lifetime / 6 })
 }
 
 #[cfg(test)]

@@ -31,11 +31,7 @@ impl DockerConfigFiles {
 
     /// Where the environment says: `REGISTRY_AUTH_FILE` alone if it is set; else podman's places, then Docker's.
     pub fn from_environment() -> Self {
-        let set = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(only) = set("REGISTRY_AUTH_FILE") {
             return Self(vec![only]);
         }
@@ -43,13 +39,9 @@ impl DockerConfigFiles {
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
         let podman = [
             set("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
-            set("XDG_CONFIG_HOME")
-                .or(below_home(".config"))
-                .map(|dir| dir.join("containers/auth.json")),
+            set("XDG_CONFIG_HOME").or(below_home(".config")).map(|dir| dir.join("containers/auth.json")),
         ];
-        let docker = set("DOCKER_CONFIG")
-            .or(below_home(".docker"))
-            .map(|dir| dir.join("config.json"));
+        let docker = set("DOCKER_CONFIG").or(below_home(".docker")).map(|dir| dir.join("config.json"));
         Self(podman.into_iter().chain([docker]).flatten().collect())
     }
 
@@ -63,16 +55,9 @@ impl DockerConfigFiles {
             };
             // The parser's own message could quote a secret.
             let config: Config = serde_json::from_slice(&text).map_err(|error| {
-                format!(
-                    "{} is no Docker config: line {}, column {}",
-                    file.display(),
-                    error.line(),
-                    error.column()
-                )
+                format!("{} is no Docker config: line {}, column {}", file.display(), error.line(), error.column())
             })?;
-            let found = config
-                .find(location)
-                .map_err(|reason| format!("{}: {reason}", file.display()))?;
+            let found = config.find(location).map_err(|reason| format!("{}: {reason}", file.display()))?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -107,20 +92,9 @@ impl Config {
     /// With `credsStore`, `docker login` leaves an empty `auths` entry behind: only the store knows the secret.
     fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
         let host = &location.host;
-        let server = if host.is_docker_hub() {
-            DOCKER_HUB_KEY
-        } else {
-            host.as_str()
-        };
-        let helper = |name: &String| Entry::Helper {
-            name: name.clone(),
-            server: server.to_owned(),
-        };
-        if let Some(name) = self
-            .cred_helpers
-            .get(server)
-            .or_else(|| self.cred_helpers.get(host.as_str()))
-        {
+        let server = if host.is_docker_hub() { DOCKER_HUB_KEY } else { host.as_str() };
+        let helper = |name: &String| Entry::Helper { name: name.clone(), server: server.to_owned() };
+        if let Some(name) = self.cred_helpers.get(server).or_else(|| self.cred_helpers.get(host.as_str())) {
             return Ok(Some(helper(name)));
         }
         if let Some(name) = self.creds_store.as_ref().filter(|name| !name.is_empty()) {
@@ -138,10 +112,7 @@ impl Config {
 
 /// How much of `host/repository` a key names, as a length; `None` if it names something else.
 fn covers(key: &str, location: &Location) -> Option<usize> {
-    let bare = key
-        .strip_prefix("https://")
-        .or_else(|| key.strip_prefix("http://"))
-        .unwrap_or(key);
+    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let bare = bare.trim_end_matches('/');
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let path = if matches!(path, "v1" | "v2") { "" } else { path };
@@ -163,16 +134,12 @@ impl Auth {
         }
         if let Some(pair) = self.auth.as_ref().filter(|pair| !pair.is_empty()) {
             let (username, password) = decode(pair).ok_or("an `auth` in it is not base64 of USER:PASSWORD")?;
-            return Ok(Some(Login::Basic {
-                username,
-                password: password.into(),
-            }));
+            return Ok(Some(Login::Basic { username, password: password.into() }));
         }
         match (&self.username, &self.password) {
-            (Some(username), Some(password)) => Ok(Some(Login::Basic {
-                username: username.clone(),
-                password: password.clone(),
-            })),
+            (Some(username), Some(password)) => {
+                Ok(Some(Login::Basic { username: username.clone(), password: password.clone() }))
+            }
             _ => Ok(None),
         }
     }
@@ -199,10 +166,7 @@ mod tests {
     }
 
     fn find(config: &str, at: &str) -> Option<Entry> {
-        serde_json::from_str::<Config>(config)
-            .unwrap()
-            .find(&location(at))
-            .unwrap()
+        serde_json::from_str::<Config>(config).unwrap().find(&location(at)).unwrap()
     }
 
     fn user(config: &str, at: &str) -> Option<String> {
@@ -220,10 +184,7 @@ mod tests {
         let config = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpw"}}}"#;
         assert_eq!(user(config, "alpine").unwrap(), "u:p");
         assert_eq!(user(config, "ghcr.io/a/b"), None);
-        assert_eq!(
-            user(r#"{"auths":{"docker.io":{"auth":"dTpw"}}}"#, "alpine").unwrap(),
-            "u:p"
-        );
+        assert_eq!(user(r#"{"auths":{"docker.io":{"auth":"dTpw"}}}"#, "alpine").unwrap(), "u:p");
     }
 
     #[test]
@@ -240,30 +201,16 @@ mod tests {
         let config = r#"{"credsStore":"desktop","credHelpers":{"r.example":"ecr-login"},"auths":{"ghcr.io":{}}}"#;
         assert_eq!(user(config, "r.example/a").unwrap(), "helper ecr-login r.example");
         assert_eq!(user(config, "ghcr.io/a/b").unwrap(), "helper desktop ghcr.io");
-        assert_eq!(
-            user(config, "alpine").unwrap(),
-            "helper desktop https://index.docker.io/v1/"
-        );
+        assert_eq!(user(config, "alpine").unwrap(), "helper desktop https://index.docker.io/v1/");
     }
 
     #[test]
     fn identity_tokens_and_plain_fields_are_read() {
         assert_eq!(
-            user(
-                r#"{"auths":{"r.example":{"identitytoken":"t","auth":"MDow"}}}"#,
-                "r.example/a"
-            )
-            .unwrap(),
+            user(r#"{"auths":{"r.example":{"identitytoken":"t","auth":"MDow"}}}"#, "r.example/a").unwrap(),
             "token t"
         );
-        assert_eq!(
-            user(
-                r#"{"auths":{"r.example":{"username":"u","password":"p"}}}"#,
-                "r.example/a"
-            )
-            .unwrap(),
-            "u:p"
-        );
+        assert_eq!(user(r#"{"auths":{"r.example":{"username":"u","password":"p"}}}"#, "r.example/a").unwrap(), "u:p");
         assert_eq!(user(r#"{"auths":{"r.example":{}}}"#, "r.example/a"), None);
     }
 
@@ -274,10 +221,7 @@ mod tests {
         let Err(error) = DockerConfigFiles::new(vec![file.path().into()]).find(&location("r.example/a")) else {
             panic!("it was taken")
         };
-        assert!(
-            error.contains("is no Docker config") && !error.contains("secret"),
-            "{error}"
-        );
+        assert!(error.contains("is no Docker config") && !error.contains("secret"), "{error}");
     }
 
     proptest! {

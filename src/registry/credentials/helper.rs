@@ -23,10 +23,7 @@ pub(super) async fn get(name: &str, server: &str) -> Result<Option<Login>, Strin
     }
     match tokio::time::timeout(TIMEOUT, run(&program, server)).await {
         Ok(result) => result.map_err(|reason| format!("credential helper {program}: {reason}")),
-        Err(_) => Err(format!(
-            "credential helper {program} gave no answer in {} s",
-            TIMEOUT.as_secs()
-        )),
+        Err(_) => Err(format!("credential helper {program} gave no answer in {} s", TIMEOUT.as_secs())),
     }
 }
 
@@ -48,20 +45,12 @@ async fn run(program: &str, server: &str) -> Result<Option<Login>, String> {
         return parse(&output.stdout).map(Some);
     }
     // Helpers say why on stdout; it is a message, not a secret, but it may be long.
-    let said = String::from_utf8_lossy(if output.stdout.is_empty() {
-        &output.stderr
-    } else {
-        &output.stdout
-    })
-    .into_owned();
+    let said =
+        String::from_utf8_lossy(if output.stdout.is_empty() { &output.stderr } else { &output.stdout }).into_owned();
     if said.contains("credentials not found") {
         return Ok(None);
     }
-    Err(format!(
-        "it failed ({}): {}",
-        output.status,
-        said.lines().next().unwrap_or_default()
-    ))
+    Err(format!("it failed ({}): {}", output.status, said.lines().next().unwrap_or_default()))
 }
 
 fn parse(stdout: &[u8]) -> Result<Login, String> {
@@ -80,10 +69,7 @@ fn parse(stdout: &[u8]) -> Result<Login, String> {
     if answer.secret.expose_secret().is_empty() {
         return Err("its answer has an empty secret".to_owned());
     }
-    Ok(Login::Basic {
-        username: answer.username,
-        password: answer.secret,
-    })
+    Ok(Login::Basic { username: answer.username, password: answer.secret })
 }
 
 #[cfg(test)]
@@ -92,24 +78,15 @@ mod tests {
 
     #[test]
     fn both_kinds_of_answer_are_read() {
-        assert!(matches!(
-            parse(br#"{"ServerURL":"r","Username":"u","Secret":"s"}"#),
-            Ok(Login::Basic { .. })
-        ));
-        assert!(matches!(
-            parse(br#"{"Username":"<token>","Secret":"s"}"#),
-            Ok(Login::IdentityToken(_))
-        ));
+        assert!(matches!(parse(br#"{"ServerURL":"r","Username":"u","Secret":"s"}"#), Ok(Login::Basic { .. })));
+        assert!(matches!(parse(br#"{"Username":"<token>","Secret":"s"}"#), Ok(Login::IdentityToken(_))));
         assert!(parse(b"oops").is_err());
     }
 
     #[tokio::test]
     async fn a_helper_that_is_not_installed_is_named() {
         let error = get("regferry-no-such-helper", "r.example").await.unwrap_err();
-        assert!(
-            error.contains("docker-credential-regferry-no-such-helper: it cannot be run"),
-            "{error}"
-        );
+        assert!(error.contains("docker-credential-regferry-no-such-helper: it cannot be run"), "{error}");
         assert!(get("../evil", "r.example").await.is_err());
     }
 }

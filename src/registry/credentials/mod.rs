@@ -60,10 +60,7 @@ pub(super) struct CredentialStore {
 
 impl CredentialStore {
     pub(super) fn new(configured: Option<Credentials>, docker_config: DockerConfigFiles) -> Self {
-        Self {
-            configured,
-            docker_config,
-        }
+        Self { configured, docker_config }
     }
 
     /// The login for a repository; `None` to go on anonymously.
@@ -96,10 +93,7 @@ impl Credentials {
                 .map(SecretString::from)
                 .map_err(|_| format!("password_env names {name}, which is not set"))?,
         };
-        Ok(Login::Basic {
-            username: self.username.clone(),
-            password,
-        })
+        Ok(Login::Basic { username: self.username.clone(), password })
     }
 }
 

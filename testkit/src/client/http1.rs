@@ -28,9 +28,7 @@ impl Asked {
     pub(super) fn new(method: Method, url: Url) -> Self {
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
-        *request.uri_mut() = url[Position::BeforePath..]
-            .parse()
-            .expect("a URL's path is a request target");
+        *request.uri_mut() = url[Position::BeforePath..].parse().expect("a URL's path is a request target");
         Self { url, request }
     }
 
@@ -50,13 +48,7 @@ impl Asked {
         let method = self.request.method().clone();
         let Self { url, request } = self.header(HOST, &authority);
         match exchange(&authority, request).await {
-            Ok((parts, body)) => Answer {
-                url,
-                status: parts.status,
-                headers: parts.headers,
-                body,
-                method,
-            },
+            Ok((parts, body)) => Answer { url, status: parts.status, headers: parts.headers, body, method },
             Err(error) => panic!("{method} {url}: {error}"),
         }
     }

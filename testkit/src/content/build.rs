@@ -40,11 +40,7 @@ impl ImageBuilder {
     }
 
     fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            layers: Vec::new(),
-            media_type_inside: true,
-        }
+        Self { kind, layers: Vec::new(), media_type_inside: true }
     }
 
     /// Adds a layer of `size` pseudo-random bytes; the same seed and size give the same layer in
@@ -58,10 +54,7 @@ impl ImageBuilder {
     #[must_use]
     pub fn layer_bytes(mut self, bytes: impl Into<Bytes>) -> Self {
         let media_type = self.layer_type().to_owned();
-        self.layers.push(Layer::Here(Blob {
-            media_type,
-            bytes: bytes.into(),
-        }));
+        self.layers.push(Layer::Here(Blob { media_type, bytes: bytes.into() }));
         self
     }
 
@@ -106,12 +99,7 @@ impl ImageBuilder {
         let root = self.manifest(&config.descriptor());
         let mut blobs = vec![config];
         blobs.extend(self.layers.into_iter().filter_map(Layer::here));
-        Image {
-            root,
-            children: Vec::new(),
-            blobs,
-            platform: self.kind.platform().cloned(),
-        }
+        Image { root, children: Vec::new(), blobs, platform: self.kind.platform().cloned() }
     }
 
     fn config(&self) -> Blob {
@@ -124,20 +112,14 @@ impl ImageBuilder {
             Some(platform) => json::render(&self.image_config(platform)),
             None => Bytes::from_static(b"{}"),
         };
-        Blob {
-            media_type: config_type.to_owned(),
-            bytes,
-        }
+        Blob { media_type: config_type.to_owned(), bytes }
     }
 
     fn image_config<'a>(&self, platform: &'a Platform) -> Config<'a> {
         Config {
             platform,
             created: "2024-01-01T00:00:00Z",
-            config: Runtime {
-                env: ["PATH=/bin"],
-                cmd: ["/hello"],
-            },
+            config: Runtime { env: ["PATH=/bin"], cmd: ["/hello"] },
             // Layers are not compressed, so the digest of a layer is its diff ID.
             rootfs: RootFs {
                 r#type: "layers",
@@ -159,10 +141,7 @@ impl ImageBuilder {
             config,
             layers: &layers,
         });
-        Document {
-            media_type: document_type.to_owned(),
-            bytes,
-        }
+        Document { media_type: document_type.to_owned(), bytes }
     }
 
     fn layer_type(&self) -> &'static str {
@@ -211,24 +190,9 @@ pub(super) fn list(media_type: &str, children: impl IntoIterator<Item = Image>) 
     let children: Vec<_> = children.into_iter().collect();
     let manifests = children
         .iter()
-        .map(|child| Descriptor {
-            platform: child.platform.clone(),
-            ..child.root.descriptor()
-        })
+        .map(|child| Descriptor { platform: child.platform.clone(), ..child.root.descriptor() })
         .collect();
-    let bytes = json::render(&List {
-        schema_version: 2,
-        media_type,
-        manifests,
-    });
-    let root = Document {
-        media_type: media_type.to_owned(),
-        bytes,
-    };
-    Image {
-        root,
-        children,
-        blobs: Vec::new(),
-        platform: None,
-    }
+    let bytes = json::render(&List { schema_version: 2, media_type, manifests });
+    let root = Document { media_type: media_type.to_owned(), bytes };
+    Image { root, children, blobs: Vec::new(), platform: None }
 }

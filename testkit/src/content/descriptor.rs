@@ -32,13 +32,7 @@ impl Descriptor {
     /// The descriptor of content that is not at hand.
     #[must_use]
     pub fn new(media_type: &str, digest: String, size: u64) -> Self {
-        Self {
-            media_type: media_type.to_owned(),
-            digest,
-            size,
-            urls: Vec::new(),
-            platform: None,
-        }
+        Self { media_type: media_type.to_owned(), digest, size, urls: Vec::new(), platform: None }
     }
 }
 
@@ -54,15 +48,8 @@ pub struct Parts {
 impl Parts {
     /// Reads them out of a document's bytes.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        let Named {
-            manifests,
-            config,
-            layers,
-        } = serde_json::from_slice(bytes)?;
-        Ok(Self {
-            manifests,
-            blobs: config.into_iter().chain(layers).collect(),
-        })
+        let Named { manifests, config, layers } = serde_json::from_slice(bytes)?;
+        Ok(Self { manifests, blobs: config.into_iter().chain(layers).collect() })
     }
 
     /// The blobs that a registry has to have: all but the foreign ones.

@@ -56,8 +56,6 @@ pub(super) fn render(value: &impl Serialize) -> Bytes {
     let mut bytes = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"   ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, indent);
-    value
-        .serialize(&mut serializer)
-        .expect("the kit's documents have only string keys, and a Vec takes everything");
+    value.serialize(&mut serializer).expect("the kit's documents have only string keys, and a Vec takes everything");
     bytes.into()
 }

@@ -10,9 +10,7 @@ use super::digest::Sha256;
 #[must_use]
 pub fn pseudo_random(seed: u64, size: usize) -> Bytes {
     let mut state = seed;
-    let mut bytes: Vec<u8> = (0..size.div_ceil(8))
-        .flat_map(|_| split_mix(&mut state).to_le_bytes())
-        .collect();
+    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| split_mix(&mut state).to_le_bytes()).collect();
     bytes.truncate(size);
     bytes.into()
 }
@@ -30,10 +28,7 @@ impl Repeated {
     /// `size` bytes made from `seed`.
     #[must_use]
     pub fn new(seed: u64, size: u64) -> Self {
-        Self {
-            chunk: pseudo_random(seed, Self::CHUNK),
-            size,
-        }
+        Self { chunk: pseudo_random(seed, Self::CHUNK), size }
     }
 
     /// The number of bytes.

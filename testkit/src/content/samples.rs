@@ -24,37 +24,16 @@ pub fn hello_world() -> Image {
 pub fn every_kind() -> Vec<(&'static str, Image)> {
     let oci = |platform: &str, seed| Image::oci(platform).layer(seed, 5_000).layer(99, 700).build();
     vec![
-        (
-            "docker",
-            Image::docker("linux/amd64").layer(10, 20_000).layer(11, 1).build(),
-        ),
+        ("docker", Image::docker("linux/amd64").layer(10, 20_000).layer(11, 1).build()),
         ("docker-list", hello_world()),
         ("oci", oci("linux/amd64", 20)),
-        (
-            "oci-index",
-            Image::oci_index([oci("linux/amd64", 21), oci("linux/arm64", 22), oci("linux/s390x", 23)]),
-        ),
+        ("oci-index", Image::oci_index([oci("linux/amd64", 21), oci("linux/arm64", 22), oci("linux/s390x", 23)])),
         ("nested-index", nested_index()),
-        (
-            "without-media-type",
-            Image::oci("linux/amd64").layer(40, 300).without_media_type().build(),
-        ),
+        ("without-media-type", Image::oci("linux/amd64").layer(40, 300).without_media_type().build()),
         ("no-layers", Image::oci("linux/amd64").build()),
-        (
-            "empty-layer",
-            Image::docker("linux/amd64")
-                .layer_bytes(Bytes::new())
-                .layer(50, 64)
-                .build(),
-        ),
-        (
-            "artifact",
-            Image::artifact("application/vnd.example.sbom").layer(60, 1_000).build(),
-        ),
-        (
-            "bare-artifact",
-            Image::artifact("application/vnd.example.marker").build(),
-        ),
+        ("empty-layer", Image::docker("linux/amd64").layer_bytes(Bytes::new()).layer(50, 64).build()),
+        ("artifact", Image::artifact("application/vnd.example.sbom").layer(60, 1_000).build()),
+        ("bare-artifact", Image::artifact("application/vnd.example.marker").build()),
         ("foreign", foreign()),
     ]
 }
@@ -69,10 +48,7 @@ fn nested_index() -> Image {
 
 fn foreign() -> Image {
     let windows = Platform::from("windows/amd64").os_version("10.0.20348.2227");
-    Image::docker(windows)
-        .foreign_layer("https://layers.example/nanoserver", 104_857_600)
-        .layer(70, 2_000)
-        .build()
+    Image::docker(windows).foreign_layer("https://layers.example/nanoserver", 104_857_600).layer(70, 2_000).build()
 }
 
 #[cfg(test)]
@@ -82,21 +58,13 @@ mod tests {
     #[test]
     fn hello_world_never_changes() {
         let expected = "sha256:228af8ea4c77ac59b7f499cfc2fae00f7cc35c8286e0dbda7affa66ca675d5be";
-        assert_eq!(
-            hello_world().digest(),
-            expected,
-            "a digest that moves breaks whoever wrote it down"
-        );
+        assert_eq!(hello_world().digest(), expected, "a digest that moves breaks whoever wrote it down");
     }
 
     #[test]
     fn the_windows_child_carries_its_build() {
         let parts = hello_world().root.parts().expect("a list");
-        let versions: Vec<_> = parts
-            .manifests
-            .iter()
-            .map(|child| child.platform.clone()?.os_version)
-            .collect();
+        let versions: Vec<_> = parts.manifests.iter().map(|child| child.platform.clone()?.os_version).collect();
         assert_eq!(versions, [None, None, Some("10.0.17763.1697".to_owned())]);
     }
 }

@@ -45,11 +45,7 @@ impl Answer {
 
     /// JSON, as registries write it.
     pub(super) fn json(status: StatusCode, value: &Value) -> Self {
-        Self::content(
-            status,
-            "application/json; charset=utf-8",
-            Stored::Held(value.to_string().into()),
-        )
+        Self::content(status, "application/json; charset=utf-8", Stored::Held(value.to_string().into()))
     }
 
     /// What a router says that knows no better.
@@ -65,24 +61,14 @@ impl Answer {
 
     /// Several errors of one kind, as for a manifest of which several parts are missing.
     pub(super) fn errors(status: StatusCode, code: &str, message: &str, details: Vec<Value>) -> Box<Self> {
-        let errors: Vec<_> = details
-            .into_iter()
-            .map(|detail| json!({"code": code, "message": message, "detail": detail}))
-            .collect();
+        let errors: Vec<_> =
+            details.into_iter().map(|detail| json!({"code": code, "message": message, "detail": detail})).collect();
         Box::new(Self::json(status, &json!({"errors": errors})))
     }
 
     fn of(status: StatusCode, content: Stored) -> Self {
         let range = 0..content.size();
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            content,
-            range,
-            cut: None,
-            corrupt: None,
-            sized: true,
-        }
+        Self { status, headers: HeaderMap::new(), content, range, cut: None, corrupt: None, sized: true }
     }
 
     /// Sets a header.
@@ -144,15 +130,8 @@ impl Answer {
         let absolute = |at: u64| self.range.start.saturating_add(at);
         let cut = self.cut.map(absolute).filter(|cut| *cut < self.range.end);
         let corrupt = self.corrupt.map(absolute);
-        let mut payload = Payload {
-            content: self.content,
-            rest: self.range,
-            cut,
-            corrupt,
-            sized: self.sized,
-            flushed,
-            entry,
-        };
+        let mut payload =
+            Payload { content: self.content, rest: self.range, cut, corrupt, sized: self.sized, flushed, entry };
         if method == Method::HEAD {
             payload.rest = 0..0;
             payload.cut = None;

@@ -25,17 +25,12 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn new(user: &str, password: &str) -> Self {
-        Self {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        }
+        Self { user: user.to_owned(), password: password.to_owned() }
     }
 
     fn are_in(&self, call: &Call) -> bool {
         let expected = STANDARD.encode(format!("{}:{}", self.user, self.password));
-        call.header("authorization")
-            .and_then(|value| value.strip_prefix("Basic "))
-            == Some(expected.as_str())
+        call.header("authorization").and_then(|value| value.strip_prefix("Basic ")) == Some(expected.as_str())
     }
 }
 
@@ -68,12 +63,7 @@ struct Grant {
 
 impl Door {
     pub(super) fn new(scheme: Scheme, lifetime: Duration, host: &str) -> Self {
-        Self {
-            scheme,
-            lifetime,
-            realm: format!("http://{host}/token"),
-            tokens: Mutex::default(),
-        }
+        Self { scheme, lifetime, realm: format!("http://{host}/token"), tokens: Mutex::default() }
     }
 
     /// Lets the request in, or says why not.
@@ -92,54 +82,33 @@ impl Door {
         let Scheme::Token(credentials) = &self.scheme else {
             return Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"));
         };
-        if credentials
-            .as_ref()
-            .is_some_and(|credentials| !credentials.are_in(call))
-        {
+        if credentials.as_ref().is_some_and(|credentials| !credentials.are_in(call)) {
             return Err(unauthorized(r#"Basic realm="testkit""#));
         }
         let asked: Vec<_> = parameters(&call.query, "scope").collect();
-        let scopes = asked
-            .iter()
-            .flat_map(|scopes| scopes.split(' '))
-            .filter_map(Scope::parse)
-            .collect();
+        let scopes = asked.iter().flat_map(|scopes| scopes.split(' ')).filter_map(Scope::parse).collect();
         let mut tokens = locked(&self.tokens);
         let token = format!("token-{}", tokens.len() + 1);
-        tokens.insert(
-            token.clone(),
-            Grant {
-                scopes,
-                expires: Instant::now() + self.lifetime,
-            },
-        );
+        tokens.insert(token.clone(), Grant { scopes, expires: Instant::now() + self.lifetime });
         let body = json!({"token": token, "access_token": token, "expires_in": self.lifetime.as_secs()});
         Ok(Answer::json(StatusCode::OK, &body))
     }
 
     /// Makes every token that was issued worthless.
     pub(super) fn revoke(&self) {
-        locked(&self.tokens)
-            .values_mut()
-            .for_each(|grant| grant.expires = Instant::now());
+        locked(&self.tokens).values_mut().for_each(|grant| grant.expires = Instant::now());
     }
 
     fn check_token(&self, call: &Call) -> Result<(), Box<Answer>> {
         let needed = needed_scopes(call);
-        let Some(token) = call
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "))
-        else {
+        let Some(token) = call.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) else {
             return Err(self.challenge(&needed, None));
         };
         let tokens = locked(&self.tokens);
         let Some(grant) = tokens.get(token).filter(|grant| grant.expires > Instant::now()) else {
             return Err(self.challenge(&needed, Some("invalid_token")));
         };
-        if !needed
-            .iter()
-            .all(|scope| grant.scopes.iter().any(|granted| granted.includes(scope)))
-        {
+        if !needed.iter().all(|scope| grant.scopes.iter().any(|granted| granted.includes(scope))) {
             return Err(self.challenge(&needed, Some("insufficient_scope")));
         }
         Ok(())
@@ -167,10 +136,7 @@ struct Scope {
 
 impl Scope {
     fn new(resource: String, actions: &[&str]) -> Self {
-        Self {
-            resource,
-            actions: actions.iter().map(|&action| action.to_owned()).collect(),
-        }
+        Self { resource, actions: actions.iter().map(|&action| action.to_owned()).collect() }
     }
 
     fn parse(text: &str) -> Option<Self> {

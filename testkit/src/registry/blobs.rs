@@ -20,12 +20,7 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Reply {
         .ok_or_else(|| unknown(json!(call.last())))?;
     if matches!(content, Stored::Discarded(_)) && call.method == http::Method::GET {
         let detail = json!({"digest": call.last(), "reason": "too large to be kept by this registry"});
-        return Err(Answer::error(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "UNKNOWN",
-            "blob discarded",
-            detail,
-        ));
+        return Err(Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", "blob discarded", detail));
     }
     let size = content.size();
     let answer = Answer::content(StatusCode::OK, "application/octet-stream", content)
@@ -45,9 +40,7 @@ pub(super) fn get(shared: &Shared, call: &Call) -> Reply {
 /// DELETE: from this repository.
 pub(super) fn delete(shared: &Shared, call: &Call) -> Reply {
     let removed = locked(&shared.store).remove_blob(call.repository(), call.last());
-    removed
-        .then(|| Answer::empty(StatusCode::ACCEPTED))
-        .ok_or_else(|| unknown(json!(null)))
+    removed.then(|| Answer::empty(StatusCode::ACCEPTED)).ok_or_else(|| unknown(json!(null)))
 }
 
 fn unknown(detail: Value) -> Box<Answer> {
@@ -69,18 +62,10 @@ impl Wanted {
         let range = if first.is_empty() {
             size.saturating_sub(last.parse().ok()?)..size
         } else {
-            let end = if last.is_empty() {
-                size
-            } else {
-                last.parse::<u64>().ok()?.saturating_add(1).min(size)
-            };
+            let end = if last.is_empty() { size } else { last.parse::<u64>().ok()?.saturating_add(1).min(size) };
             first.parse().ok()?..end
         };
-        Some(if range.is_empty() {
-            Wanted::Nothing
-        } else {
-            Wanted::Part(range)
-        })
+        Some(if range.is_empty() { Wanted::Nothing } else { Wanted::Part(range) })
     }
 }
 

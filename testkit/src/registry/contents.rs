@@ -84,9 +84,7 @@ impl FakeRegistry {
     /// The document that a tag or a digest stands for.
     #[must_use]
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<Document> {
-        self.store()
-            .resolve(repository, reference)
-            .map(|(_, document)| document.clone())
+        self.store().resolve(repository, reference).map(|(_, document)| document.clone())
     }
 
     /// Whether a repository has a blob.

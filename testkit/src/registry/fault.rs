@@ -37,24 +37,13 @@ impl Fault {
     /// Every request.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            method: None,
-            endpoint: None,
-            repository: None,
-            reference: None,
-            skip: 0,
-            times: usize::MAX,
-        }
+        Self { method: None, endpoint: None, repository: None, reference: None, skip: 0, times: usize::MAX }
     }
 
     /// Requests with this verb to this part of the API.
     #[must_use]
     pub fn on(method: Method, endpoint: Endpoint) -> Self {
-        Self {
-            method: Some(method),
-            endpoint: Some(endpoint),
-            ..Self::any()
-        }
+        Self { method: Some(method), endpoint: Some(endpoint), ..Self::any() }
     }
 
     /// Only in this repository.
@@ -89,14 +78,8 @@ impl Fault {
     fn covers(&self, call: &Call) -> bool {
         self.method.as_ref().is_none_or(|method| *method == call.method)
             && self.endpoint.is_none_or(|endpoint| endpoint == call.endpoint)
-            && self
-                .repository
-                .as_ref()
-                .is_none_or(|repository| repository == call.repository())
-            && self
-                .reference
-                .as_ref()
-                .is_none_or(|reference| call.reference().as_ref() == Some(reference))
+            && self.repository.as_ref().is_none_or(|repository| repository == call.repository())
+            && self.reference.as_ref().is_none_or(|reference| call.reference().as_ref() == Some(reference))
     }
 }
 
@@ -161,15 +144,8 @@ impl Effect {
     /// A status with headers, such as `("retry-after", "1")` or `("location", …)`.
     #[must_use]
     pub fn status_with(code: u16, headers: &[(&str, &str)]) -> Self {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Self::Status {
-            code,
-            headers,
-            body: String::new(),
-        }
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::Status { code, headers, body: String::new() }
     }
 
     /// A web page where something else was asked for, as captive portals and wrong addresses give
@@ -177,10 +153,7 @@ impl Effect {
     #[must_use]
     pub fn html() -> Self {
         let page = Bytes::from_static(b"<!DOCTYPE html><html><body>Please sign in</body></html>");
-        Self::Body {
-            content_type: "text/html; charset=utf-8".to_owned(),
-            bytes: page,
-        }
+        Self::Body { content_type: "text/html; charset=utf-8".to_owned(), bytes: page }
     }
 
     /// The usual answer with another header.
@@ -248,10 +221,7 @@ impl Faults {
     /// one.
     pub(super) fn strike(&self, call: &Call) -> Option<Effect> {
         let mut faults = locked(&self.0);
-        for (fault, effect) in faults
-            .iter_mut()
-            .filter(|(fault, _)| fault.times > 0 && fault.covers(call))
-        {
+        for (fault, effect) in faults.iter_mut().filter(|(fault, _)| fault.times > 0 && fault.covers(call)) {
             if fault.skip == 0 {
                 fault.times -= 1;
                 return Some(effect.clone());

@@ -42,9 +42,7 @@ impl Hooks {
 
     /// Runs the hooks of request `number`; ends when nobody holds it any more.
     pub(super) async fn reached(&self, number: usize) {
-        let due: Vec<_> = locked(&self.0)
-            .extract_if(.., |(wanted, _)| *wanted == number)
-            .collect();
+        let due: Vec<_> = locked(&self.0).extract_if(.., |(wanted, _)| *wanted == number).collect();
         for (_, hook) in due {
             if let Some(released) = hook.fire() {
                 // An error means that the holder was dropped, which is how it lets go.

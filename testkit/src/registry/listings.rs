@@ -14,20 +14,11 @@ use super::route::Call;
 pub(super) fn tags(shared: &Shared, call: &Call) -> Reply {
     let names = locked(&shared.store).tags(call.repository()).ok_or_else(|| {
         let detail = json!({"name": call.repository()});
-        Answer::error(
-            StatusCode::NOT_FOUND,
-            "NAME_UNKNOWN",
-            "repository name not known to registry",
-            detail,
-        )
+        Answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry", detail)
     })?;
     let page = Page::of(shared, call, names)?;
     // Distribution is written in Go, where a list that nothing was added to is `null`.
-    let shown = if page.names.is_empty() {
-        Value::Null
-    } else {
-        json!(page.names)
-    };
+    let shown = if page.names.is_empty() { Value::Null } else { json!(page.names) };
     Ok(page.answer(call, &json!({"name": call.repository(), "tags": shown})))
 }
 
@@ -78,10 +69,5 @@ impl Page {
 
 fn invalid(n: &str) -> Box<Answer> {
     let message = "invalid number of results requested";
-    Answer::error(
-        StatusCode::BAD_REQUEST,
-        "PAGINATION_NUMBER_INVALID",
-        message,
-        json!({"n": n}),
-    )
+    Answer::error(StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID", message, json!({"n": n}))
 }

@@ -147,13 +147,6 @@ pub(super) fn summary(requests: &[Request]) -> String {
             None => counts.push((name, 1)),
         }
     }
-    let words: Vec<_> = counts
-        .into_iter()
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
-    if words.is_empty() {
-        "no requests".to_owned()
-    } else {
-        words.join(", ")
-    }
+    let words: Vec<_> = counts.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+    if words.is_empty() { "no requests".to_owned() } else { words.join(", ") }
 }

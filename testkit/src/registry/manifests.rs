@@ -20,9 +20,7 @@ const LARGEST: usize = 4 << 20;
 /// GET and HEAD.
 pub(super) fn get(shared: &Shared, call: &Call) -> Reply {
     let store = locked(&shared.store);
-    let (digest, document) = store
-        .resolve(call.repository(), call.last())
-        .ok_or_else(|| unknown(call))?;
+    let (digest, document) = store.resolve(call.repository(), call.last()).ok_or_else(|| unknown(call))?;
     // Distribution does not convert OCI documents: who does not accept them does not find them.
     if !accepts(call, &document.media_type) {
         return Err(not_accepted(&document.media_type));
@@ -45,18 +43,15 @@ pub(super) async fn put(shared: &Shared, call: &Call, body: &mut Arriving) -> Re
     check_media_type(&document)?;
     let key = key(call.last(), &document)?;
     store(shared, call, &key, document)?;
-    Ok(Answer::empty(StatusCode::CREATED).with_digest(&key).with(
-        LOCATION,
-        &format!("{}/v2/{}/manifests/{key}", shared.base(), call.repository()),
-    ))
+    Ok(Answer::empty(StatusCode::CREATED)
+        .with_digest(&key)
+        .with(LOCATION, &format!("{}/v2/{}/manifests/{key}", shared.base(), call.repository())))
 }
 
 /// DELETE: a digest takes its tags along, a tag goes alone.
 pub(super) fn delete(shared: &Shared, call: &Call) -> Reply {
     let removed = locked(&shared.store).remove_manifest(call.repository(), call.last());
-    removed
-        .then(|| Answer::empty(StatusCode::ACCEPTED))
-        .ok_or_else(|| unknown(call))
+    removed.then(|| Answer::empty(StatusCode::ACCEPTED)).ok_or_else(|| unknown(call))
 }
 
 fn store(shared: &Shared, call: &Call, key: &str, document: Document) -> Result<(), Box<Answer>> {
@@ -67,12 +62,7 @@ fn store(shared: &Shared, call: &Call, key: &str, document: Document) -> Result<
     if !missing.is_empty() {
         let details = missing.into_iter().map(Value::String).collect();
         let message = "blob unknown to registry";
-        return Err(Answer::errors(
-            StatusCode::BAD_REQUEST,
-            "MANIFEST_BLOB_UNKNOWN",
-            message,
-            details,
-        ));
+        return Err(Answer::errors(StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN", message, details));
     }
     store.put_manifest(call.repository(), key, document);
     if !is_digest(call.last()) {
@@ -92,12 +82,7 @@ fn key(reference: &str, document: &Document) -> Result<String, Box<Answer>> {
     }
     let detail = json!({"digest": reference, "content": digest(&document.bytes)});
     let message = "provided digest did not match uploaded content";
-    Err(Answer::error(
-        StatusCode::BAD_REQUEST,
-        "DIGEST_INVALID",
-        message,
-        detail,
-    ))
+    Err(Answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message, detail))
 }
 
 fn check_media_type(document: &Document) -> Result<(), Box<Answer>> {
@@ -114,11 +99,7 @@ fn check_media_type(document: &Document) -> Result<(), Box<Answer>> {
 }
 
 fn accepts(call: &Call, media_type: &str) -> bool {
-    let values = call
-        .headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let values = call.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))
         .any(|range| range.split(';').next().is_some_and(|name| name.trim() == media_type))

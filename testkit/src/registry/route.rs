@@ -64,15 +64,7 @@ impl Call {
         let (endpoint, repository, last) = locate(&path);
         let (repository, last) = (repository.map(str::to_owned), last.to_owned());
         let query = parts.uri.query().unwrap_or_default().to_owned();
-        Self {
-            method: parts.method,
-            path,
-            query,
-            headers: parts.headers,
-            endpoint,
-            repository,
-            last,
-        }
+        Self { method: parts.method, path, query, headers: parts.headers, endpoint, repository, last }
     }
 
     /// The repository, or an empty name for what stands above repositories.
@@ -110,9 +102,7 @@ impl Call {
 
 /// All values of a query parameter, decoded.
 pub(super) fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
-    form_urlencoded::parse(query.as_bytes())
-        .filter(move |(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 // Repository names contain slashes and may contain words like `manifests`, so the marks are looked
@@ -159,32 +149,17 @@ mod tests {
         assert_eq!(locate("/v2/"), (Endpoint::Base, None, ""));
         assert_eq!(locate("/v2/_catalog"), (Endpoint::Catalog, None, ""));
         assert_eq!(locate("/v2/a/b/tags/list"), (Endpoint::Tags, Some("a/b"), ""));
-        assert_eq!(
-            locate("/v2/a/b/manifests/latest"),
-            (Endpoint::Manifest, Some("a/b"), "latest")
-        );
-        assert_eq!(
-            locate("/v2/a/blobs/sha256:ab"),
-            (Endpoint::Blob, Some("a"), "sha256:ab")
-        );
+        assert_eq!(locate("/v2/a/b/manifests/latest"), (Endpoint::Manifest, Some("a/b"), "latest"));
+        assert_eq!(locate("/v2/a/blobs/sha256:ab"), (Endpoint::Blob, Some("a"), "sha256:ab"));
         assert_eq!(locate("/v2/a/blobs/uploads/"), (Endpoint::Upload, Some("a"), ""));
         assert_eq!(locate("/v2/a/blobs/uploads/7"), (Endpoint::Upload, Some("a"), "7"));
-        assert_eq!(
-            locate("/v2/a/referrers/sha256:ab"),
-            (Endpoint::Referrers, Some("a"), "sha256:ab")
-        );
+        assert_eq!(locate("/v2/a/referrers/sha256:ab"), (Endpoint::Referrers, Some("a"), "sha256:ab"));
         assert_eq!(locate("/favicon.ico"), (Endpoint::Other, None, ""));
     }
 
     #[test]
     fn a_repository_may_be_called_like_a_part_of_the_api() {
-        assert_eq!(
-            locate("/v2/my/manifests/x/manifests/1"),
-            (Endpoint::Manifest, Some("my/manifests/x"), "1")
-        );
-        assert_eq!(
-            locate("/v2/blobs/uploads/x/manifests/1"),
-            (Endpoint::Manifest, Some("blobs/uploads/x"), "1")
-        );
+        assert_eq!(locate("/v2/my/manifests/x/manifests/1"), (Endpoint::Manifest, Some("my/manifests/x"), "1"));
+        assert_eq!(locate("/v2/blobs/uploads/x/manifests/1"), (Endpoint::Manifest, Some("blobs/uploads/x"), "1"));
     }
 }

@@ -38,9 +38,7 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     let flushed = wire.flushed();
     let service = service_fn(|request| answer(Arc::clone(&shared), request, flushed.clone()));
     // It ends in an error when the client leaves or a fault closes it: both are what a test wanted.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(wire), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(wire), service).await;
 }
 
 // An error makes hyper close the connection without an answer.
@@ -71,10 +69,7 @@ async fn respond(shared: &Shared, call: &Call, body: &mut Arriving) -> Option<An
     }
     let usual = async {
         let answer = handle(shared, call, body).await.unwrap_or_else(|error| *error);
-        answer.with(
-            http::HeaderName::from_static("docker-distribution-api-version"),
-            "registry/2.0",
-        )
+        answer.with(http::HeaderName::from_static("docker-distribution-api-version"), "registry/2.0")
     };
     match shared.faults.strike(call) {
         Some(effect) => effect.apply(usual).await,

@@ -48,29 +48,18 @@ impl Store {
     }
 
     pub(super) fn remove_blob(&mut self, repository: &str, digest: &str) -> bool {
-        self.repositories
-            .get_mut(repository)
-            .is_some_and(|repository| repository.blobs.remove(digest))
+        self.repositories.get_mut(repository).is_some_and(|repository| repository.blobs.remove(digest))
     }
 
     /// The digest and the document that a tag or a digest stands for.
     pub(super) fn resolve(&self, repository: &str, reference: &str) -> Option<(&str, &Document)> {
         let repository = self.repositories.get(repository)?;
-        let digest = if is_digest(reference) {
-            reference
-        } else {
-            repository.tags.get(reference)?
-        };
-        repository
-            .manifests
-            .get_key_value(digest)
-            .map(|(digest, document)| (digest.as_str(), document))
+        let digest = if is_digest(reference) { reference } else { repository.tags.get(reference)? };
+        repository.manifests.get_key_value(digest).map(|(digest, document)| (digest.as_str(), document))
     }
 
     pub(super) fn put_manifest(&mut self, repository: &str, digest: &str, document: Document) {
-        self.repository(repository)
-            .manifests
-            .insert(digest.to_owned(), document);
+        self.repository(repository).manifests.insert(digest.to_owned(), document);
     }
 
     pub(super) fn tag(&mut self, repository: &str, tag: &str, digest: &str) {
@@ -95,10 +84,7 @@ impl Store {
     /// nobody's business.
     pub(super) fn missing_parts(&self, name: &str, document: &Document) -> Result<Vec<String>, serde_json::Error> {
         let parts = document.parts()?;
-        let manifests = parts
-            .manifests
-            .iter()
-            .filter(|child| self.resolve(name, &child.digest).is_none());
+        let manifests = parts.manifests.iter().filter(|child| self.resolve(name, &child.digest).is_none());
         let blobs = parts.own_blobs().filter(|blob| self.blob(name, &blob.digest).is_none());
         Ok(manifests.chain(blobs).map(|part| part.digest.clone()).collect())
     }
@@ -116,33 +102,22 @@ impl Store {
     /// Whether everything that `reference` stands for is there, down to the last blob, with the
     /// digest it is known by.
     pub(super) fn check_whole(&self, repository: &str, reference: &str) -> Result<(), String> {
-        let (digest, document) = self
-            .resolve(repository, reference)
-            .ok_or_else(|| format!("{repository}: no manifest {reference}"))?;
+        let (digest, document) =
+            self.resolve(repository, reference).ok_or_else(|| format!("{repository}: no manifest {reference}"))?;
         if !matches(digest, &document.bytes) {
-            return Err(format!(
-                "{repository}: the bytes of manifest {digest} have another digest"
-            ));
+            return Err(format!("{repository}: the bytes of manifest {digest} have another digest"));
         }
-        let parts = document
-            .parts()
-            .map_err(|error| format!("{repository}: manifest {digest}: {error}"))?;
-        parts
-            .manifests
-            .iter()
-            .try_for_each(|child| self.check_whole(repository, &child.digest))?;
-        parts
-            .own_blobs()
-            .try_for_each(|blob| self.check_blob(repository, &blob.digest, blob.size))
+        let parts = document.parts().map_err(|error| format!("{repository}: manifest {digest}: {error}"))?;
+        parts.manifests.iter().try_for_each(|child| self.check_whole(repository, &child.digest))?;
+        parts.own_blobs().try_for_each(|blob| self.check_blob(repository, &blob.digest, blob.size))
     }
 
     fn check_blob(&self, repository: &str, digest: &str, size: u64) -> Result<(), String> {
         match self.blob(repository, digest) {
             None => Err(format!("{repository}: no blob {digest}")),
-            Some(blob) if blob.size() != size => Err(format!(
-                "{repository}: blob {digest} has {} bytes instead of {size}",
-                blob.size()
-            )),
+            Some(blob) if blob.size() != size => {
+                Err(format!("{repository}: blob {digest} has {} bytes instead of {size}", blob.size()))
+            }
             // What is not held was hashed when it came.
             Some(Stored::Held(bytes)) if !matches(digest, bytes) => {
                 Err(format!("{repository}: the bytes of blob {digest} have another digest"))

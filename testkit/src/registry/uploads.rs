@@ -42,14 +42,10 @@ pub(super) async fn patch(shared: &Shared, call: &Call, body: &mut Arriving) -> 
 /// PUT: the rest, which may be all or nothing, and the digest that it must make up.
 pub(super) async fn put(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
     let session = newest(shared, call)?;
-    let digest = call
-        .parameter("digest")
-        .ok_or_else(|| digest_invalid(json!("digest missing")))?;
+    let digest = call.parameter("digest").ok_or_else(|| digest_invalid(json!("digest missing")))?;
     receive(&session, body).await?;
     shared.sessions.close(call.last());
-    let content = locked(&session)
-        .finish(&digest)
-        .ok_or_else(|| digest_invalid(json!({"Digest": digest})))?;
+    let content = locked(&session).finish(&digest).ok_or_else(|| digest_invalid(json!({"Digest": digest})))?;
     locked(&shared.store).add_blob(call.repository(), &digest, content);
     Ok(created(shared, call, &digest))
 }
@@ -95,9 +91,7 @@ fn known(shared: &Shared, call: &Call) -> Result<Arc<Mutex<Session>>, Box<Answer
 fn newest(shared: &Shared, call: &Call) -> Result<Arc<Mutex<Session>>, Box<Answer>> {
     let session = known(shared, call)?;
     let state = locked(&session).state();
-    (call.parameter("_state") == Some(state))
-        .then_some(session)
-        .ok_or_else(invalid)
+    (call.parameter("_state") == Some(state)).then_some(session).ok_or_else(invalid)
 }
 
 fn check_offset(shared: &Shared, call: &Call, session: &Session) -> Result<(), Box<Answer>> {
@@ -121,17 +115,12 @@ fn progress(shared: &Shared, status: StatusCode, session: &Session) -> Answer {
     );
     // The last byte's position; of nothing it is 0 as well.
     let range = format!("0-{}", session.size().saturating_sub(1));
-    Answer::empty(status)
-        .with(LOCATION, &location)
-        .with(RANGE, &range)
-        .with(UPLOAD_ID, session.id())
+    Answer::empty(status).with(LOCATION, &location).with(RANGE, &range).with(UPLOAD_ID, session.id())
 }
 
 fn created(shared: &Shared, call: &Call, digest: &str) -> Answer {
     let location = format!("{}/v2/{}/blobs/{digest}", shared.base(), call.repository());
-    Answer::empty(StatusCode::CREATED)
-        .with(LOCATION, &location)
-        .with_digest(digest)
+    Answer::empty(StatusCode::CREATED).with(LOCATION, &location).with_digest(digest)
 }
 
 fn unknown() -> Box<Answer> {

@@ -51,10 +51,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self {
-            socket,
-            flushed: Flushed(Arc::new(AtomicU8::new(IDLE))),
-        }
+        Self { socket, flushed: Flushed(Arc::new(AtomicU8::new(IDLE))) }
     }
 
     pub(super) fn flushed(&self) -> Flushed {

@@ -18,10 +18,7 @@ pub(super) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            delete: true,
-            foreign_layers: true,
-        }
+        Self { delete: true, foreign_layers: true }
     }
 }
 

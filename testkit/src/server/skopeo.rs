@@ -23,11 +23,6 @@ pub async fn skopeo(arguments: &[&str]) -> Vec<u8> {
         .await
         .unwrap_or_else(|error| panic!("{}", not_run("skopeo", "skopeo", &error)));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "skopeo {}: {}\n{errors}",
-        arguments.join(" "),
-        output.status
-    );
+    assert!(output.status.success(), "skopeo {}: {}\n{errors}", arguments.join(" "), output.status);
     output.stdout
 }

@@ -33,22 +33,14 @@ async fn a_manifest_is_found_only_by_who_accepts_its_type() {
     let digest = registry.seed("app", "1", &Image::oci("linux/amd64").build());
 
     let found = ask(registry.host(), "GET /v2/app/manifests/1", &[ACCEPT]).await;
-    assert_eq!(
-        (found.status, found.header("content-type")),
-        (200, Some(media_type::OCI_MANIFEST))
-    );
+    assert_eq!((found.status, found.header("content-type")), (200, Some(media_type::OCI_MANIFEST)));
     assert_eq!(found.header("docker-content-digest"), Some(digest.as_str()));
 
     let docker_only = [("accept", media_type::DOCKER_MANIFEST)];
     let missed = ask(registry.host(), "GET /v2/app/manifests/1", &docker_only).await;
     assert_eq!(missed.status, 404);
     assert!(missed.text().contains("MANIFEST_UNKNOWN"), "{}", missed.text());
-    assert_eq!(
-        ask(registry.host(), "GET /v2/app/manifests/1", &[("accept", "*/*")])
-            .await
-            .status,
-        404
-    );
+    assert_eq!(ask(registry.host(), "GET /v2/app/manifests/1", &[("accept", "*/*")]).await.status, 404);
 }
 
 #[tokio::test]
@@ -107,19 +99,10 @@ async fn documents_that_contradict_themselves_are_refused() {
 
     let line = format!("PUT /v2/app/manifests/{}", content::digest(b"something else"));
     let other_digest = put(&line, media_type::OCI_MANIFEST, &image.root.bytes).await;
-    assert!(
-        other_digest.text().contains("DIGEST_INVALID"),
-        "{}",
-        other_digest.text()
-    );
+    assert!(other_digest.text().contains("DIGEST_INVALID"), "{}", other_digest.text());
 
     let huge = vec![b' '; (4 << 20) + 1];
-    assert_eq!(
-        put("PUT /v2/app/manifests/1", media_type::OCI_MANIFEST, &huge)
-            .await
-            .status,
-        413
-    );
+    assert_eq!(put("PUT /v2/app/manifests/1", media_type::OCI_MANIFEST, &huge).await.status, 413);
 }
 
 #[tokio::test]
@@ -133,10 +116,7 @@ async fn a_blob_is_sent_in_parts() {
     assert_eq!(part.header("content-range"), Some("bytes 4-9/10"));
 
     let beyond = ask(registry.host(), &line, &[("range", "bytes=10-")]).await;
-    assert_eq!(
-        (beyond.status, beyond.header("content-range")),
-        (416, Some("bytes */10"))
-    );
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */10")));
 }
 
 #[tokio::test]
@@ -148,10 +128,7 @@ async fn tags_come_page_by_page() {
 
     let first = ask(registry.host(), "GET /v2/app/tags/list?n=1000", &[]).await;
     assert_eq!(first.text(), r#"{"name":"app","tags":["a","b"]}"#);
-    assert_eq!(
-        first.header("link"),
-        Some(r#"</v2/app/tags/list?last=b&n=2>; rel="next""#)
-    );
+    assert_eq!(first.header("link"), Some(r#"</v2/app/tags/list?last=b&n=2>; rel="next""#));
 
     let second = ask(registry.host(), "GET /v2/app/tags/list?last=b&n=2", &[]).await;
     assert_eq!(second.text(), r#"{"name":"app","tags":["c"]}"#);
@@ -181,10 +158,7 @@ async fn deleting_a_digest_takes_its_tags_along() {
     let digest = registry.seed("app", "1", &Image::oci("linux/amd64").build());
     registry.retag("app", "2", &digest);
 
-    assert_eq!(
-        ask(registry.host(), "DELETE /v2/app/manifests/1", &[]).await.status,
-        202
-    );
+    assert_eq!(ask(registry.host(), "DELETE /v2/app/manifests/1", &[]).await.status, 202);
     assert_eq!(registry.tags("app"), ["2"]);
 
     let line = format!("DELETE /v2/app/manifests/{digest}");
@@ -222,12 +196,7 @@ async fn the_digest_header_can_be_left_out() {
 #[tokio::test]
 async fn there_are_no_referrers_and_no_other_verbs() {
     let registry = FakeRegistry::start().await;
-    assert_eq!(
-        ask(registry.host(), "GET /v2/app/referrers/sha256:00", &[])
-            .await
-            .status,
-        404
-    );
+    assert_eq!(ask(registry.host(), "GET /v2/app/referrers/sha256:00", &[]).await.status, 404);
     assert_eq!(ask(registry.host(), "PATCH /v2/app/tags/list", &[]).await.status, 405);
     assert_eq!(ask(registry.host(), "GET /v2/", &[]).await.status, 200);
 }

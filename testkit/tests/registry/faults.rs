@@ -98,10 +98,7 @@ async fn a_cut_beyond_the_end_cuts_nothing() {
 async fn a_short_body_is_well_formed() {
     let (registry, line) = struck_by(Effect::ShortBody { by: 3 }).await;
     let reply = ask(registry.host(), &line, &[]).await;
-    assert_eq!(
-        (reply.header("content-length"), reply.body.as_slice()),
-        (Some("7"), &BLOB[..7])
-    );
+    assert_eq!((reply.header("content-length"), reply.body.as_slice()), (Some("7"), &BLOB[..7]));
 }
 
 #[tokio::test]
@@ -116,10 +113,7 @@ async fn a_corrupt_byte_is_one_byte() {
 async fn headers_are_replaced_and_removed() {
     let (registry, line) = struck_by(Effect::header("Docker-Content-Digest", "sha256:00")).await;
     let reply = ask(registry.host(), &line, &[]).await;
-    assert_eq!(
-        (reply.header("docker-content-digest"), reply.body.as_slice()),
-        (Some("sha256:00"), BLOB)
-    );
+    assert_eq!((reply.header("docker-content-digest"), reply.body.as_slice()), (Some("sha256:00"), BLOB));
 
     let (registry, line) = struck_by(Effect::RemoveHeader("Content-Type".to_owned())).await;
     assert_eq!(ask(registry.host(), &line, &[]).await.header("content-type"), None);
@@ -138,18 +132,12 @@ async fn without_a_length_the_body_comes_in_chunks() {
 async fn a_web_page_comes_instead_of_a_manifest() {
     let registry = FakeRegistry::start().await;
     registry.seed("app", "1", &Image::oci("linux/amd64").build());
-    registry.fault(
-        Fault::on(Method::GET, Endpoint::Manifest).reference("1"),
-        Effect::html(),
-    );
+    registry.fault(Fault::on(Method::GET, Endpoint::Manifest).reference("1"), Effect::html());
 
     let accept = [("accept", media_type::OCI_MANIFEST)];
     let reply = ask(registry.host(), "GET /v2/app/manifests/1", &accept).await;
 
-    assert_eq!(
-        (reply.status, reply.header("content-type")),
-        (200, Some("text/html; charset=utf-8"))
-    );
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(reply.text().contains("<html>"));
 }
 
@@ -193,21 +181,12 @@ async fn an_upload_is_struck_by_its_digest_before_its_body_is_read() {
     registry.fault(fault, Effect::status(413));
 
     let opened = ask(registry.host(), "POST /v2/app/blobs/uploads/", &[]).await;
-    let location = opened
-        .header("location")
-        .expect("a session")
-        .split_once("/v2")
-        .expect("an absolute URL")
-        .1;
+    let location = opened.header("location").expect("a session").split_once("/v2").expect("an absolute URL").1;
     let line = format!("PUT /v2{location}&digest={digest}");
 
     assert_eq!(send(registry.host(), &line, &[], BLOB).await.status, 413);
     assert_eq!(registry.requests()[1].bytes_in, 0);
-    assert_eq!(
-        send(registry.host(), &line, &[], BLOB).await.status,
-        201,
-        "the session is still good"
-    );
+    assert_eq!(send(registry.host(), &line, &[], BLOB).await.status, 201, "the session is still good");
 }
 
 #[tokio::test]

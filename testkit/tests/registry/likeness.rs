@@ -34,10 +34,7 @@ struct Story {
 
 impl Story {
     async fn told_to(host: &str) -> Vec<String> {
-        let mut story = Self {
-            host: host.to_owned(),
-            answers: Vec::new(),
-        };
+        let mut story = Self { host: host.to_owned(), answers: Vec::new() };
         story.uploads().await;
         story.blobs().await;
         story.manifests().await;
@@ -59,9 +56,7 @@ impl Story {
         self.say(&format!("PUT {wrong}&digest={abc}"), &[], b"abd").await;
 
         let first = self.open().await;
-        let patched = self
-            .say(&format!("PATCH {first}"), &[("content-range", "0-1")], b"ab")
-            .await;
+        let patched = self.say(&format!("PATCH {first}"), &[("content-range", "0-1")], b"ab").await;
         let second = self.location(&patched);
         self.say(&format!("PATCH {first}"), &[], b"c").await;
         self.say(&format!("PUT {second}&digest={abc}"), &[], b"c").await;
@@ -84,8 +79,7 @@ impl Story {
         let abc = digest(b"abc");
         self.say(&format!("HEAD /v2/app/blobs/{abc}"), &[], b"").await;
         self.say(&format!("GET /v2/app/blobs/{abc}"), &[], b"").await;
-        self.say(&format!("GET /v2/app/blobs/{abc}"), &[("range", "bytes=1-")], b"")
-            .await;
+        self.say(&format!("GET /v2/app/blobs/{abc}"), &[("range", "bytes=1-")], b"").await;
         self.say(&format!("GET /v2/other/blobs/{abc}"), &[], b"").await;
         self.say(&format!("GET /v2/third/blobs/{abc}"), &[], b"").await;
         self.say(&format!("HEAD /v2/third/blobs/{abc}"), &[], b"").await;
@@ -107,12 +101,7 @@ impl Story {
 
         let location = self.open().await;
         let config = &image.blobs[0];
-        self.say(
-            &format!("PUT {location}&digest={}", config.digest()),
-            &[],
-            &config.bytes,
-        )
-        .await;
+        self.say(&format!("PUT {location}&digest={}", config.digest()), &[], &config.bytes).await;
         self.say(&elsewhere, &oci, &image.root.bytes).await;
         self.say("PUT /v2/app/manifests/1", &oci, &image.root.bytes).await;
         let by_digest = format!("/v2/app/manifests/{}", image.digest());
@@ -159,8 +148,7 @@ impl Story {
 
     async fn say(&mut self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let reply = send(&self.host, line, headers, body).await;
-        self.answers
-            .push(format!("{} → {}", without_session(line), told(&reply)));
+        self.answers.push(format!("{} → {}", without_session(line), told(&reply)));
         reply
     }
 }
@@ -196,10 +184,7 @@ fn errors(body: &[u8]) -> Option<String> {
 fn without_session(line: &str) -> String {
     match line.split_once("/uploads/") {
         Some((before, after)) if !after.is_empty() && !after.starts_with('?') => {
-            let digest = after
-                .split_once("digest=")
-                .map(|(_, digest)| digest)
-                .unwrap_or_default();
+            let digest = after.split_once("digest=").map(|(_, digest)| digest).unwrap_or_default();
             format!("{before}/uploads/… {digest}")
         }
         _ => line.to_owned(),

@@ -18,9 +18,7 @@ async fn a_request_is_recorded_with_its_outcome() {
     ask(registry.host(), &line, &[("range", "bytes=4-")]).await;
 
     let requests = registry.requests();
-    let [request] = requests.as_slice() else {
-        panic!("{}", registry.summary())
-    };
+    let [request] = requests.as_slice() else { panic!("{}", registry.summary()) };
     assert_eq!((&request.method, request.endpoint), (&Method::GET, Endpoint::Blob));
     assert_eq!(request.repository.as_deref(), Some("app"));
     assert_eq!(request.reference.as_deref(), Some(blob.as_str()));
@@ -39,10 +37,7 @@ async fn a_push_reads_as_a_summary() {
     assert_eq!(registry.summary(), "POST upload 2, PUT upload 2, PUT manifest 1");
     assert_eq!(registry.count(&Method::PUT, Endpoint::Upload), 2);
     let layer = image.blobs[1].digest();
-    let put = registry
-        .requests()
-        .into_iter()
-        .find(|request| request.reference.as_ref() == Some(&layer));
+    let put = registry.requests().into_iter().find(|request| request.reference.as_ref() == Some(&layer));
     assert_eq!(put.map(|put| (put.status, put.bytes_in)), Some((Some(201), 100)));
 
     registry.clear_requests();
@@ -62,10 +57,7 @@ async fn a_held_request_is_answered_when_it_is_let_go() {
     let held = second.await;
     assert_eq!(registry.requests().len(), 2);
     assert_eq!(registry.requests()[1].status, None);
-    assert!(
-        timeout(Duration::from_millis(50), &mut client).await.is_err(),
-        "it waits"
-    );
+    assert!(timeout(Duration::from_millis(50), &mut client).await.is_err(), "it waits");
 
     drop(held);
     assert_eq!(client.await.expect("the client ends"), 200);

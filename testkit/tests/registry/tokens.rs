@@ -30,10 +30,7 @@ async fn basic_wants_the_right_password() {
     let registry = FakeRegistry::builder().basic_auth("ann", "s3cret").start().await;
 
     let stranger = ask(registry.host(), "GET /v2/", &[]).await;
-    assert_eq!(
-        (stranger.status, stranger.header("www-authenticate")),
-        (401, Some(r#"Basic realm="testkit""#))
-    );
+    assert_eq!((stranger.status, stranger.header("www-authenticate")), (401, Some(r#"Basic realm="testkit""#)));
     assert_eq!(ask_as(&registry, "GET /v2/", &basic("ann", "guess")).await.status, 401);
     assert_eq!(ask_as(&registry, "GET /v2/", &basic("ann", "s3cret")).await.status, 200);
 }
@@ -49,19 +46,11 @@ async fn the_challenge_names_the_scope_and_the_token_opens_it() {
         r#"Bearer realm="http://{}/token",service="testkit",scope="repository:library/app:pull""#,
         registry.host()
     );
-    assert_eq!(
-        (challenge.status, challenge.header("www-authenticate")),
-        (401, Some(expected.as_str()))
-    );
+    assert_eq!((challenge.status, challenge.header("www-authenticate")), (401, Some(expected.as_str())));
 
     let token = bearer(&registry, "scope=repository:library/app:pull").await;
     assert_eq!(ask_as(&registry, &line, &token).await.status, 200);
-    assert_eq!(
-        registry.count(&Method::GET, Endpoint::Token),
-        1,
-        "{}",
-        registry.summary()
-    );
+    assert_eq!(registry.count(&Method::GET, Endpoint::Token), 1, "{}", registry.summary());
 }
 
 #[tokio::test]
@@ -70,23 +59,10 @@ async fn a_token_is_good_for_its_scopes_alone() {
     let token = bearer(&registry, "scope=repository:app:pull").await;
 
     let other = ask_as(&registry, "GET /v2/other/tags/list", &token).await;
-    assert!(
-        other
-            .header("www-authenticate")
-            .expect("a challenge")
-            .ends_with(r#"error="insufficient_scope""#)
-    );
+    assert!(other.header("www-authenticate").expect("a challenge").ends_with(r#"error="insufficient_scope""#));
     let push = ask_as(&registry, "POST /v2/app/blobs/uploads/", &token).await;
-    assert!(
-        push.header("www-authenticate")
-            .expect("a challenge")
-            .contains("repository:app:pull,push")
-    );
-    assert_eq!(
-        ask_as(&registry, "GET /v2/", &token).await.status,
-        200,
-        "any token opens the base"
-    );
+    assert!(push.header("www-authenticate").expect("a challenge").contains("repository:app:pull,push"));
+    assert_eq!(ask_as(&registry, "GET /v2/", &token).await.status, 200, "any token opens the base");
 }
 
 #[tokio::test]
@@ -98,10 +74,7 @@ async fn a_mount_wants_to_read_where_the_blob_comes_from() {
     let narrow = bearer(&registry, "scope=repository:app:pull,push").await;
     let refused = ask_as(&registry, &line, &narrow).await;
     let challenge = refused.header("www-authenticate").expect("a challenge");
-    assert!(
-        challenge.contains(r#"scope="repository:app:pull,push repository:base:pull""#),
-        "{challenge}"
-    );
+    assert!(challenge.contains(r#"scope="repository:app:pull,push repository:base:pull""#), "{challenge}");
 
     let two = bearer(&registry, "scope=repository:app:pull,push&scope=repository:base:pull").await;
     assert_eq!(ask_as(&registry, &line, &two).await.status, 201);
@@ -111,35 +84,21 @@ async fn a_mount_wants_to_read_where_the_blob_comes_from() {
 async fn tokens_for_a_user_want_the_password() {
     let registry = FakeRegistry::builder().token_auth("ann", "s3cret").start().await;
     assert_eq!(ask(registry.host(), "GET /token", &[]).await.status, 401);
-    assert_eq!(
-        ask_as(&registry, "GET /token", &basic("ann", "guess")).await.status,
-        401
-    );
-    assert_eq!(
-        ask_as(&registry, "GET /token", &basic("ann", "s3cret")).await.status,
-        200
-    );
+    assert_eq!(ask_as(&registry, "GET /token", &basic("ann", "guess")).await.status, 401);
+    assert_eq!(ask_as(&registry, "GET /token", &basic("ann", "s3cret")).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn tokens_run_out() {
     let lifetime = Duration::from_secs(60);
-    let registry = FakeRegistry::builder()
-        .anonymous_tokens()
-        .token_lifetime(lifetime)
-        .start()
-        .await;
+    let registry = FakeRegistry::builder().anonymous_tokens().token_lifetime(lifetime).start().await;
     let token = bearer(&registry, "").await;
     assert_eq!(ask_as(&registry, "GET /v2/", &token).await.status, 200);
 
     tokio::time::advance(lifetime).await;
 
     let late = ask_as(&registry, "GET /v2/", &token).await;
-    assert!(
-        late.header("www-authenticate")
-            .expect("a challenge")
-            .ends_with(r#"error="invalid_token""#)
-    );
+    assert!(late.header("www-authenticate").expect("a challenge").ends_with(r#"error="invalid_token""#));
 }
 
 #[tokio::test]

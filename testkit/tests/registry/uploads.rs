@@ -24,33 +24,18 @@ async fn a_blob_is_sent_in_chunks_along_the_newest_location() {
     let registry = FakeRegistry::start().await;
     let first = open(&registry).await;
 
-    let patched = send(
-        registry.host(),
-        &format!("PATCH {first}"),
-        &[("content-range", "0-2")],
-        b"abc",
-    )
-    .await;
+    let patched = send(registry.host(), &format!("PATCH {first}"), &[("content-range", "0-2")], b"abc").await;
     assert_eq!((patched.status, patched.header("range")), (202, Some("0-2")));
     let second = target(registry.host(), patched.header("location"));
 
     let stale = send(registry.host(), &format!("PATCH {first}"), &[], b"def").await;
     assert_eq!(stale.status, 404, "a Location that was replaced leads nowhere");
-    let gap = send(
-        registry.host(),
-        &format!("PATCH {second}"),
-        &[("content-range", "9-11")],
-        b"def",
-    )
-    .await;
+    let gap = send(registry.host(), &format!("PATCH {second}"), &[("content-range", "9-11")], b"def").await;
     assert_eq!(gap.status, 416);
 
     let all = digest(b"abcdef");
     let closed = send(registry.host(), &format!("PUT {second}&digest={all}"), &[], b"def").await;
-    assert_eq!(
-        (closed.status, closed.header("docker-content-digest")),
-        (201, Some(all.as_str()))
-    );
+    assert_eq!((closed.status, closed.header("docker-content-digest")), (201, Some(all.as_str())));
     assert_eq!(registry.blob_bytes("app", &all).as_deref(), Some(&b"abcdef"[..]));
     assert_eq!(registry.open_sessions(), 0);
 }
@@ -61,13 +46,7 @@ async fn the_wrong_bytes_are_refused_and_the_session_is_gone() {
     let location = open(&registry).await;
     let expected = digest(b"right");
 
-    let reply = send(
-        registry.host(),
-        &format!("PUT {location}&digest={expected}"),
-        &[],
-        b"wrong",
-    )
-    .await;
+    let reply = send(registry.host(), &format!("PUT {location}&digest={expected}"), &[], b"wrong").await;
 
     assert_eq!(reply.status, 400);
     assert!(reply.text().contains("DIGEST_INVALID"), "{}", reply.text());
@@ -103,10 +82,7 @@ async fn the_status_tells_how_much_a_broken_upload_brought() {
 
     let status = ask(registry.host(), &format!("GET {location}"), &[]).await;
     assert_eq!((status.status, status.header("range")), (204, Some("0-3")));
-    assert_eq!(
-        ask(registry.host(), &format!("DELETE {location}"), &[]).await.status,
-        204
-    );
+    assert_eq!(ask(registry.host(), &format!("DELETE {location}"), &[]).await.status, 204);
     assert_eq!(registry.open_sessions(), 0);
 }
 
@@ -114,10 +90,7 @@ async fn the_status_tells_how_much_a_broken_upload_brought() {
 async fn a_blob_is_mounted_from_the_repository_that_has_it_and_from_no_other() {
     let registry = FakeRegistry::start().await;
     let blob = registry.put_blob("base", "shared");
-    assert!(
-        !registry.has_blob("app", &blob),
-        "another repository's blob is not visible"
-    );
+    assert!(!registry.has_blob("app", &blob), "another repository's blob is not visible");
 
     let line = format!("POST /v2/app/blobs/uploads/?mount={blob}&from=nowhere");
     assert_eq!(ask(registry.host(), &line, &[]).await.status, 202);
@@ -125,32 +98,20 @@ async fn a_blob_is_mounted_from_the_repository_that_has_it_and_from_no_other() {
     assert_eq!(ask(registry.host(), &line, &[]).await.status, 201);
 
     assert!(client::blob_exists(registry.host(), "app", &blob).await);
-    assert_eq!(
-        registry.requests().iter().filter(|request| request.is_mount()).count(),
-        1
-    );
+    assert_eq!(registry.requests().iter().filter(|request| request.is_mount()).count(), 1);
     assert_eq!(registry.open_sessions(), 1, "the refused mount left a session");
 }
 
 #[tokio::test]
 async fn mounting_can_be_turned_off_and_locations_can_be_relative() {
-    let registry = FakeRegistry::builder()
-        .without_mount()
-        .relative_locations()
-        .start()
-        .await;
+    let registry = FakeRegistry::builder().without_mount().relative_locations().start().await;
     let blob = registry.put_blob("base", "shared");
 
     let line = format!("POST /v2/app/blobs/uploads/?mount={blob}&from=base");
     let reply = ask(registry.host(), &line, &[]).await;
 
     assert_eq!(reply.status, 202);
-    assert!(
-        reply
-            .header("location")
-            .expect("a session")
-            .starts_with("/v2/app/blobs/uploads/")
-    );
+    assert!(reply.header("location").expect("a session").starts_with("/v2/app/blobs/uploads/"));
 }
 
 #[tokio::test]
@@ -178,21 +139,11 @@ async fn a_generated_blob_has_the_digest_it_claims() {
 
     let descriptor = registry.seed_generated_blob("app", size, 3);
 
-    let reply = ask(
-        registry.host(),
-        &format!("GET /v2/app/blobs/{}", descriptor.digest),
-        &[],
-    )
-    .await;
+    let reply = ask(registry.host(), &format!("GET /v2/app/blobs/{}", descriptor.digest), &[]).await;
     assert_eq!(reply.body.len() as u64, size);
     assert_eq!(digest(&reply.body), descriptor.digest);
     assert_eq!(Repeated::new(3, size).digest(), descriptor.digest);
     let range = [("range", "bytes=1048570-1048579")];
-    let part = ask(
-        registry.host(),
-        &format!("GET /v2/app/blobs/{}", descriptor.digest),
-        &range,
-    )
-    .await;
+    let part = ask(registry.host(), &format!("GET /v2/app/blobs/{}", descriptor.digest), &range).await;
     assert_eq!(part.body, reply.body[1_048_570..1_048_580]);
 }

@@ -60,9 +60,5 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Reply {
-        status,
-        head,
-        body: bytes[end + 4..].to_vec(),
-    })
+    Some(Reply { status, head, body: bytes[end + 4..].to_vec() })
 }

@@ -1,0 +1,132 @@
+//! What happens, told to whoever listens: metrics, the log, a progress bar.
+
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backoff::RetryReason;
+use crate::oci::Host;
+
+pub use report::{BlobCounts, ImageOutcome, ImageReport, RuleReport, RunOutcome, SyncReport, Totals};
+
+/// The name under which work outside of rules is reported.
+pub const IMPORT: &str = "import";
+
+/// Listens to what happens. Every method has a default that does nothing; none may block.
+pub trait Observer: Send + Sync {
+    /// A registry answered a request, or did not.
+    fn request(&self, _request: &Request<'_>) {}
+    /// A request will be made again, after `pause`.
+    fn retry(&self, _retry: &Retry<'_>) {}
+    /// Bytes of blobs moved.
+    fn bytes(&self, _registry: &Host, _direction: Direction, _bytes: u64) {}
+    /// A plan says how many bytes are missing at a target.
+    fn planned(&self, _bytes: u64) {}
+    /// A blob starts to move from registry to registry; [`Observer::transfer_ended`] follows.
+    fn transfer_started(&self) {}
+    /// A blob's transfer ended, well or not.
+    fn transfer_ended(&self) {}
+    /// A blob is where it belongs, or failed to get there.
+    fn blob(&self, _rule: &str, _outcome: BlobOutcome) {}
+    /// An image of a rule is done.
+    fn image(&self, _rule: &str, _image: &ImageReport) {}
+    /// A rule's run begins.
+    fn run_started(&self, _rule: &str) {}
+    /// A rule's run ended.
+    fn run_ended(&self, _run: &RuleReport) {}
+}
+
+/// Listens to nothing.
+impl Observer for () {}
+
+/// One request and its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The registry on whose behalf it was made: also for its token realm.
+    pub registry: &'a Host,
+    /// The method.
+    pub method: &'a str,
+    /// The answer's status; `None` if there was no answer.
+    pub status: Option<u16>,
+    /// From sending the request to the answer's headers.
+    pub elapsed: Duration,
+}
+
+/// One try more.
+#[derive(Clone, Copy)]
+pub struct Retry<'a> {
+    /// The registry.
+    pub registry: &'a Host,
+    /// Why it is worth it.
+    pub reason: RetryReason,
+    /// The pause before it.
+    pub pause: Duration,
+    /// What failed, in words.
+    pub error: &'a dyn std::fmt::Display,
+}
+
+/// Which way bytes move, seen from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From a registry to us.
+    Read,
+    /// From us to a registry.
+    Written,
+}
+
+/// What became of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlobOutcome {
+    /// Its bytes went from the source to the target.
+    Copied,
+    /// The target took it from another of its repositories.
+    Mounted,
+    /// It was there.
+    Present,
+    /// It did not get there.
+    Failed,
+}
+
+/// Several observers as one.
+pub struct Observers(Vec<Arc<dyn Observer>>);
+
+impl Observers {
+    /// Tells each of them, in this order.
+    pub fn new(observers: Vec<Arc<dyn Observer>>) -> Arc<Self> {
+        Arc::new(Self(observers))
+    }
+}
+
+impl Observer for Observers {
+    fn request(&self, request: &Request<'_>) {
+        self.0.iter().for_each(|o| o.request(request));
+    }
+    fn retry(&self, retry: &Retry<'_>) {
+        self.0.iter().for_each(|o| o.retry(retry));
+    }
+    fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
+        self.0.iter().for_each(|o| o.bytes(registry, direction, bytes));
+    }
+    fn planned(&self, bytes: u64) {
+        self.0.iter().for_each(|o| o.planned(bytes));
+    }
+    fn transfer_started(&self) {
+        self.0.iter().for_each(|o| o.transfer_started());
+    }
+    fn transfer_ended(&self) {
+        self.0.iter().for_each(|o| o.transfer_ended());
+    }
+    fn blob(&self, rule: &str, outcome: BlobOutcome) {
+        self.0.iter().for_each(|o| o.blob(rule, outcome));
+    }
+    fn image(&self, rule: &str, image: &ImageReport) {
+        self.0.iter().for_each(|o| o.image(rule, image));
+    }
+    fn run_started(&self, rule: &str) {
+        self.0.iter().for_each(|o| o.run_started(rule));
+    }
+    fn run_ended(&self, run: &RuleReport) {
+        self.0.iter().for_each(|o| o.run_ended(run));
+    }
+}
