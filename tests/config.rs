@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use regferry::config::{Config, ConfigError};
-use regferry::oci::{Host, TagOrDigest};
+use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::registry::{Password, Tls};
 use regferry::transfer::{Images, Rule};
 
@@ -48,14 +48,14 @@ fn rule(config: &Config, index: usize) -> &Rule {
 
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
-    std::fs::read_to_string(path).unwrap()
+    std::fs::read_to_string(path).expect("the example is there")
 }
 
 #[test]
 fn the_example_is_a_configuration() {
     let config = Config::parse(&example(), Path::new("config.example.toml"), &|_| None).unwrap();
     let names: Vec<&str> = config.rules.iter().map(|rule| &*rule.rule.name).collect();
-    assert_eq!(names, ["alpine", "team-images", "debian-base", "hello-world-pinned"]);
+    assert_eq!(names, ["alpine", "team-images", "debian-base", "tool-pinned"]);
     assert_eq!(config.service, Config::default().service);
     assert_eq!(config.rules[0].every, Duration::from_secs(3600));
 }
@@ -256,11 +256,7 @@ fn a_source_that_names_one_image_has_its_tag_kept_or_renamed() {
         // The defaults' tags are for repositories.
         let config = parse(&format!("[defaults]\ntags.include = ['x']\n{}", one_rule(&source, target, ""))).unwrap();
         let Images::One { from: read, to: written } = &rule(&config, 0).images else { panic!("{source} is one image") };
-        assert_eq!(
-            (read.to_string().as_str(), written.as_ref().map(|tag| tag.as_str())),
-            (from, to),
-            "{source} → {target}"
-        );
+        assert_eq!((read.to_string().as_str(), written.as_ref().map(Tag::as_str)), (from, to), "{source} → {target}");
         assert_eq!(matches!(read, TagOrDigest::Digest(_)), source.contains('@'));
     }
 }

@@ -14,21 +14,16 @@ use super::progress::Progress;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people
+pub(super) enum LogFormat {
     Text,
-    /// One JSON object a line
     Json,
 }
 
-/// When to colour.
+/// When to colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set
+pub(super) enum Color {
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 

@@ -24,7 +24,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::oci::Host;
 use crate::registry::Tls;
 
-pub use logging::{Color, LogFormat};
+use logging::{Color, LogFormat};
 use session::Session;
 
 /// Mirrors container images from registry to registry, every digest kept intact.
@@ -72,7 +72,7 @@ struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// When to colour the log
+    /// When to colour the log: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: Color,
 }
@@ -98,9 +98,7 @@ enum Command {
 /// The form of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
     Text,
-    /// For programs
     Json,
 }
 

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::session::Session;
 use super::{Exit, Failure};
+use crate::config::Service;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -27,11 +28,10 @@ SIGTERM and SIGINT end it cleanly within [service] shutdown_grace; a second sign
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let config = session.config()?;
-    let address = match args.listen.as_deref() {
+    let address = match &args.listen {
         None => config.service.listen,
-        Some("") => None,
         Some(text) => {
-            Some(text.parse().map_err(|_| Failure::usage(format!("--listen {text}: write IP:PORT, as 0.0.0.0:9464")))?)
+            Service::parse_listen(text).map_err(|reason| Failure::usage(format!("--listen {text}: {reason}")))?
         }
     };
     let rules = config.rules.len();

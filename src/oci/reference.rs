@@ -53,7 +53,7 @@ impl Reference {
     /// # Errors
     /// If the text breaks the grammar.
     pub fn parse_without_default_tag(text: &str) -> Result<Self, InvalidReference> {
-        let invalid = |reason: String| InvalidReference { text: text.chars().take(300).collect(), reason };
+        let invalid = |reason: String| InvalidReference { text: without_login(text), reason };
         if text.is_empty() {
             return Err(invalid("it is empty".into()));
         }
@@ -81,6 +81,15 @@ impl Reference {
         let repository = repository.map_err(|e| invalid(e.to_string()))?;
         Ok(Self { host, repository, tag, digest })
     }
+}
+
+/// The text as errors show it: a login that somebody put before the host is not repeated.
+fn without_login(text: &str) -> String {
+    let shown = match text.rsplit_once('@') {
+        Some((_, rest)) if !rest.starts_with("sha") => format!("…@{rest}"),
+        _ => text.to_owned(),
+    };
+    shown.chars().take(300).collect()
 }
 
 /// The first part is a host if it looks like one (Docker's rule): a dot, a port, or `localhost`.
@@ -195,6 +204,12 @@ mod tests {
             let error = text.parse::<Reference>().unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }
+    }
+
+    #[test]
+    fn a_login_in_a_reference_is_not_repeated() {
+        let error = "https://bot:s3cret@ghcr.io/a/b".parse::<Reference>().unwrap_err().to_string();
+        assert!(error.contains("…@ghcr.io/a/b") && !error.contains("s3cret"), "{error}");
     }
 
     proptest! {

@@ -134,11 +134,7 @@ fn connect_failure(error: &reqwest::Error) -> Unreachable {
 }
 
 fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let inside_io = error
-        .downcast_ref::<io::Error>()
-        .and_then(|io| io.get_ref())
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let tls = error.downcast_ref::<rustls::Error>().or(inside_io)?;
+    let tls = error.downcast_ref::<rustls::Error>()?;
     Some(match tls {
         rustls::Error::InvalidCertificate(why) => format!("the certificate is not trusted: {why}"),
         rustls::Error::InvalidMessage(_) => "the other side does not speak TLS".to_owned(),
@@ -146,8 +142,15 @@ fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     })
 }
 
+/// All causes of an error. An `io::Error` names the source of what it wraps as its own: it is stepped into instead.
 fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| (*error).source())
+    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
+            None => (*error).source(),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! What runs rules and imports: the registries, the limits that all of them share, and who is told.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -32,8 +34,12 @@ pub struct Engine {
     pub(super) images: Arc<Semaphore>,
     pub(super) limits: Limits,
     blobs: Arc<Semaphore>,
-    knowledge: Mutex<Weak<Knowledge>>,
+    knowledge: Mutex<(Weak<Knowledge>, Instant)>,
 }
+
+/// In a daemon whose runs always overlap, what was learnt ends after this time, so that it can neither grow nor grow
+/// stale without bound.
+const KNOWLEDGE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 impl Engine {
     /// An engine that talks to these registries.
@@ -44,7 +50,7 @@ impl Engine {
             images: Arc::new(Semaphore::new(limits.max_images)),
             blobs: Arc::new(Semaphore::new(limits.max_blobs)),
             limits,
-            knowledge: Mutex::default(),
+            knowledge: Mutex::new((Weak::new(), Instant::now())),
         }
     }
 
@@ -57,11 +63,15 @@ impl Engine {
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
         let mut shared = self.knowledge.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let fresh = Arc::default();
-            *shared = Arc::downgrade(&fresh);
-            fresh
-        })
+        let (current, since) = &mut *shared;
+        match current.upgrade().filter(|_| since.elapsed() < KNOWLEDGE_LIFETIME) {
+            Some(knowledge) => knowledge,
+            None => {
+                let fresh = Arc::default();
+                (*current, *since) = (Arc::downgrade(&fresh), Instant::now());
+                fresh
+            }
+        }
     }
 
     pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {

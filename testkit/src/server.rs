@@ -3,6 +3,7 @@
 
 mod config;
 mod skopeo;
+mod tls;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -44,6 +45,7 @@ pub struct DistributionServer {
     host: String,
     process: Option<Child>,
     options: Options,
+    tls: Option<tls::Files>,
     home: TempDir,
 }
 
@@ -65,7 +67,8 @@ impl DistributionServer {
 
     fn start_with(options: Options) -> Self {
         let home = tempfile::tempdir().expect("the temporary directory is writable");
-        let mut server = Self { host: free_host(), process: None, options, home };
+        let tls = options.tls.then(|| tls::write(home.path()));
+        let mut server = Self { host: free_host(), process: None, options, tls, home };
         for _ in 0..ATTEMPTS {
             match server.launch() {
                 Ok(()) => return server,
@@ -88,6 +91,12 @@ impl DistributionServer {
     #[must_use]
     pub fn storage(&self) -> PathBuf {
         self.home.path().join("storage")
+    }
+
+    /// The authority (PEM) that signed its certificate, if it speaks TLS.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.tls.as_ref().map(|files| files.authority.as_path())
     }
 
     /// Everything it logged since it was last started.
@@ -120,7 +129,8 @@ impl DistributionServer {
     // The error is what it logged before it ended.
     fn launch(&mut self) -> Result<(), String> {
         let config = self.home.path().join("config.yml");
-        fs::write(&config, self.options.render(&self.host, &self.storage())).expect("the home is writable");
+        fs::write(&config, self.options.render(&self.host, &self.storage(), self.tls.as_ref()))
+            .expect("the home is writable");
         let log = File::create(self.log_path()).expect("the home is writable");
         self.process = Some(spawn(&config, log));
         self.wait_until_ready()
@@ -185,8 +195,9 @@ fn free_host() -> String {
     listener.local_addr().expect("a bound socket has an address").to_string()
 }
 
+// With TLS it answers 400 in plain text, which is as good a sign.
 fn answers(host: &str) -> bool {
-    ping(host).is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+    ping(host).is_ok_and(|answer| answer.starts_with(b"HTTP/1."))
 }
 
 fn ping(host: &str) -> io::Result<Vec<u8>> {

@@ -8,3 +8,4 @@ mod faults;
 mod order;
 mod rules;
 mod support;
+mod tls;

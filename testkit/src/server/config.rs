@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::DistributionServer;
+use super::{DistributionServer, tls};
 
 /// Options for a [`DistributionServer`].
 #[derive(Clone, Debug, Default)]
@@ -14,11 +14,12 @@ pub struct Builder {
 pub(super) struct Options {
     delete: bool,
     foreign_layers: bool,
+    pub(super) tls: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delete: true, foreign_layers: true }
+        Self { delete: true, foreign_layers: true, tls: false }
     }
 }
 
@@ -37,6 +38,14 @@ impl Builder {
         self
     }
 
+    /// Speaks HTTPS, with a certificate of an authority of its own: see
+    /// [`DistributionServer::ca_file`].
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.options.tls = true;
+        self
+    }
+
     /// Starts the process and waits until it answers.
     ///
     /// # Panics
@@ -50,7 +59,10 @@ impl Builder {
 impl Options {
     /// The configuration file. There is no `http.secret`, so that a restart ends all upload
     /// sessions, as it does for those who run one registry and never thought about it.
-    pub(super) fn render(&self, host: &str, storage: &Path) -> String {
+    pub(super) fn render(&self, host: &str, storage: &Path, tls: Option<&tls::Files>) -> String {
+        let tls = tls.map_or_else(String::new, |files| {
+            format!("  tls:\n    certificate: {}\n    key: {}\n", files.certificate.display(), files.key.display())
+        });
         let urls = if self.foreign_layers { ".*" } else { "^$" };
         format!(
             "version: 0.1
@@ -65,7 +77,7 @@ storage:
     enabled: {delete}
 http:
   addr: {host}
-validation:
+{tls}validation:
   manifests:
     urls:
       allow:
