@@ -29,10 +29,13 @@ pub(super) async fn refusal(response: Response) -> Refusal {
 }
 
 /// A whole body; `None` if it is larger than `limit` bytes. Nothing is allocated from a declared size.
-pub(super) async fn body(response: Response, limit: usize) -> Result<Option<Bytes>, Cause> {
+///
+/// # Errors
+/// If it breaks, or no byte of it comes for `idle`.
+pub(super) async fn body(response: Response, limit: usize, idle: Duration) -> Result<Option<Bytes>, Cause> {
     let mut stream = response.bytes_stream();
     let mut body = BytesMut::new();
-    while let Some(piece) = stream.next().await {
+    while let Some(piece) = tokio::time::timeout(idle, stream.next()).await.map_err(|_| Cause::Stalled(idle))? {
         body.extend_from_slice(&piece.map_err(|error| failure(&error))?);
         if body.len() > limit {
             return Ok(None);

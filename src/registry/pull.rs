@@ -6,15 +6,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, ready};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use http_body::Body as _;
 
 use super::remote::Remote;
 use super::transport::{Call, Transport};
 use super::{answer, tags};
-use crate::content::{Cause, Error, Location, Pull, Verified};
+use crate::content::{Error, Location, Pull, Verified};
 use crate::events::Direction;
-use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, ManifestError, Tag, TagOrDigest, media_type};
+use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
 
@@ -28,11 +29,7 @@ impl Pull for Remote {
     /// One HEAD; a GET beside it only where the registry does not tell the digest.
     async fn resolve(&self, at: &TagOrDigest) -> Result<Option<Digest>, Error> {
         let call = self.manifest_call(Method::HEAD, at);
-        let response = match self.transport.send(&self.caller, &call).await {
-            Ok(response) => response,
-            Err(error) if matches!(error.cause(), Cause::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(response) = self.transport.probe(&self.caller, &call).await? else { return Ok(None) };
         match (at, announced_digest(response.headers())) {
             (TagOrDigest::Digest(digest), _) => Ok(Some(digest.clone())),
             (TagOrDigest::Tag(_), Some(digest)) => Ok(Some(digest)),
@@ -42,23 +39,17 @@ impl Pull for Remote {
 
     async fn manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
         let call = self.manifest_call(Method::GET, at);
-        let response = match self.transport.send(&self.caller, &call).await {
-            Ok(response) => response,
-            Err(error) if matches!(error.cause(), Cause::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(document) = self.transport.fetch(&self.caller, &call, MAX_MANIFEST_SIZE).await? else {
+            return Ok(None);
         };
-        let headers = response.headers().clone();
-        let body = tokio::time::timeout(self.transport.idle_timeout(), answer::body(response, MAX_MANIFEST_SIZE))
-            .await
-            .map_err(|_| call.error(Cause::Stalled(self.transport.idle_timeout())))?
-            .map_err(|cause| call.error(cause))?
-            .ok_or_else(|| call.error(ManifestError::TooLarge { limit: MAX_MANIFEST_SIZE }.into()))?;
         let expected = match at {
             TagOrDigest::Digest(digest) => Some(digest.clone()),
-            TagOrDigest::Tag(_) => announced_digest(&headers),
+            TagOrDigest::Tag(_) => announced_digest(&document.headers),
         };
-        let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        Manifest::parse(body, content_type, expected.as_ref()).map(Some).map_err(|error| call.error(error.into()))
+        let content_type = document.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        Manifest::parse(document.body, content_type, expected.as_ref())
+            .map(Some)
+            .map_err(|error| call.error(error.into()))
     }
 
     async fn blob(&self, blob: &Descriptor) -> Result<Self::Blob, Error> {

@@ -29,11 +29,7 @@ impl Push for Remote {
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
         let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
         let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.caller.location));
-        match self.transport.send(&self.caller, &call).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.cause(), Cause::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.transport.probe(&self.caller, &call).await?.is_some())
     }
 
     /// A mount that the registry does not do leaves an open session, which serves for the upload; one that it refuses

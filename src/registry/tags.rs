@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use http::Method;
 use serde::Deserialize;
 
+use super::location;
 use super::remote::Remote;
 use super::transport::Call;
-use super::{answer, location};
 use crate::content::{Cause, Error};
 use crate::oci::Tag;
 
 /// What is asked for a page: more is an error on ECR. What comes may be fewer, and means nothing.
 const PAGE: &str = "1000";
-/// A page of a thousand tags at their longest, and room for names and white space.
-const MAX_PAGE_BYTES: usize = 1 << 20;
+/// Some registries send all tags in one page, however many they are: half a million of the longest.
+const MAX_PAGE_BYTES: usize = 64 << 20;
 /// A listing longer than this has no end.
 const MAX_PAGES: usize = 10_000;
 
@@ -22,26 +22,22 @@ const MAX_PAGES: usize = 10_000;
 pub(super) async fn list(remote: &Remote) -> Result<Option<Vec<Tag>>, Error> {
     let mut url = remote.transport.url(&remote.caller.location, "tags/list");
     url.query_pairs_mut().append_pair("n", PAGE);
-    let mut call = Call::new(Method::GET, url, format!("listing the tags of {}", remote.caller.location));
+    let call = |url| Call::new(Method::GET, url, format!("listing the tags of {}", remote.caller.location));
+    let mut page = call(url);
     let mut tags = Vec::new();
     let mut seen = HashSet::new();
 
-    while seen.insert(call.url().clone()) && seen.len() <= MAX_PAGES {
-        let response = match remote.transport.send(&remote.caller, &call).await {
-            Ok(response) => response,
-            Err(error) if matches!(error.cause(), Cause::NotFound) && seen.len() == 1 => return Ok(None),
-            Err(error) => return Err(error),
+    while seen.insert(page.url().clone()) && seen.len() <= MAX_PAGES {
+        let Some(document) = remote.transport.fetch(&remote.caller, &page, MAX_PAGE_BYTES).await? else {
+            return if seen.len() == 1 { Ok(None) } else { Err(page.error(Cause::NotFound)) };
         };
-        let next = location::next_page(response.headers(), call.url());
-        let body = answer::body(response, MAX_PAGE_BYTES).await.map_err(|cause| call.error(cause))?;
-        let body = body.ok_or_else(|| {
-            call.error(Cause::Protocol(format!("a page of the listing is larger than {MAX_PAGE_BYTES} bytes")))
-        })?;
-        tags.extend(parse(&body).map_err(|reason| call.error(Cause::Protocol(reason)))?);
-        let Some(next) = next else { return Ok(Some(tags)) };
-        call = Call::new(Method::GET, next, format!("listing the tags of {}", remote.caller.location));
+        tags.extend(parse(&document.body).map_err(|reason| page.error(Cause::Protocol(reason)))?);
+        match location::next_page(&document.headers, page.url()) {
+            Some(next) => page = call(next),
+            None => return Ok(Some(tags)),
+        }
     }
-    Err(call.error(Cause::Protocol("the listing's pages lead round in a circle".to_owned())))
+    Err(page.error(Cause::Protocol("the listing's pages have no end".to_owned())))
 }
 
 /// `tags` may be null; entries that are no tags (Artifactory lists digests too) are passed over.

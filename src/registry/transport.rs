@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Body, Client, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use super::{answer, client};
 use crate::backoff::{Patience, RetryReason};
 use crate::content::{Cause, Error, Location, Refusal};
 use crate::events::{self, Direction, Observer, Retry};
-use crate::oci::Host;
+use crate::oci::{Host, ManifestError};
 
 /// Requests in flight to one registry, bodies of blobs not counted: those are bounded by the transfers.
 const MAX_REQUESTS: usize = 32;
@@ -58,6 +58,12 @@ pub(super) struct Call {
     accept: Option<&'static str>,
     body: Option<(String, Bytes)>,
     what: String,
+}
+
+/// An answer with its whole body.
+pub(super) struct Document {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Call {
@@ -126,21 +132,49 @@ impl Transport {
         self.observer.bytes(&self.host, direction, bytes as u64);
     }
 
-    /// Makes a request, again while that is worth it. Returns the answer if it is a success or 404; its body is unread.
+    /// Makes a request, again while that is worth it. Returns the answer if it is a success; its body is unread.
     ///
     /// # Errors
     /// Every other answer, and none.
     pub(super) async fn send(&self, caller: &Caller, call: &Call) -> Result<Response, Error> {
+        self.persistently(|| self.authorised(caller, call)).await
+    }
+
+    /// As [`Transport::send`], with the body read to its end; `None` if it is not found.
+    ///
+    /// # Errors
+    /// Also if the body is larger than `limit` bytes.
+    pub(super) async fn fetch(&self, caller: &Caller, call: &Call, limit: usize) -> Result<Option<Document>, Error> {
+        let attempt = || async {
+            let response = self.authorised(caller, call).await?;
+            let headers = response.headers().clone();
+            let body = answer::body(response, limit, self.idle_timeout).await.map_err(|cause| call.error(cause))?;
+            match body {
+                Some(body) => Ok(Document { headers, body }),
+                None => Err(call.error(ManifestError::TooLarge { limit }.into())),
+            }
+        };
+        found(self.persistently(attempt).await)
+    }
+
+    /// Asks whether something is there.
+    pub(super) async fn probe(&self, caller: &Caller, call: &Call) -> Result<Option<Response>, Error> {
+        found(self.send(caller, call).await)
+    }
+
+    /// Tries, and tries again after a pause while the error says that it is worth it.
+    async fn persistently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let started = Instant::now();
         let mut pauses = Patience::STANDARD.pauses();
         loop {
-            let error = match self.authorised(caller, call).await {
-                Ok(response) => return Ok(response),
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            let Some(reason) = error.retry_reason() else {
-                return Err(error);
-            };
+            let Some(reason) = error.retry_reason() else { return Err(error) };
             let Some(pause) = pauses.next(self.patience(), started.elapsed(), error.retry_after()) else {
                 return Err(error);
             };
@@ -263,6 +297,14 @@ impl Transport {
 
     fn patience(&self) -> Duration {
         if self.has_answered.load(Ordering::Relaxed) { Patience::STANDARD.max_elapsed } else { PATIENCE_WITH_STRANGERS }
+    }
+}
+
+fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.cause(), Cause::NotFound) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

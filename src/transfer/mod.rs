@@ -3,6 +3,7 @@
 //! Start at [`Engine`]: it runs a rule or an import. A [`route`](self) is one source repository and one target
 //! repository; everything on it is written against the traits of [`content`](crate::content).
 
+mod bring;
 mod context;
 mod copy;
 mod documents;

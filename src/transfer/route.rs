@@ -1,9 +1,6 @@
-//! One source repository, one target repository, and one image on its way.
+//! One source repository and one target repository, and what both have.
 
 use super::context::Context;
-use super::documents::Documents;
-use super::knowledge::Flight;
-use super::plan::CopyPlan;
 use super::tally::Tally;
 use crate::content::{Cause, Error, Pull, Push};
 use crate::oci::{Digest, Manifest, TagOrDigest};
@@ -60,55 +57,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             TagOrDigest::Digest(digest) => Ok(digest.clone()),
             TagOrDigest::Tag(_) => self.source.resolve(from).await?.ok_or_else(|| self.missing(from)),
         }
-    }
-
-    /// Brings the document with all that it names to the target, and then under `to`.
-    ///
-    /// Several tags of one document do not do the same work twice: the second waits for the first.
-    pub(super) async fn bring(
-        &self,
-        documents: &Documents<'_, S>,
-        digest: &Digest,
-        to: &TagOrDigest,
-    ) -> Result<(), Error> {
-        let knowledge = &self.context.knowledge;
-        let location = self.target.location();
-        let _alone =
-            self.context.unless_stopped(knowledge.flight(Flight::Image(location.clone(), digest.clone()))).await?;
-
-        if knowledge.has_manifest(location, digest) && self.put_again(digest, to).await? {
-            return Ok(());
-        }
-        let plan = self.plan(documents, digest).await?;
-        match self.publish(&plan, to).await {
-            // The registry lost something that it had said to have, or that this run believed in: look again, once.
-            Err(error) if error.is_part_unknown() => {
-                knowledge.forget(location);
-                let plan = self.plan(documents, digest).await?;
-                self.publish(&plan, to).await
-            }
-            result => result,
-        }
-    }
-
-    /// What bringing the document over would take.
-    pub(super) async fn plan(&self, documents: &Documents<'_, S>, digest: &Digest) -> Result<CopyPlan, Error> {
-        let plan = self.context.unless_stopped(self.walk(documents, digest)).await??;
-        self.context.observer.planned(plan.missing_bytes());
-        Ok(plan)
-    }
-
-    /// Gives a document that this run has brought another tag. The target has its bytes: the source, which may count
-    /// pulls, is not asked again.
-    async fn put_again(&self, digest: &Digest, to: &TagOrDigest) -> Result<bool, Error> {
-        let at = TagOrDigest::Digest(digest.clone());
-        if *to == at {
-            return Ok(true);
-        }
-        let Some(manifest) = self.context.unless_stopped(self.target.manifest(&at)).await?? else {
-            return Ok(false);
-        };
-        self.put(&manifest, to).await.map(|()| true)
     }
 
     fn missing(&self, from: &TagOrDigest) -> Error {

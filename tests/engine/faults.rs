@@ -115,11 +115,18 @@ async fn a_target_that_stored_something_else_is_told_of() {
 
 #[tokio::test]
 async fn what_is_worth_another_try_gets_one() {
-    let cases: [(&str, Method, Endpoint, Effect, &str); 7] = [
+    let cases: [(&str, Method, Endpoint, Effect, &str); 8] = [
         ("a 503 on a blob", Method::GET, Endpoint::Blob, Effect::status(503), "server"),
         ("a 429 on a HEAD", Method::HEAD, Endpoint::Manifest, Effect::status(429), "throttled"),
         ("a 500 on a POST", Method::POST, Endpoint::Upload, Effect::status(500), "server"),
         ("a 502 on an upload", Method::PUT, Endpoint::Upload, Effect::status(502), "server"),
+        (
+            "a document cut in the middle",
+            Method::GET,
+            Endpoint::Manifest,
+            Effect::CutBody { after_bytes: 20 },
+            "connection",
+        ),
         ("a connection closed unanswered", Method::PUT, Endpoint::Manifest, Effect::Drop, "connection"),
         (
             "a download cut in the middle",

@@ -126,7 +126,7 @@ impl TokenClient {
         if !response.status().is_success() {
             return Err(Cause::Refused(answer::refusal(response).await));
         }
-        let body = answer::body(response, MAX_BODY).await?.ok_or_else(no_token)?;
+        let body = answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)?;
         read(&body).ok_or_else(no_token)
     }
 }
