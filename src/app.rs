@@ -16,7 +16,7 @@ use crate::events::{Observer, Observers, RuleReport, SyncReport};
 use crate::registry::{DockerConfigFiles, Registries};
 use crate::schedule::Timetable;
 use crate::server;
-use crate::telemetry::{Log, Metrics};
+use crate::telemetry::Metrics;
 use crate::transfer::{Engine, Mode};
 
 /// Everything built, nothing running.
@@ -28,7 +28,7 @@ pub struct App {
 }
 
 impl App {
-    /// Builds the engine with its listeners: metrics, the log, and `listeners` (a progress bar, a test).
+    /// Builds the engine with its listeners: metrics, and `listeners` (the log, a progress bar).
     ///
     /// # Errors
     /// If the metrics cannot be registered.
@@ -38,8 +38,8 @@ impl App {
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(config.rules.iter().map(|scheduled| &*scheduled.rule.name))?);
-        let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::new(Log)];
-        let observer = Observers::new(own.into_iter().chain(listeners).collect());
+        let counting: Arc<dyn Observer> = Arc::clone(&metrics) as _;
+        let observer = Observers::new([counting].into_iter().chain(listeners).collect());
         let registries = Registries::new(config.registries, docker_config, Arc::clone(&observer) as _);
         Ok(Self {
             engine: Arc::new(Engine::new(registries, config.limits, observer)),

@@ -6,7 +6,8 @@ use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Host, Reference, Repository};
-use crate::transfer::{Import, ImportError};
+use crate::telemetry::Log;
+use crate::transfer::{Import, ImportError, Mode};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -62,7 +63,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
 
 /// Runs an import and prints its reports; `copy` is one too.
 pub(super) async fn execute(session: &Session, import: &Import, format: Format) -> Result<Exit, Failure> {
-    let app = session.app(session.config_or_default()?)?;
+    let app = session.app(session.config_or_default()?, Log::BesideResults)?;
     let Some(result) = session.within_grace(&app, app.engine().import(import, &session.cancel)).await else {
         return Ok(Exit::Failed);
     };
@@ -84,7 +85,7 @@ fn print(images: &[ImageReport]) -> Result<(), Failure> {
     for image in images {
         match (&image.outcome, &image.digest) {
             (ImageOutcome::Failed, _) | (_, None) => {
-                output::error(&format!("{}: {}", image.target, output::outcome(image)));
+                output::error(&format!("{}: {}", image.target, output::outcome(image, Mode::Execute)));
             }
             (_, Some(digest)) => output::print(&format!("{} {digest}\n", image.target))?,
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Failure;
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::Size;
+use crate::transfer::Mode;
 
 /// Writes to stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -39,23 +40,24 @@ pub(super) fn error(text: &str) {
     }
 }
 
-/// What became of an image, in words.
-pub(super) fn outcome(image: &ImageReport) -> String {
+/// What became of an image, in words; of a plan, what would.
+pub(super) fn outcome(image: &ImageReport, mode: Mode) -> String {
     match (&image.outcome, &image.error) {
         (ImageOutcome::Failed, Some(error)) => format!("failed: {error}"),
         (ImageOutcome::Failed, None) => "failed".to_owned(),
         (ImageOutcome::Unchanged, _) => "unchanged".to_owned(),
-        (ImageOutcome::Skipped, _) => "skipped".to_owned(),
+        (ImageOutcome::Skipped, Some(reason)) => format!("skipped: {reason}"),
+        (ImageOutcome::Skipped, None) => "skipped".to_owned(),
         (ImageOutcome::Copied, _) => {
-            let blobs = image.blobs;
-            format!(
-                "{} copied, {} mounted, {} present; {} in {:.1} s",
-                blobs.copied,
-                blobs.mounted,
-                blobs.present,
-                Size(image.bytes),
-                image.elapsed.as_secs_f64()
-            )
+            let (blobs, size) = (image.blobs, Size(image.bytes));
+            let parts = [(blobs.copied, "copied"), (blobs.mounted, "mounted"), (blobs.present, "present")];
+            let parts: Vec<String> =
+                parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+            let blobs = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
+            match mode {
+                Mode::Plan => format!("blobs: {blobs}; {size}"),
+                Mode::Execute => format!("blobs: {blobs}; {size} in {:.1} s", image.elapsed.as_secs_f64()),
+            }
         }
     }
 }

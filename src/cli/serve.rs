@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use super::session::Session;
 use super::{Exit, Failure};
 use crate::config::Service;
+use crate::telemetry::Log;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -35,7 +36,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         }
     };
     let rules = config.rules.len();
-    let app = session.app(config)?;
+    let app = session.app(config, Log::Everything)?;
     let listener = match address {
         Some(address) => Some(bind(address).await?),
         None => None,

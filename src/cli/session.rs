@@ -10,7 +10,9 @@ use super::{Failure, Global};
 use crate::app::App;
 use crate::config::Config;
 use crate::content::Location;
+use crate::events::Observer;
 use crate::registry::{Access, DockerConfigFiles, Remote, Settings};
+use crate::telemetry::Log;
 
 /// One run of the program.
 pub(super) struct Session {
@@ -57,15 +59,16 @@ impl Session {
     }
 
     /// The program, built for this configuration.
-    pub(super) fn app(&self, config: Config) -> Result<App, Failure> {
-        let listeners = self.progress.observer().into_iter().collect();
+    pub(super) fn app(&self, config: Config, log: Log) -> Result<App, Failure> {
+        let log: Arc<dyn Observer> = Arc::new(log);
+        let listeners = [log].into_iter().chain(self.progress.observer()).collect();
         App::build(config, DockerConfigFiles::from_environment(), listeners).map_err(Failure::failed)
     }
 
     /// A repository to look at, for commands that change nothing.
     pub(super) fn remote(&self, location: &Location) -> Result<Remote, Failure> {
-        let app = self.app(self.config_or_default()?)?;
-        Ok(Arc::clone(app.engine()).registries().remote(location, Access::Pull)?)
+        let app = self.app(self.config_or_default()?, Log::BesideResults)?;
+        Ok(app.engine().registries().remote(location, Access::Pull)?)
     }
 
     /// Waits for work that ends by itself when it is cancelled; when it does not end within the grace, it is dropped.

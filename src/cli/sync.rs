@@ -9,6 +9,7 @@ use super::{Exit, Failure, Format, output};
 use crate::config::Config;
 use crate::events::{ImageOutcome, RuleReport, SyncReport};
 use crate::oci::Size;
+use crate::telemetry::Log;
 use crate::transfer::Mode;
 
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,7 @@ struct Report<'a> {
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let config = session.config()?;
     all_known(&config, &args.rules)?;
-    let app = session.app(config)?;
+    let app = session.app(config, Log::BesideResults)?;
     let chosen = |name: &str| args.rules.is_empty() || args.rules.iter().any(|rule| rule == name);
     let mode = if args.dry_run { Mode::Plan } else { Mode::Execute };
     let Some(report) = session.within_grace(&app, app.sync(chosen, mode, &session.cancel)).await else {
@@ -73,44 +74,31 @@ fn all_known(config: &Config, names: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// A line for each image that changed or failed, one for each rule, and one for all.
+/// A line for each rule, for each image of it that changed or failed, and one for all.
 fn text(report: &SyncReport, mode: Mode) -> String {
     let mut text = String::new();
     for rule in &report.rules {
         rule_text(&mut text, rule, mode);
     }
     let totals = &report.totals;
-    let copied = if mode == Mode::Plan { "to copy" } else { "copied" };
-    let _ = writeln!(
-        text,
-        "{} {copied}, {} unchanged, {} failed; {} in {:.1} s",
-        totals.copied,
-        totals.unchanged,
-        totals.failed,
-        Size(totals.bytes),
-        totals.elapsed.as_secs_f64()
-    );
+    let counts = counts(mode, [totals.copied, totals.unchanged, totals.skipped, totals.failed]);
+    let _ = writeln!(text, "{counts}; {} in {:.1} s", Size(totals.bytes), totals.elapsed.as_secs_f64());
     text
 }
 
 fn rule_text(text: &mut String, rule: &RuleReport, mode: Mode) {
-    let copied = if mode == Mode::Plan { "to copy" } else { "copied" };
-    let _ = writeln!(
-        text,
-        "{}: {} {copied}, {} unchanged, {} failed",
-        rule.name,
-        rule.count(ImageOutcome::Copied),
-        rule.count(ImageOutcome::Unchanged),
-        rule.count(ImageOutcome::Failed)
-    );
-    for image in rule.images.iter().filter(|image| image.outcome != ImageOutcome::Unchanged) {
-        let verb = match (image.outcome, mode) {
-            (ImageOutcome::Failed, _) => "!",
-            (_, Mode::Plan) => "?",
-            (_, Mode::Execute) => "+",
+    use ImageOutcome::{Copied, Failed, Skipped, Unchanged};
+    let counts = counts(mode, [Copied, Unchanged, Skipped, Failed].map(|outcome| rule.count(outcome) as u64));
+    let _ = writeln!(text, "{}: {counts}", rule.name);
+    for image in rule.images.iter().filter(|image| image.outcome != Unchanged) {
+        let mark = match (image.outcome, mode) {
+            (Failed, _) => '!',
+            (Skipped, _) => '-',
+            (_, Mode::Plan) => '?',
+            (_, Mode::Execute) => '+',
         };
         let digest = image.digest.as_ref().map(|digest| format!(" {}", digest.short())).unwrap_or_default();
-        let _ = writeln!(text, "  {verb} {}{digest}  {}", image.target, output::outcome(image));
+        let _ = writeln!(text, "  {mark} {}{digest}  {}", image.target, output::outcome(image, mode));
     }
     for warning in &rule.warnings {
         let _ = writeln!(text, "  ~ {warning}");
@@ -118,4 +106,11 @@ fn rule_text(text: &mut String, rule: &RuleReport, mode: Mode) {
     if let Some(error) = &rule.error {
         let _ = writeln!(text, "  ! {error}");
     }
+}
+
+/// `1 copied, 14 unchanged, 0 failed`; skipped ones only where there are any.
+fn counts(mode: Mode, [copied, unchanged, skipped, failed]: [u64; 4]) -> String {
+    let verb = if mode == Mode::Plan { "to copy" } else { "copied" };
+    let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+    format!("{copied} {verb}, {unchanged} unchanged{skipped}, {failed} failed")
 }

@@ -5,8 +5,13 @@ use tracing::{debug, error, info, warn};
 use crate::events::{ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome};
 
 /// Writes events to the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Log;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// All of them: the log is all that a daemon tells.
+    Everything,
+    /// What does not stand in a command's result: requests, retries, and what goes well.
+    BesideResults,
+}
 
 impl Observer for Log {
     fn request(&self, request: &Request<'_>) {
@@ -20,6 +25,7 @@ impl Observer for Log {
     fn image(&self, rule: &str, image: &ImageReport) {
         let digest = image.digest.as_ref().map(tracing::field::display);
         match (&image.outcome, &image.error) {
+            (ImageOutcome::Failed, _) if *self == Self::BesideResults => {}
             (ImageOutcome::Failed, Some(error)) => error!(rule, image = %image.target, digest, "{error}"),
             (ImageOutcome::Copied, _) => {
                 info!(rule, image = %image.target, digest, bytes = image.bytes, elapsed = ?image.elapsed, "copied");
@@ -34,6 +40,9 @@ impl Observer for Log {
     }
 
     fn run_ended(&self, run: &RuleReport) {
+        if *self == Self::BesideResults {
+            return;
+        }
         let rule = &*run.name;
         for warning in &run.warnings {
             warn!(rule, "{warning}");
