@@ -8,7 +8,8 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: ## the main job in one minute, with nothing else installed
-	@$(CARGO) run --quiet --example demo
+	@echo "building (a minute or two, the first time) …"
+	@$(CARGO) run --quiet --locked --example demo
 
 build: ## the binary, target/release/regferry
 	$(CARGO) build --release --locked
