@@ -11,9 +11,8 @@ RUN TARGET="$(uname -m)-unknown-linux-gnu" \
 
 FROM scratch
 COPY --from=build /out/ /
-ENV REGFERRY_CONFIG=/etc/regferry/regferry.toml \
-    REGFERRY_LISTEN=0.0.0.0:9464
+ENV REGFERRY_LISTEN=0.0.0.0:9464
 USER 65532:65532
 EXPOSE 9464
 ENTRYPOINT ["/usr/local/bin/regferry"]
-CMD ["serve"]
+CMD ["serve", "--config", "/etc/regferry/regferry.toml"]

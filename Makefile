@@ -30,7 +30,8 @@ doc: ## the documentation of the code, opened
 deny: ## licences, bans and sources of the dependencies; advisories where their database can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
 	$(CARGO) deny --workspace check licenses bans sources
-	@$(CARGO) deny --workspace check advisories || echo "advisories: not checked, or see above"
+	@if $(CARGO) deny fetch db; then $(CARGO) deny --workspace check advisories; \
+	else echo "advisories: their database cannot be had from here, so they are not checked"; fi
 
 clean: ## what was built
 	$(CARGO) clean

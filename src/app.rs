@@ -19,6 +19,9 @@ use crate::server;
 use crate::telemetry::Metrics;
 use crate::transfer::{Engine, Mode};
 
+/// What requests to the daemon itself may take after the last run has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Everything built, nothing running.
 pub struct App {
     engine: Arc<Engine>,
@@ -63,7 +66,7 @@ impl App {
     pub async fn sync(&self, chosen: impl Fn(&str) -> bool, mode: Mode, cancel: &CancellationToken) -> SyncReport {
         let clock = Instant::now();
         // Held over all rules: a layer that ten of them share is fetched once.
-        let knowledge = self.engine.knowledge();
+        let knowledge = (self.engine.knowledge(), self.engine.planned_knowledge());
         let chosen = self.rules.iter().filter(|scheduled| chosen(&scheduled.rule.name));
         let reports = join_all(chosen.map(|scheduled| self.engine.run(&scheduled.rule, mode, cancel))).await;
         drop(knowledge);
@@ -100,7 +103,8 @@ impl App {
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => served,
-            () = working => serving.await,
+            // A client that does not finish its request does not hold the daemon.
+            () = working => tokio::time::timeout(LAST_ANSWERS, serving).await.unwrap_or(Ok(())),
         }
     }
 }

@@ -58,9 +58,9 @@ impl Patience {
         max_elapsed: Duration::from_secs(150),
     };
 
-    /// The pauses of one operation.
-    pub fn pauses(self) -> Pauses {
-        Pauses {
+    /// Begins an operation that may be tried more than once.
+    pub fn effort(self) -> Effort {
+        Effort {
             policy: ExponentialBackoff {
                 current_interval: self.initial,
                 initial_interval: self.initial,
@@ -70,22 +70,39 @@ impl Patience {
                 max_elapsed_time: None,
                 ..ExponentialBackoff::default()
             },
+            digest_tries: 1,
         }
     }
 }
 
-/// The growing, jittered pauses of one operation.
-pub struct Pauses {
+/// Wrong bytes are fetched this often in all: a fault on the way passes, a broken source does not.
+const MAX_DIGEST_TRIES: u32 = 3;
+
+/// One operation and its growing, jittered pauses.
+pub struct Effort {
     policy: ExponentialBackoff<SystemClock>,
+    digest_tries: u32,
 }
 
-impl Pauses {
-    /// The next pause: never shorter than what the registry asked for (`Retry-After`), and none when it would end
-    /// past `max_elapsed`, of which `elapsed` has gone.
-    pub fn next(&mut self, max_elapsed: Duration, elapsed: Duration, asked: Option<Duration>) -> Option<Duration> {
+impl Effort {
+    /// The pause before the next try: never shorter than what the registry asked for (`Retry-After`). None if it is not
+    /// worth it: the pause would end past `limit`, of which `spent` has gone, or wrong bytes have come too often.
+    pub fn next(
+        &mut self,
+        reason: RetryReason,
+        limit: Duration,
+        spent: Duration,
+        asked: Option<Duration>,
+    ) -> Option<Duration> {
+        if reason == RetryReason::Digest {
+            self.digest_tries += 1;
+            if self.digest_tries > MAX_DIGEST_TRIES {
+                return None;
+            }
+        }
         let own = self.policy.next_backoff().unwrap_or(self.policy.max_interval);
         let pause = own.max(asked.unwrap_or_default());
-        (elapsed + pause <= max_elapsed).then_some(pause)
+        spent.checked_add(pause).is_some_and(|end| end <= limit).then_some(pause)
     }
 }
 
@@ -94,28 +111,37 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience = Patience::STANDARD;
+    const LIMIT: Duration = Patience::STANDARD.max_elapsed;
 
     #[test]
     fn pauses_grow_and_end() {
-        let mut pauses = PATIENCE.pauses();
+        let mut effort = Patience::STANDARD.effort();
         let mut elapsed = Duration::ZERO;
         let mut longest = Duration::ZERO;
-        while let Some(pause) = pauses.next(PATIENCE.max_elapsed, elapsed, None) {
+        while let Some(pause) = effort.next(RetryReason::Server, LIMIT, elapsed, None) {
             elapsed += pause;
             longest = longest.max(pause);
         }
-        assert!(elapsed <= PATIENCE.max_elapsed);
+        assert!(elapsed <= LIMIT);
         assert!(longest > Duration::from_secs(10), "the longest pause was {longest:?}");
+    }
+
+    #[test]
+    fn wrong_bytes_are_fetched_twice_more_at_most() {
+        let mut effort = Patience::STANDARD.effort();
+        let mut next = || effort.next(RetryReason::Digest, LIMIT, Duration::ZERO, None);
+        assert!(next().is_some() && next().is_some() && next().is_none());
     }
 
     proptest! {
         #[test]
-        fn a_pause_is_as_long_as_the_registry_asks_or_not_made(asked in 0u64..400, elapsed in 0u64..200) {
-            let (asked, elapsed) = (Duration::from_secs(asked), Duration::from_secs(elapsed));
-            match PATIENCE.pauses().next(PATIENCE.max_elapsed, elapsed, Some(asked)) {
-                Some(pause) => prop_assert!(pause >= asked && elapsed + pause <= PATIENCE.max_elapsed),
-                None => prop_assert!(elapsed + asked.max(PATIENCE.initial * 2) > PATIENCE.max_elapsed),
+        fn a_pause_is_as_long_as_the_registry_asks_or_not_made(asked: u64, spent: u64, near in 0u64..200) {
+            for (asked, spent) in [(asked, spent), (near, near / 2)] {
+                let (asked, spent) = (Duration::from_secs(asked), Duration::from_secs(spent));
+                match Patience::STANDARD.effort().next(RetryReason::Throttled, LIMIT, spent, Some(asked)) {
+                    Some(pause) => prop_assert!(pause >= asked && spent + pause <= LIMIT),
+                    None => prop_assert!(spent.saturating_add(asked.max(Duration::from_secs(1))) > LIMIT),
+                }
             }
         }
     }

@@ -63,7 +63,7 @@ fn the_example_is_a_configuration() {
 #[test]
 fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("registry-ca.pem"), "PEM").unwrap();
+    std::fs::write(folder.path().join("registry-ca.pem"), testkit::server::unknown_authority()).unwrap();
     let mut uncommented = 0;
     let mut uncomment = |line: &str| match line.strip_prefix('#') {
         Some(code) if code.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {
@@ -145,7 +145,7 @@ regferry.toml:18: registries."docker.io".connect_timeout: "0s" is no time at all
 regferry.toml:20: registries."index.docker.io": is the same registry as registries."docker.io" (line 14): write its settings in one place
 regferry.toml:21: registries."index.docker.io".username: needs one of `password_file`, `password_env` and `password` beside it
 regferry.toml:23: registries."https://ghcr.io": "https://ghcr.io" is a URL: a host is written without its scheme
-regferry.toml:24: registries."https://ghcr.io".ca_file: "no/such/ca.pem" cannot be read: No such file or directory (os error 2)
+regferry.toml:24: registries."https://ghcr.io".ca_file: ca_file no/such/ca.pem cannot be read: No such file or directory (os error 2)
 regferry.toml:25: registries."https://ghcr.io".idle_timeout: the variable UNSET is not set: set it, or write a default as in `${UNSET:-default}`
 regferry.toml:29: rules."hello".source: invalid reference "mcr.microsoft.com/mcr/Hello-World": repository names are lower case: did you mean "mcr/hello-world"?
 regferry.toml:31: rules."hello".schedule: "15" is no duration: write a number with a unit, as 90s, 15m or 6h
@@ -393,7 +393,7 @@ fn passwords_come_from_three_places_and_are_never_shown() {
 #[test]
 fn files_are_found_from_the_configurations_folder() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ca.pem"), "").unwrap();
+    std::fs::write(folder.path().join("ca.pem"), testkit::server::unknown_authority()).unwrap();
     let file = folder.path().join("regferry.toml");
     std::fs::write(
         &file,

@@ -77,17 +77,18 @@ pub(super) async fn execute(session: &Session, import: &Import, format: Format) 
         Format::Json => output::print_json(&Report { source: &import.source, images: &images })?,
         Format::Text => print(&images)?,
     }
-    let failed = images.iter().any(|image| image.outcome == ImageOutcome::Failed);
-    Ok(if failed { Exit::Failed } else { Exit::Done })
+    let in_place = |image: &ImageReport| matches!(image.outcome, ImageOutcome::Copied | ImageOutcome::Unchanged);
+    Ok(if images.iter().all(in_place) { Exit::Done } else { Exit::Failed })
 }
 
+/// What is in place goes to stdout; what is not, with its reason, to stderr.
 fn print(images: &[ImageReport]) -> Result<(), Failure> {
     for image in images {
         match (&image.outcome, &image.digest) {
-            (ImageOutcome::Failed, _) | (_, None) => {
-                output::error(&format!("{}: {}", image.target, output::outcome(image, Mode::Execute)));
+            (ImageOutcome::Copied | ImageOutcome::Unchanged, Some(digest)) => {
+                output::print(&format!("{} {digest}\n", image.target))?;
             }
-            (_, Some(digest)) => output::print(&format!("{} {digest}\n", image.target))?,
+            _ => output::error(&format!("{}: {}", image.target, output::outcome(image, Mode::Execute))),
         }
     }
     Ok(())

@@ -58,7 +58,7 @@ fn table(reference: &Reference, manifest: &Manifest) -> String {
                 .collect()
         }
         Content::Image(image) => {
-            let total = manifest.blobs().map(|blob| blob.size).sum();
+            let total = manifest.blobs().map(|blob| blob.size).fold(0, u64::saturating_add);
             let _ = writeln!(text, "Size:       {}\n", Size(total));
             let config = image.config.iter().map(|d| ("config", &**d));
             let layers = image.layers.iter().map(|d| ("layer", d));
@@ -76,5 +76,7 @@ fn table(reference: &Reference, manifest: &Manifest) -> String {
     for [a, b, c] in &rows {
         let _ = writeln!(text, "{a:first$}  {b:>second$}  {c}");
     }
+    // A document's words are not the terminal's commands.
+    text.retain(|c| c == '\n' || !c.is_control());
     text
 }

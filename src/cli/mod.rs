@@ -130,8 +130,10 @@ impl FromStr for TlsOverride {
 enum Exit {
     /// All done.
     Done,
-    /// At least one image failed.
+    /// At least one image failed, or was not reached.
     Failed,
+    /// A daemon that was told to stop, and did.
+    Stopped,
 }
 
 /// Why a command did nothing: wrong usage or configuration (exit code 2), or a failure (1).
@@ -197,19 +199,18 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
 
     session.progress.finish();
-    if let Some(code) = signals.code() {
-        return ExitCode::from(code);
-    }
-    match result {
-        Ok(Exit::Done) => ExitCode::SUCCESS,
-        Ok(Exit::Failed) => ExitCode::from(1),
+    let code = match result {
+        Ok(Exit::Done) => return ExitCode::SUCCESS,
+        Ok(Exit::Failed) => 1,
+        Ok(Exit::Stopped) => 0,
         Err(failure) => {
             let (code, text) = match failure {
                 Failure::Failed(text) => (1, text),
                 Failure::Usage(text) => (2, text),
             };
             output::error(&text);
-            ExitCode::from(code)
+            code
         }
-    }
+    };
+    ExitCode::from(signals.code().unwrap_or(code))
 }

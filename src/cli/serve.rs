@@ -51,7 +51,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     );
     app.serve(listener, &session.cancel).await.map_err(|error| Failure::failed(format!("serving: {error}")))?;
     tracing::info!("stopped");
-    Ok(Exit::Done)
+    Ok(Exit::Stopped)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -80,7 +80,10 @@ impl Session {
         tokio::select! {
             biased;
             done = work => Some(done),
-            () = grace_over => None,
+            () = grace_over => {
+                tracing::warn!("the grace of {:?} ended before the work did: the rest is dropped", app.shutdown_grace());
+                None
+            }
         }
     }
 

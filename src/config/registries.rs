@@ -14,7 +14,7 @@ use super::raw;
 use super::values;
 use super::written::{Entry, Written};
 use crate::oci::{Host, InvalidName};
-use crate::registry::{Credentials, Password, Settings, Tls};
+use crate::registry::{Credentials, Password, Settings, Tls, check_ca_file};
 
 /// The registries by host. Relative paths start from `folder`.
 pub(super) fn registries(
@@ -73,16 +73,13 @@ fn tls(text: &str) -> Result<Tls, String> {
     }
 }
 
-/// A file that is there now: whether it holds certificates is found when the first connection is made.
+/// A file that can be used now: a daemon is to fail at its start, not at its first connection.
 fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> Option<PathBuf> {
-    let readable = |text: &str| {
+    let usable = |text: &str| {
         let path = folder.join(text);
-        match std::fs::read(&path) {
-            Ok(_) => Ok(path),
-            Err(error) => Err(format!("{path:?} cannot be read: {error}")),
-        }
+        check_ca_file(&path).map(|()| path)
     };
-    values::parsed(entry, values::TEXT, problems, readable).map(Spanned::into_inner)
+    values::parsed(entry, values::TEXT, problems, usable).map(Spanned::into_inner)
 }
 
 /// The keys that say who we are.

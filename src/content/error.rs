@@ -51,6 +51,9 @@ pub enum Cause {
     /// An answer that breaks the protocol.
     #[error("{0}")]
     Protocol(String),
+    /// The registry refused a token that was good before.
+    #[error("the token was refused")]
+    TokenRefused,
     /// Credentials that cannot be had.
     #[error("{0}")]
     Credentials(String),
@@ -70,6 +73,8 @@ pub struct Refusal {
     pub message: Option<String>,
     /// How long the registry asks to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
+    /// The digests that the error document names: what a manifest lacks.
+    pub digests: Vec<Digest>,
 }
 
 /// Why no answer came from a host.
@@ -108,10 +113,17 @@ impl Error {
         matches!(*self.cause, Cause::Cancelled)
     }
 
-    /// Whether the registry says that a document names parts that it does not have.
-    pub fn is_part_unknown(&self) -> bool {
-        matches!(&*self.cause, Cause::Refused(refusal)
-            if matches!(refusal.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN")))
+    /// The parts of a document that the registry says it does not have; empty if it does not name them, `None` if the
+    /// error is another one. Source: distribution spec, "Pushing Manifests", `MANIFEST_BLOB_UNKNOWN`.
+    pub fn missing_parts(&self) -> Option<&[Digest]> {
+        match &*self.cause {
+            Cause::Refused(refusal) => {
+                let code = refusal.code.as_deref();
+                let is_part = matches!(code, Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"));
+                is_part.then_some(refusal.digests.as_slice())
+            }
+            _ => None,
+        }
     }
 
     /// Whether the registry answered and will not do it for us: asking again changes nothing.
@@ -134,6 +146,7 @@ impl Error {
             Cause::Unreachable(Unreachable::Tls(_)) => None,
             Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
             Cause::Stalled(_) => Some(RetryReason::Stall),
+            Cause::TokenRefused => Some(RetryReason::Auth),
             Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => Some(RetryReason::Digest),
             Cause::NotFound | Cause::Document(_) | Cause::Protocol(_) | Cause::Credentials(_) | Cause::Cancelled => {
                 None
@@ -171,7 +184,11 @@ impl Error {
             Cause::Document(ManifestError::Unknown { .. }) => {
                 "check that the host is a registry and not a web page or a proxy's login".into()
             }
-            Cause::Document(_) | Cause::Protocol(_) | Cause::Credentials(_) | Cause::Cancelled => return None,
+            Cause::Document(_)
+            | Cause::Protocol(_)
+            | Cause::TokenRefused
+            | Cause::Credentials(_)
+            | Cause::Cancelled => return None,
         })
     }
 }

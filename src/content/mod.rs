@@ -73,11 +73,11 @@ pub trait Pull: Send + Sync {
     fn tags(&self) -> impl Future<Output = Result<Option<Vec<Tag>>, Error>> + Send;
 }
 
-/// What came of asking for an upload.
-pub enum Begun<U> {
-    /// The blob was mounted from the other repository: nothing is to be sent.
-    Mounted,
-    /// An open upload session, to be finished or abandoned.
+/// What came of asking for a mount.
+pub enum Mount<U> {
+    /// The blob is here now: nothing is to be sent.
+    Done,
+    /// It is not, but an upload session is open, to be finished or abandoned.
     Session(U),
 }
 
@@ -89,12 +89,16 @@ pub trait Push: Pull {
     /// Whether the blob is there.
     fn has_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// Opens an upload session, or mounts the blob from another repository of the same registry.
-    fn begin_upload(
+    /// Mounts the blob from a repository of the same registry. Mounted from the very repository, it tells whether the
+    /// blob is there, and opens an upload if it is not.
+    fn mount(
         &self,
         blob: &Descriptor,
-        from: Option<&Repository>,
-    ) -> impl Future<Output = Result<Begun<Self::Upload>, Error>> + Send;
+        from: &Repository,
+    ) -> impl Future<Output = Result<Mount<Self::Upload>, Error>> + Send;
+
+    /// Opens an upload session.
+    fn open_upload(&self, blob: &Descriptor) -> impl Future<Output = Result<Self::Upload, Error>> + Send;
 
     /// Sends the blob's bytes and commits them. Tried once: a stream cannot be read twice.
     ///

@@ -41,9 +41,7 @@ impl Host {
     /// Whether this is the machine itself (`localhost`, `127.0.0.0/8`, `[::1]`), where registries speak plain HTTP.
     pub fn is_loopback(&self) -> bool {
         let name = self.name();
-        name == "localhost"
-            || name.ends_with(".localhost")
-            || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// The host without its port.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::client::innermost;
 use crate::content::{Cause, Refusal, Unreachable};
+use crate::oci::Digest;
 
 /// Error documents are read up to here.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -24,8 +25,7 @@ pub(super) async fn refusal(response: Response) -> Refusal {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
     let body = read_at_most(response, MAX_ERROR_BODY).await;
-    let (code, message) = error_document(&body);
-    Refusal { status, code, message, retry_after }
+    Refusal { status, retry_after, ..error_document(&body) }
 }
 
 /// A whole body; `None` if it is larger than `limit` bytes. Nothing is allocated from a declared size.
@@ -56,9 +56,9 @@ async fn read_at_most(response: Response, limit: usize) -> Vec<u8> {
     body
 }
 
-/// `{"errors":[{"code":…,"message":…}]}` of the distribution spec ("Error Codes"), or `{"details":…}` as Docker Hub's
-/// token server sends it; anything else says nothing.
-fn error_document(body: &[u8]) -> (Option<String>, Option<String>) {
+/// `{"errors":[{"code":…,"message":…,"detail":…}]}` of the distribution spec ("Error Codes"), or `{"details":…}` as
+/// Docker Hub's token server sends it; anything else says nothing.
+fn error_document(body: &[u8]) -> Refusal {
     #[derive(Deserialize)]
     struct Document {
         #[serde(default)]
@@ -69,21 +69,29 @@ fn error_document(body: &[u8]) -> (Option<String>, Option<String>) {
     struct Entry {
         code: Option<String>,
         message: Option<String>,
-        detail: Option<serde_json::Value>,
+        #[serde(default)]
+        detail: serde_json::Value,
     }
 
-    let Ok(document) = serde_json::from_slice::<Document>(body) else {
-        return (None, None);
-    };
+    let nothing = Refusal { status: 0, code: None, message: None, retry_after: None, digests: Vec::new() };
+    let Ok(document) = serde_json::from_slice::<Document>(body) else { return nothing };
+    let mut digests = Vec::new();
+    document.errors.iter().for_each(|error| collect_digests(&error.detail, &mut digests));
     let Some(first) = document.errors.into_iter().next() else {
-        return (None, document.details.as_deref().map(one_line));
+        return Refusal { message: document.details.as_deref().map(one_line), ..nothing };
     };
-    let detail = match first.detail {
-        Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
-        _ => None,
-    };
-    let message = first.message.filter(|text| !text.is_empty()).or(detail);
-    (first.code.filter(|code| !code.is_empty()), message.as_deref().map(one_line))
+    let message = [first.message.as_deref(), first.detail.as_str()].into_iter().flatten().find(|text| !text.is_empty());
+    Refusal { code: first.code.filter(|code| !code.is_empty()), message: message.map(one_line), digests, ..nothing }
+}
+
+/// All digests in a detail, whose shape is each registry's own.
+fn collect_digests(detail: &serde_json::Value, digests: &mut Vec<Digest>) {
+    match detail {
+        serde_json::Value::String(text) => digests.extend(text.parse::<Digest>()),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_digests(item, digests)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|value| collect_digests(value, digests)),
+        _ => {}
+    }
 }
 
 /// A registry's words on one line, without control characters, cut at a readable length.
@@ -164,19 +172,31 @@ mod tests {
     #[test]
     fn a_specs_error_document_is_read() {
         let body = br#"{"errors":[{"code":"DENIED","message":"requested access\nis denied","detail":null}]}"#;
-        assert_eq!(error_document(body), (Some("DENIED".into()), Some("requested access is denied".into())));
+        let refusal = error_document(body);
+        assert_eq!(refusal.code.as_deref(), Some("DENIED"));
+        assert_eq!(refusal.message.as_deref(), Some("requested access is denied"));
+    }
+
+    #[test]
+    fn the_parts_that_a_manifest_lacks_are_found_in_every_shape_of_detail() {
+        let digest = Digest::of(b"part");
+        for detail in [format!("{digest:?}"), format!("\"{digest}\""), format!("{{\"digest\":\"{digest}\"}}")] {
+            let detail = if detail.starts_with("sha") { format!("\"{detail}\"") } else { detail };
+            let body = format!(r#"{{"errors":[{{"code":"MANIFEST_BLOB_UNKNOWN","detail":{detail}}}]}}"#);
+            assert_eq!(error_document(body.as_bytes()).digests, std::slice::from_ref(&digest), "{body}");
+        }
     }
 
     #[test]
     fn other_bodies_say_what_they_can() {
         assert_eq!(
-            error_document(br#"{"details":"incorrect username or password"}"#).1.unwrap(),
+            error_document(br#"{"details":"incorrect username or password"}"#).message.unwrap(),
             "incorrect username or password"
         );
-        assert_eq!(error_document(b"<html>oops</html>"), (None, None));
-        assert_eq!(error_document(b""), (None, None));
+        assert_eq!(error_document(b"<html>oops</html>").message, None);
+        assert_eq!(error_document(b"").code, None);
         let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(500));
-        assert_eq!(error_document(long.as_bytes()).1.unwrap().chars().count(), MAX_MESSAGE + 1);
+        assert_eq!(error_document(long.as_bytes()).message.unwrap().chars().count(), MAX_MESSAGE + 1);
     }
 
     #[test]

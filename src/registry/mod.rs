@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod call;
 mod client;
 mod credentials;
 mod location;
@@ -20,6 +21,7 @@ mod upload;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use client::check_ca_file;
 pub use credentials::{Credentials, DockerConfigFiles, Password};
 pub use remote::{Access, Remote};
 pub use settings::{Settings, Tls};

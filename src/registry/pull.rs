@@ -9,11 +9,13 @@ use futures_util::{Stream, ready};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use http_body::Body as _;
+use tokio::time::Sleep;
 
+use super::call::Call;
 use super::remote::Remote;
-use super::transport::{Call, Transport};
+use super::transport::Transport;
 use super::{answer, tags};
-use crate::content::{Error, Location, Pull, Verified};
+use crate::content::{Cause, Error, Location, Pull, Verified};
 use crate::events::Direction;
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
@@ -39,17 +41,15 @@ impl Pull for Remote {
 
     async fn manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
         let call = self.manifest_call(Method::GET, at);
-        let Some(document) = self.transport.fetch(&self.caller, &call, MAX_MANIFEST_SIZE).await? else {
-            return Ok(None);
+        let read = |headers: &HeaderMap, body: Bytes| {
+            let expected = match at {
+                TagOrDigest::Digest(digest) => Some(digest.clone()),
+                TagOrDigest::Tag(_) => announced_digest(headers),
+            };
+            let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            Ok(Manifest::parse(body, content_type, expected.as_ref())?)
         };
-        let expected = match at {
-            TagOrDigest::Digest(digest) => Some(digest.clone()),
-            TagOrDigest::Tag(_) => announced_digest(&document.headers),
-        };
-        let content_type = document.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        Manifest::parse(document.body, content_type, expected.as_ref())
-            .map(Some)
-            .map_err(|error| call.error(error.into()))
+        self.transport.fetch(&self.caller, &call, MAX_MANIFEST_SIZE, read).await
     }
 
     async fn blob(&self, blob: &Descriptor) -> Result<Self::Blob, Error> {
@@ -57,7 +57,7 @@ impl Pull for Remote {
         let what = format!("fetching blob {blob} from {}", self.caller.location);
         let call = Call::new(Method::GET, url, what.clone());
         let response = self.transport.send(&self.caller, &call).await?;
-        let body = BlobBody { body: response.into(), transport: Arc::clone(&self.transport), what: what.clone() };
+        let body = BlobBody::new(response.into(), Arc::clone(&self.transport), what.clone());
         Ok(Verified::new(body, blob, what))
     }
 
@@ -83,11 +83,26 @@ pub(super) fn announced_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
 
-/// A blob's bytes as they arrive, counted.
+/// A blob's bytes as they arrive: counted, and broken off when none come for the idle timeout.
 pub struct BlobBody {
     body: reqwest::Body,
     transport: Arc<Transport>,
     what: String,
+    /// Runs while a byte is waited for; a reader that takes its time is no fault of the source.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl BlobBody {
+    fn new(body: reqwest::Body, transport: Arc<Transport>, what: String) -> Self {
+        Self { body, transport, what, waiting: None }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let idle = self.transport.idle_timeout();
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Some(Err(Error::new(self.what.clone(), Cause::Stalled(idle)))))
+    }
 }
 
 impl Stream for BlobBody {
@@ -95,7 +110,9 @@ impl Stream for BlobBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else { return self.poll_idle(cx) };
+            self.waiting = None;
+            return Poll::Ready(match frame {
                 // Trailers carry nothing for us.
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(piece) => {

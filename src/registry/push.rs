@@ -7,12 +7,12 @@ use futures_util::Stream;
 use http::Method;
 use url::Url;
 
+use super::call::{Call, Caller};
 use super::location;
 use super::pull::announced_digest;
 use super::remote::Remote;
-use super::transport::{Call, Caller};
 use super::upload::{self, Outgoing};
-use crate::content::{Begun, Cause, Error, Push};
+use crate::content::{Cause, Error, Mount, Push};
 use crate::oci::{Descriptor, Manifest, Repository, TagOrDigest};
 
 /// Closing a session is a courtesy: it gets this long.
@@ -32,18 +32,29 @@ impl Push for Remote {
         Ok(self.transport.probe(&self.caller, &call).await?.is_some())
     }
 
-    /// A mount that the registry does not do leaves an open session, which serves for the upload; one that it refuses
-    /// is followed by a plain session.
-    async fn begin_upload(&self, blob: &Descriptor, from: Option<&Repository>) -> Result<Begun<Upload>, Error> {
-        match from {
-            Some(from) => match self.mount(blob, from).await {
-                Err(error) if error.is_refusal() || matches!(error.cause(), Cause::NotFound) => {
-                    self.open_session(blob).await
-                }
-                result => result,
-            },
-            None => self.open_session(blob).await,
+    /// A mount that the registry does not do leaves an open session; one that it refuses is followed by a plain one.
+    async fn mount(&self, blob: &Descriptor, from: &Repository) -> Result<Mount<Upload>, Error> {
+        let mut url = self.transport.url(&self.caller.location, "blobs/uploads/");
+        url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
+        let what = format!("mounting blob {blob} from {from} in {}", self.caller.location);
+        let call = Call::new(Method::POST, url, what);
+        let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
+        match self.transport.send(&caller, &call).await {
+            Ok(response) if response.status() == http::StatusCode::CREATED => Ok(Mount::Done),
+            Ok(response) => session(&call, &response).map(Mount::Session),
+            Err(error) if error.is_refusal() || matches!(error.cause(), Cause::NotFound) => {
+                self.open_upload(blob).await.map(Mount::Session)
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    async fn open_upload(&self, blob: &Descriptor) -> Result<Upload, Error> {
+        let url = self.transport.url(&self.caller.location, "blobs/uploads/");
+        let what = format!("opening an upload of blob {blob} to {}", self.caller.location);
+        let call = Call::new(Method::POST, url, what);
+        let response = self.transport.send(&self.caller, &call).await?;
+        session(&call, &response)
     }
 
     async fn upload<B>(&self, upload: &Upload, blob: &Descriptor, bytes: B) -> Result<(), Error>
@@ -57,8 +68,8 @@ impl Push for Remote {
         );
         let (outgoing, watch) = Outgoing::new(bytes, blob.size, self.transport.clone());
         let request = self.transport.send_stream(&self.caller, &call, blob.size, reqwest::Body::wrap(outgoing));
-        let sent = upload::watched(request, &watch, self.transport.idle_timeout()).await;
-        match sent.unwrap_or_else(|stalled| Err(call.error(stalled))) {
+        let sent = upload::watched(request, &watch, self.transport.idle_timeout(), &self.caller.cancel).await;
+        match sent.unwrap_or_else(|cause| Err(call.error(cause))) {
             Ok(_) => Ok(()),
             // What broke the source's side shows at the target's as a broken request: the first is the reason.
             Err(error) => Err(watch.take_source_error().unwrap_or(error)),
@@ -68,7 +79,7 @@ impl Push for Remote {
     async fn abandon(&self, upload: &Upload) {
         let call =
             Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.caller.location));
-        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&self.caller, &call)).await;
+        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send_once(&self.caller, &call)).await;
     }
 
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
@@ -77,7 +88,8 @@ impl Push for Remote {
             Call::new(Method::PUT, self.manifest_url(at), what).body(manifest.media_type(), manifest.bytes().clone());
         let response = self.transport.send(&self.caller, &call).await?;
         match announced_digest(response.headers()) {
-            Some(other) if other != *manifest.digest() => {
+            // A registry may name the same bytes by its own algorithm.
+            Some(other) if !other.matches(manifest.bytes()) => {
                 let reason = format!("the registry stored {other} for what was sent as {}", manifest.digest());
                 Err(call.error(Cause::Protocol(reason)))
             }
@@ -86,31 +98,8 @@ impl Push for Remote {
     }
 }
 
-impl Remote {
-    async fn mount(&self, blob: &Descriptor, from: &Repository) -> Result<Begun<Upload>, Error> {
-        let mut url = self.transport.url(&self.caller.location, "blobs/uploads/");
-        url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
-        let call =
-            Call::new(Method::POST, url, format!("mounting blob {blob} from {from} in {}", self.caller.location));
-        let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
-        let response = self.transport.send(&caller, &call).await?;
-        if response.status() == http::StatusCode::CREATED {
-            return Ok(Begun::Mounted);
-        }
-        session(&call, &response)
-    }
-
-    async fn open_session(&self, blob: &Descriptor) -> Result<Begun<Upload>, Error> {
-        let url = self.transport.url(&self.caller.location, "blobs/uploads/");
-        let call =
-            Call::new(Method::POST, url, format!("opening an upload of blob {blob} to {}", self.caller.location));
-        let response = self.transport.send(&self.caller, &call).await?;
-        session(&call, &response)
-    }
-}
-
-fn session(call: &Call, response: &reqwest::Response) -> Result<Begun<Upload>, Error> {
-    location::upload(response.headers(), call.url()).map(|url| Begun::Session(Upload { url })).ok_or_else(|| {
+fn session(call: &Call, response: &reqwest::Response) -> Result<Upload, Error> {
+    location::upload(response.headers(), &call.url).map(|url| Upload { url }).ok_or_else(|| {
         call.error(Cause::Protocol(format!("the answer {} names no Location to upload to", response.status())))
     })
 }

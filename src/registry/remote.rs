@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use tokio_util::sync::CancellationToken;
+
 use super::auth::Scope;
-use super::transport::{Caller, Transport};
+use super::call::Caller;
+use super::transport::Transport;
 use crate::content::Location;
 
 /// What a [`Remote`] will be used for: what its tokens ask for.
@@ -26,12 +29,14 @@ pub struct Remote {
 impl Remote {
     pub(super) fn new(transport: Arc<Transport>, location: Location, access: Access) -> Self {
         let scope = Scope::new(location.repository.clone(), access == Access::Push);
-        Self { transport, caller: Caller { location, scope, requests: Arc::default() } }
+        let caller = Caller { location, scope, requests: Arc::default(), cancel: CancellationToken::new() };
+        Self { transport, caller }
     }
 
-    /// The same repository, its requests counted in `requests`. Token requests and redirects are not.
-    pub fn counted(&self, requests: &Arc<AtomicU64>) -> Self {
-        let caller = Caller { requests: Arc::clone(requests), ..self.caller.clone() };
+    /// The same repository for a piece of work: its requests are counted in `requests` (those for tokens and after
+    /// redirects are not), and `cancel` ends its waiting.
+    pub fn on_behalf_of(&self, requests: &Arc<AtomicU64>, cancel: &CancellationToken) -> Self {
+        let caller = Caller { requests: Arc::clone(requests), cancel: cancel.clone(), ..self.caller.clone() };
         Self { transport: Arc::clone(&self.transport), caller }
     }
 }

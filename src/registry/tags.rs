@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use http::Method;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
 use serde::Deserialize;
 
+use super::call::Call;
 use super::location;
 use super::remote::Remote;
-use super::transport::Call;
 use crate::content::{Cause, Error};
 use crate::oci::Tag;
 
@@ -27,12 +28,16 @@ pub(super) async fn list(remote: &Remote) -> Result<Option<Vec<Tag>>, Error> {
     let mut tags = Vec::new();
     let mut seen = HashSet::new();
 
-    while seen.insert(page.url().clone()) && seen.len() <= MAX_PAGES {
-        let Some(document) = remote.transport.fetch(&remote.caller, &page, MAX_PAGE_BYTES).await? else {
+    while seen.insert(page.url.clone()) && seen.len() <= MAX_PAGES {
+        let read = |headers: &HeaderMap, body: Bytes| {
+            let tags = parse(&body).map_err(Cause::Protocol)?;
+            Ok((tags, location::next_page(headers, &page.url)))
+        };
+        let Some((listed, next)) = remote.transport.fetch(&remote.caller, &page, MAX_PAGE_BYTES, read).await? else {
             return if seen.len() == 1 { Ok(None) } else { Err(page.error(Cause::NotFound)) };
         };
-        tags.extend(parse(&document.body).map_err(|reason| page.error(Cause::Protocol(reason)))?);
-        match location::next_page(&document.headers, page.url()) {
+        tags.extend(listed);
+        match next {
             Some(next) => page = call(next),
             None => return Ok(Some(tags)),
         }

@@ -4,18 +4,19 @@
 //! perhaps a pause and the same again. Further limits belong into this line and nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Client, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{AuthError, Authenticator, Authorization, Scope, challenges};
+use super::auth::{Authenticator, challenges};
+use super::call::{Call, Caller};
 use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::settings::{Settings, Tls};
 use super::{answer, client};
@@ -24,7 +25,7 @@ use crate::content::{Cause, Error, Location, Refusal};
 use crate::events::{self, Direction, Observer, Retry};
 use crate::oci::{Host, ManifestError};
 
-/// Requests in flight to one registry, bodies of blobs not counted: those are bounded by the transfers.
+/// Requests to one registry that wait for an answer. Bodies do not count: those of blobs are bounded by the transfers.
 const MAX_REQUESTS: usize = 32;
 
 /// A host that has not answered once is more likely misspelt than restarting.
@@ -42,54 +43,6 @@ pub(super) struct Transport {
     idle_timeout: Duration,
 }
 
-/// Who asks: the repository, the rights it needs, and the count that its requests go to.
-#[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) location: Location,
-    pub(super) scope: Scope,
-    pub(super) requests: Arc<AtomicU64>,
-}
-
-/// A request that may be made more than once.
-#[derive(Clone)]
-pub(super) struct Call {
-    method: Method,
-    url: Url,
-    accept: Option<&'static str>,
-    body: Option<(String, Bytes)>,
-    what: String,
-}
-
-/// An answer with its whole body.
-pub(super) struct Document {
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
-impl Call {
-    /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
-    pub(super) fn new(method: Method, url: Url, what: String) -> Self {
-        Self { method, url, accept: None, body: None, what }
-    }
-
-    pub(super) fn accept(self, media_types: &'static str) -> Self {
-        Self { accept: Some(media_types), ..self }
-    }
-
-    pub(super) fn body(self, media_type: &str, bytes: Bytes) -> Self {
-        Self { body: Some((media_type.to_owned(), bytes)), ..self }
-    }
-
-    /// An error of this request.
-    pub(super) fn error(&self, cause: Cause) -> Error {
-        Error::new(self.what.clone(), cause)
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
-    }
-}
-
 impl Transport {
     pub(super) fn new(
         host: &Host,
@@ -97,7 +50,8 @@ impl Transport {
         docker_config: DockerConfigFiles,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Error> {
-        let client = client::build(host, settings)?;
+        let unusable = |reason| Error::new(format!("setting up the client for {host}"), Cause::Protocol(reason));
+        let client = client::for_registry(host, settings).map_err(unusable)?;
         let plain = settings.tls == Tls::Http;
         let scheme = if plain { "http" } else { "https" };
         let base = format!("{scheme}://{}/v2/", host.api_authority())
@@ -107,7 +61,7 @@ impl Transport {
         Ok(Self {
             host: host.clone(),
             base,
-            auth: Authenticator::new(host.clone(), client.clone(), plain, credentials, Arc::clone(&observer)),
+            auth: Authenticator::new(host, settings, credentials, Arc::clone(&observer)),
             client,
             observer,
             places: Semaphore::new(MAX_REQUESTS),
@@ -137,24 +91,7 @@ impl Transport {
     /// # Errors
     /// Every other answer, and none.
     pub(super) async fn send(&self, caller: &Caller, call: &Call) -> Result<Response, Error> {
-        self.persistently(|| self.authorised(caller, call)).await
-    }
-
-    /// As [`Transport::send`], with the body read to its end; `None` if it is not found.
-    ///
-    /// # Errors
-    /// Also if the body is larger than `limit` bytes.
-    pub(super) async fn fetch(&self, caller: &Caller, call: &Call, limit: usize) -> Result<Option<Document>, Error> {
-        let attempt = || async {
-            let response = self.authorised(caller, call).await?;
-            let headers = response.headers().clone();
-            let body = answer::body(response, limit, self.idle_timeout).await.map_err(|cause| call.error(cause))?;
-            match body {
-                Some(body) => Ok(Document { headers, body }),
-                None => Err(call.error(ManifestError::TooLarge { limit }.into())),
-            }
-        };
-        found(self.persistently(attempt).await)
+        self.persistently(caller, call, || self.attempt(caller, call)).await
     }
 
     /// Asks whether something is there.
@@ -162,25 +99,28 @@ impl Transport {
         found(self.send(caller, call).await)
     }
 
-    /// Tries, and tries again after a pause while the error says that it is worth it.
-    async fn persistently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let started = Instant::now();
-        let mut pauses = Patience::STANDARD.pauses();
-        loop {
-            let error = match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let Some(reason) = error.retry_reason() else { return Err(error) };
-            let Some(pause) = pauses.next(self.patience(), started.elapsed(), error.retry_after()) else {
-                return Err(error);
-            };
-            self.observer.retry(&Retry { registry: &self.host, reason, pause, error: &error });
-            tokio::time::sleep(pause).await;
-        }
+    /// As [`Transport::send`], with a body of up to `limit` bytes read to its end and understood; `None` if it is not
+    /// found. What breaks off, or does not match its digest, is fetched again.
+    pub(super) async fn fetch<T>(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        limit: usize,
+        read: impl Fn(&HeaderMap, Bytes) -> Result<T, Cause>,
+    ) -> Result<Option<T>, Error> {
+        let attempt = || async {
+            let response = self.attempt(caller, call).await?;
+            let headers = response.headers().clone();
+            let body = answer::body(response, limit, self.idle_timeout).await.map_err(|cause| call.error(cause))?;
+            let body = body.ok_or_else(|| call.error(ManifestError::TooLarge { limit }.into()))?;
+            read(&headers, body).map_err(|cause| call.error(cause))
+        };
+        found(self.persistently(caller, call, attempt).await)
+    }
+
+    /// Makes a request once, for what is only a courtesy.
+    pub(super) async fn send_once(&self, caller: &Caller, call: &Call) -> Result<Response, Error> {
+        self.attempt(caller, call).await
     }
 
     /// Makes a request once, with a body that cannot be read twice. There is no limit to how long the body may take:
@@ -199,62 +139,99 @@ impl Transport {
             .header(CONTENT_LENGTH, length)
             .body(body);
         let response = self.execute(caller, call, request).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let offered = challenges(response.headers());
-            // The next try, which the caller makes, carries a new token.
-            if self.auth.challenged(&caller.scope, &offered, authorization.as_ref()).await {
-                self.report_auth(call);
-                return Err(call.error(Cause::Broken("the token ran out during the upload".to_owned())));
-            }
+        if self.challenged(caller, &response, authorization.as_ref()).await && authorization.is_some() {
+            // The next try, which the caller makes, carries a new one.
+            return Err(call.error(Cause::TokenRefused));
         }
         self.accept(call, response).await
     }
 
-    /// One try, or two if the registry challenges the first.
-    async fn authorised(&self, caller: &Caller, call: &Call) -> Result<Response, Error> {
-        let _place = self.places.acquire().await;
+    /// Tries, and tries again after a pause while the error says that it is worth it.
+    async fn persistently<T, F>(&self, caller: &Caller, call: &Call, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let started = Instant::now();
+        let mut effort = Patience::STANDARD.effort();
         loop {
-            let authorization = self.authorization(caller, call).await?;
-            let mut request = self.request(call, authorization.as_ref());
-            request = match &call.body {
-                Some((media_type, bytes)) => request.header(CONTENT_TYPE, media_type).body(bytes.clone()),
-                None if call.method == Method::POST => request.header(CONTENT_LENGTH, 0),
-                None => request,
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
             };
-            let response = tokio::time::timeout(self.idle_timeout, self.execute(caller, call, request))
-                .await
-                .map_err(|_| call.error(Cause::Stalled(self.idle_timeout)))??;
-            if response.status() == StatusCode::UNAUTHORIZED {
-                let offered = challenges(response.headers());
-                if self.auth.challenged(&caller.scope, &offered, authorization.as_ref()).await {
-                    if authorization.is_some() {
-                        self.report_auth(call);
-                    }
-                    continue;
-                }
+            let Some(reason) = error.retry_reason() else { return Err(error) };
+            let Some(pause) = effort.next(reason, self.patience(), started.elapsed(), error.retry_after()) else {
+                return Err(error);
+            };
+            self.observer.retry(&Retry { registry: &self.host, reason, pause, error: &error });
+            if caller.cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return Err(call.error(Cause::Cancelled));
             }
+        }
+    }
+
+    /// One try; two if the registry challenges the first and there is something else to say to it.
+    async fn attempt(&self, caller: &Caller, call: &Call) -> Result<Response, Error> {
+        let first = self.authorization(caller, call).await?;
+        let response = self.execute_in_time(caller, call, first.as_ref()).await?;
+        if !self.challenged(caller, &response, first.as_ref()).await {
             return self.accept(call, response).await;
+        }
+        let second = self.authorization(caller, call).await?;
+        if second.is_none() || second == first {
+            return self.accept(call, response).await;
+        }
+        if first.is_some() {
+            let (reason, error) = (RetryReason::Auth, call.error(Cause::TokenRefused));
+            self.observer.retry(&Retry { registry: &self.host, reason, pause: Duration::ZERO, error: &error });
+        }
+        let response = self.execute_in_time(caller, call, second.as_ref()).await?;
+        self.accept(call, response).await
+    }
+
+    async fn execute_in_time(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Response, Error> {
+        let _place = self.places.acquire().await;
+        let request = self.request(call, authorization);
+        let request = match &call.body {
+            Some((media_type, bytes)) => request.header(CONTENT_TYPE, media_type).body(bytes.clone()),
+            None if call.method == Method::POST => request.header(CONTENT_LENGTH, 0),
+            None => request,
+        };
+        match tokio::time::timeout(self.idle_timeout, self.execute(caller, call, request)).await {
+            Ok(result) => result,
+            Err(_) => Err(call.error(Cause::Stalled(self.idle_timeout))),
         }
     }
 
     /// Credentials go to the registry's own origin only: upload sessions may lie elsewhere.
-    async fn authorization(&self, caller: &Caller, call: &Call) -> Result<Option<Authorization>, Error> {
+    async fn authorization(&self, caller: &Caller, call: &Call) -> Result<Option<HeaderValue>, Error> {
         if call.url.origin() != self.base.origin() {
             return Ok(None);
         }
-        self.auth.authorization(&caller.location, &caller.scope).await.map_err(|error| match error {
-            AuthError::Credentials(reason) => call.error(Cause::Credentials(reason)),
-            AuthError::Token(cause) => Error::new(format!("{} (logging in)", call.what), cause),
-        })
+        self.auth.authorization(&caller.location, &caller.scope).await.map_err(|cause| call.login_error(cause))
     }
 
-    fn request(&self, call: &Call, authorization: Option<&Authorization>) -> reqwest::RequestBuilder {
+    /// Takes a challenge in, if the answer is one. Another origin's is not ours to answer: who believed it would send
+    /// the registry's password to a stranger.
+    async fn challenged(&self, caller: &Caller, response: &Response, carried: Option<&HeaderValue>) -> bool {
+        let is_own = response.url().origin() == self.base.origin();
+        if response.status() != StatusCode::UNAUTHORIZED || !is_own {
+            return false;
+        }
+        self.auth.challenged(&caller.scope, &challenges(response.headers()), carried).await
+    }
+
+    fn request(&self, call: &Call, authorization: Option<&HeaderValue>) -> reqwest::RequestBuilder {
         let mut request = self.client.request(call.method.clone(), call.url.clone());
         if let Some(media_types) = call.accept {
             request = request.header(ACCEPT, media_types);
         }
         match authorization {
-            Some(authorization) => request.header(AUTHORIZATION, authorization.header.clone()),
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
             None => request,
         }
     }
@@ -283,16 +260,6 @@ impl Transport {
             .await
             .map_err(|_| call.error(Cause::Stalled(self.idle_timeout)))?;
         Err(call.error(if refusal.status == 404 { missing(refusal) } else { Cause::Refused(refusal) }))
-    }
-
-    fn report_auth(&self, call: &Call) {
-        let error = call.error(Cause::Broken("the token was refused".to_owned()));
-        self.observer.retry(&Retry {
-            registry: &self.host,
-            reason: RetryReason::Auth,
-            pause: Duration::ZERO,
-            error: &error,
-        });
     }
 
     fn patience(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, ready};
 use http_body::{Body, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 use super::transport::Transport;
 use crate::content::{Cause, Error};
@@ -24,8 +25,10 @@ pub(super) struct Watch(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    sent: AtomicU64,
     size: u64,
+    sent: AtomicU64,
+    /// Whether the body waits for its source, which watches over its own silence.
+    waits_for_source: AtomicBool,
     source_error: Mutex<Option<Error>>,
 }
 
@@ -43,20 +46,33 @@ impl Watch {
 /// Waits for an upload as long as its bytes move; then, for its commit, a fixed time.
 ///
 /// # Errors
-/// [`Cause::Stalled`] when no byte moved for `idle`, whichever side is to blame.
-pub(super) async fn watched<T>(request: impl Future<Output = T>, watch: &Watch, idle: Duration) -> Result<T, Cause> {
+/// [`Cause::Stalled`] when the target took no byte for `idle`; [`Cause::Cancelled`] when it was stopped before its last
+/// byte was sent. What is sent whole is not cut any more.
+pub(super) async fn watched<T>(
+    request: impl Future<Output = T>,
+    watch: &Watch,
+    idle: Duration,
+    cancel: &CancellationToken,
+) -> Result<T, Cause> {
     let mut request = pin!(request);
     let mut before = None;
     loop {
         let sent = watch.sent();
         let committing = sent >= watch.0.size;
-        if before == Some(sent) {
-            return Err(Cause::Stalled(if committing { COMMIT_TIMEOUT } else { idle }));
+        let patience = if committing { COMMIT_TIMEOUT } else { idle };
+        if before == Some(sent) && !watch.0.waits_for_source.load(Ordering::Relaxed) {
+            return Err(Cause::Stalled(patience));
         }
         before = Some(sent);
-        let patience = if committing { COMMIT_TIMEOUT } else { idle };
-        if let Ok(done) = tokio::time::timeout(patience, &mut request).await {
-            return Ok(done);
+        tokio::select! {
+            biased;
+            done = &mut request => return Ok(done),
+            () = tokio::time::sleep(patience) => {}
+            () = cancel.cancelled(), if !committing => {
+                if watch.sent() < watch.0.size {
+                    return Err(Cause::Cancelled);
+                }
+            }
         }
     }
 }
@@ -81,7 +97,9 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Body for Outgoing<S> {
     type Error = SourceBroke;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SourceBroke>>> {
-        Poll::Ready(match ready!(self.source.as_mut().poll_next(cx)) {
+        let next = self.source.as_mut().poll_next(cx);
+        self.watch.0.waits_for_source.store(next.is_pending(), Ordering::Relaxed);
+        Poll::Ready(match ready!(next) {
             Some(Ok(piece)) => {
                 self.watch.0.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
                 self.transport.count_bytes(Direction::Written, piece.len());
@@ -123,13 +141,17 @@ mod tests {
             }
             "done"
         };
-        assert!(matches!(watched(moving, &watch, Duration::from_secs(60)).await, Ok("done")));
+        assert!(matches!(
+            watched(moving, &watch, Duration::from_secs(60), &CancellationToken::new()).await,
+            Ok("done")
+        ));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_stands_still_is_broken_off() {
         let started = tokio::time::Instant::now();
-        let result = watched(std::future::pending::<()>(), &watch(10), Duration::from_secs(60)).await;
+        let result =
+            watched(std::future::pending::<()>(), &watch(10), Duration::from_secs(60), &CancellationToken::new()).await;
         assert!(matches!(result, Err(Cause::Stalled(_))));
         assert_eq!(started.elapsed(), Duration::from_secs(60));
     }
@@ -137,6 +159,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_commit_gets_more_time() {
         let committing = tokio::time::sleep(Duration::from_secs(200));
-        assert!(watched(committing, &watch(0), Duration::from_secs(60)).await.is_ok());
+        assert!(watched(committing, &watch(0), Duration::from_secs(60), &CancellationToken::new()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_cuts_what_is_not_sent_whole_and_nothing_else() {
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let cut = watched(std::future::pending::<()>(), &watch(10), Duration::from_secs(60), &stopped).await;
+        assert!(matches!(cut, Err(Cause::Cancelled)));
+        let commit = tokio::time::sleep(Duration::from_secs(20));
+        assert!(watched(commit, &watch(0), Duration::from_secs(60), &stopped).await.is_ok());
     }
 }

@@ -2,27 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
-use tokio::time::Instant;
+use futures_util::TryStreamExt;
 
 use super::knowledge::{Flight, Known};
 use super::plan::{PlannedBlob, Presence};
 use super::route::Route;
-use crate::backoff::{Patience, RetryReason};
-use crate::content::{Begun, Error, Pull, Push};
+use crate::backoff::Patience;
+use crate::content::{Error, Mount, Pull, Push};
 use crate::events::{BlobOutcome, Observer, Retry};
-use crate::oci::Descriptor;
-
-/// Wrong bytes are fetched this often in all: a fault on the way passes, a broken source does not.
-const MAX_DIGEST_TRIES: u32 = 3;
+use crate::oci::{Descriptor, Repository};
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Brings one blob to where it belongs, and counts it.
     pub(super) async fn place(&self, blob: &PlannedBlob) -> Result<(), Error> {
         let result = match blob.presence {
             Presence::Present => Ok(BlobOutcome::Present),
-            Presence::Mountable | Presence::Missing => self.place_missing(&blob.descriptor).await,
+            Presence::Missing | Presence::Unasked => self.place_missing(blob).await,
         };
         let outcome = *result.as_ref().unwrap_or(&BlobOutcome::Failed);
         let stopped = result.as_ref().is_err_and(Error::is_cancelled);
@@ -33,9 +30,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     /// One task brings a blob to a registry; others that need it there wait, and mount it or find it.
-    async fn place_missing(&self, blob: &Descriptor) -> Result<BlobOutcome, Error> {
-        let knowledge = &self.context.knowledge;
-        let location = self.target.location();
+    async fn place_missing(&self, planned: &PlannedBlob) -> Result<BlobOutcome, Error> {
+        let (knowledge, location, blob) = (&self.context.knowledge, self.target.location(), &planned.descriptor);
         let into = Flight::BlobInto(location.clone(), blob.digest.clone());
         let _alone_here = self.context.unless_stopped(knowledge.flight(into)).await?;
 
@@ -44,100 +40,119 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             let flight = Flight::Blob(location.host.clone(), blob.digest.clone());
             alone = Some(self.context.unless_stopped(knowledge.flight(flight)).await?);
         }
-        let (outcome, session) = match knowledge.blob(location, &blob.digest) {
+        let from = match knowledge.blob(location, &blob.digest) {
             Known::Here => return Ok(BlobOutcome::Present),
-            Known::Nowhere => (BlobOutcome::Copied, None),
             Known::Elsewhere(from) => {
-                drop(alone.take());
-                match self.context.unless_stopped(self.target.begin_upload(blob, Some(&from))).await?? {
-                    Begun::Mounted => (BlobOutcome::Mounted, None),
-                    Begun::Session(session) => (BlobOutcome::Copied, Some(session)),
-                }
+                alone = None;
+                Some(from)
             }
+            // The same question as a HEAD's, and the upload is open if the answer is no.
+            Known::Nowhere if planned.presence == Presence::Unasked => Some(location.repository.clone()),
+            Known::Nowhere => None,
         };
-        if outcome == BlobOutcome::Copied {
-            self.transfer(blob, session).await?;
-        }
+        let outcome = self.transfer(blob, from).await?;
         knowledge.learn_blob(location, &blob.digest);
         drop(alone);
         Ok(outcome)
     }
 
-    /// Streams a blob, from the start again when it breaks on the way.
-    async fn transfer(&self, blob: &Descriptor, mut session: Option<T::Upload>) -> Result<(), Error> {
-        let _permit = self.context.unless_stopped(self.context.blobs.acquire()).await?;
-        let _told = InFlight::new(&*self.context.observer);
-        let started = Instant::now();
-        let mut pauses = Patience::STANDARD.pauses();
-        let mut digest_tries = 0;
+    /// Mounts or streams a blob; streams it from the start again when it breaks on the way.
+    async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
+        let mut effort = Patience::STANDARD.effort();
+        let mut waited = Duration::ZERO;
         loop {
-            let broken = match self.stream(blob, session.take()).await? {
-                Ok(()) => return Ok(()),
+            let broken = match self.attempt(blob, from.take()).await? {
+                Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
             };
-            let Some(reason) = broken.error.retry_reason() else {
+            let worth = broken.error.retry_reason().and_then(|reason| {
+                // What was spent on moving bytes is no reason to give up: only the pauses count.
+                let limit = Patience::STANDARD.max_elapsed;
+                Some((reason, effort.next(reason, limit, waited, broken.error.retry_after())?))
+            });
+            let Some((reason, pause)) = worth else {
+                self.target.abandon(&broken.session).await;
                 return Err(broken.error);
             };
-            digest_tries += u32::from(reason == RetryReason::Digest);
-            let pause = pauses.next(Patience::STANDARD.max_elapsed, started.elapsed(), broken.error.retry_after());
-            let Some(pause) = pause.filter(|_| digest_tries < MAX_DIGEST_TRIES) else {
-                return Err(broken.error);
-            };
+            waited += pause;
             let registry = if broken.at_source { self.source.location() } else { self.target.location() };
             self.context.observer.retry(&Retry { registry: &registry.host, reason, pause, error: &broken.error });
-            self.context.unless_stopped(tokio::time::sleep(pause)).await?;
-            // A commit whose answer was lost may have happened.
-            if !broken.at_source && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
-                return Ok(());
+            let mended = self.pause_and_look(blob, &broken, pause).await;
+            if matches!(mended, Ok(true)) {
+                return Ok(BlobOutcome::Copied);
             }
+            self.target.abandon(&broken.session).await;
+            mended?;
         }
+    }
+
+    /// Waits; then tells whether the blob has arrived all the same: a commit whose answer was lost may have happened.
+    async fn pause_and_look(
+        &self,
+        blob: &Descriptor,
+        broken: &Broken<T::Upload>,
+        pause: Duration,
+    ) -> Result<bool, Error> {
+        self.context.unless_stopped(tokio::time::sleep(pause)).await?;
+        if broken.at_source {
+            return Ok(false);
+        }
+        self.context.unless_stopped(self.target.has_blob(blob)).await?
     }
 
     /// One try. The outer error is final; the inner one tells of a break on the way.
-    async fn stream(&self, blob: &Descriptor, session: Option<T::Upload>) -> Result<Result<(), Broken>, Error> {
-        let opening = async { tokio::join!(self.source.blob(blob), self.session(blob, session)) };
-        let (bytes, session) = match self.context.unless_stopped(opening).await? {
-            (Ok(bytes), Ok(Some(session))) => (bytes, session),
-            // Mounted after all: some registries find the blob by themselves.
-            (_, Ok(None)) => return Ok(Ok(())),
-            (Err(error), Ok(Some(session))) => {
-                self.target.abandon(&session).await;
-                return Err(error);
+    async fn attempt(
+        &self,
+        blob: &Descriptor,
+        from: Option<Repository>,
+    ) -> Result<Result<BlobOutcome, Broken<T::Upload>>, Error> {
+        let _permit = self.context.unless_stopped(self.context.blobs.acquire()).await?;
+        let mut open = None;
+        if let Some(from) = &from {
+            match self.target.mount(blob, from).await? {
+                Mount::Done if *from == self.target.location().repository => return Ok(Ok(BlobOutcome::Present)),
+                Mount::Done => return Ok(Ok(BlobOutcome::Mounted)),
+                Mount::Session(session) => open = Some(session),
             }
-            (_, Err(error)) => return Err(error),
-        };
-
-        let at_source = Arc::new(AtomicBool::new(false));
-        let noting = Arc::clone(&at_source);
-        let bytes = bytes
-            .inspect_err(move |_| noting.store(true, Ordering::Relaxed))
-            // Ends the body short of its length, which the target cannot take for a whole one. A body that is sent
-            // whole is not cut any more.
-            .take_until(self.context.cancel.clone().cancelled_owned());
-        let Err(error) = self.target.upload(&session, blob, bytes).await else {
-            return Ok(Ok(()));
-        };
-        self.target.abandon(&session).await;
-        if self.context.cancel.is_cancelled() {
-            return Err(self.context.stopped());
         }
-        Ok(Err(Broken { error, at_source: at_source.load(Ordering::Relaxed) }))
+        let _told = InFlight::new(&*self.context.observer);
+        let opening = async {
+            match open {
+                Some(session) => Ok(session),
+                None => self.target.open_upload(blob).await,
+            }
+        };
+        let (bytes, session) = tokio::join!(self.context.unless_stopped(self.source.blob(blob)), opening);
+        let session = session?;
+        match bytes.and_then(|bytes| bytes) {
+            Ok(bytes) => Ok(self.stream(blob, bytes, session).await),
+            Err(error) => {
+                self.target.abandon(&session).await;
+                Err(error)
+            }
+        }
     }
 
-    async fn session(&self, blob: &Descriptor, open: Option<T::Upload>) -> Result<Option<T::Upload>, Error> {
-        if open.is_some() {
-            return Ok(open);
+    async fn stream(
+        &self,
+        blob: &Descriptor,
+        bytes: S::Blob,
+        session: T::Upload,
+    ) -> Result<BlobOutcome, Broken<T::Upload>> {
+        let at_source = Arc::new(AtomicBool::new(false));
+        let noting = Arc::clone(&at_source);
+        let bytes = bytes.inspect_err(move |_| noting.store(true, Ordering::Relaxed));
+        match self.target.upload(&session, blob, bytes).await {
+            Ok(()) => Ok(BlobOutcome::Copied),
+            Err(error) => Err(Broken { error, session, at_source: at_source.load(Ordering::Relaxed) }),
         }
-        Ok(match self.target.begin_upload(blob, None).await? {
-            Begun::Session(session) => Some(session),
-            Begun::Mounted => None,
-        })
     }
 }
 
 /// A transfer that broke on the way, and on which side.
-struct Broken {
+struct Broken<U> {
     error: Error,
+    session: U,
     at_source: bool,
 }
 

@@ -1,36 +1,39 @@
 //! The source's documents, each fetched once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
 
 use crate::content::{Cause, Error, Pull};
 use crate::oci::{Digest, Manifest, TagOrDigest};
 
-/// Fetches documents by digest and keeps them: several targets, or a second plan, do not fetch them again.
-pub(super) struct Documents<'a, S> {
-    source: &'a S,
-    kept: Mutex<HashMap<Digest, Manifest>>,
+/// Documents by digest: several targets, or a second plan, do not fetch them again, and of several who want one at the
+/// same time one fetches it.
+#[derive(Default)]
+pub(super) struct Documents {
+    kept: Mutex<HashMap<Digest, Arc<OnceCell<Manifest>>>>,
 }
 
-impl<'a, S: Pull> Documents<'a, S> {
-    pub(super) fn new(source: &'a S) -> Self {
-        Self { source, kept: Mutex::default() }
-    }
-
+impl Documents {
     pub(super) fn keep(&self, manifest: Manifest) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(manifest.digest().clone(), manifest);
+        // A document that is kept already has the same bytes.
+        let _ = self.cell(manifest.digest()).set(manifest);
     }
 
     /// A document that is named by another one, or was resolved just now: its absence is an error.
-    pub(super) async fn get(&self, digest: &Digest) -> Result<Manifest, Error> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-        if let Some(manifest) = kept {
-            return Ok(manifest);
-        }
-        let at = TagOrDigest::Digest(digest.clone());
-        let what = || format!("fetching manifest {digest} of {}", self.source.location());
-        let manifest = self.source.manifest(&at).await?.ok_or_else(|| Error::new(what(), Cause::NotFound))?;
-        self.keep(manifest.clone());
-        Ok(manifest)
+    pub(super) async fn get(&self, source: &impl Pull, digest: &Digest) -> Result<Manifest, Error> {
+        let fetch = || async {
+            let found = source.manifest(&TagOrDigest::Digest(digest.clone())).await?;
+            found.ok_or_else(|| {
+                Error::new(format!("fetching manifest {digest} of {}", source.location()), Cause::NotFound)
+            })
+        };
+        self.cell(digest).get_or_try_init(fetch).await.cloned()
+    }
+
+    fn cell(&self, digest: &Digest) -> Arc<OnceCell<Manifest>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.entry(digest.clone()).or_default())
     }
 }

@@ -34,12 +34,9 @@ pub struct Engine {
     pub(super) images: Arc<Semaphore>,
     pub(super) limits: Limits,
     blobs: Arc<Semaphore>,
-    knowledge: Mutex<(Weak<Knowledge>, Instant)>,
+    knowledge: Shared,
+    planned_knowledge: Shared,
 }
-
-/// In a daemon whose runs always overlap, what was learnt ends after this time, so that it can neither grow nor grow
-/// stale without bound.
-const KNOWLEDGE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 impl Engine {
     /// An engine that talks to these registries.
@@ -50,7 +47,8 @@ impl Engine {
             images: Arc::new(Semaphore::new(limits.max_images)),
             blobs: Arc::new(Semaphore::new(limits.max_blobs)),
             limits,
-            knowledge: Mutex::new((Weak::new(), Instant::now())),
+            knowledge: Shared::default(),
+            planned_knowledge: Shared::default(),
         }
     }
 
@@ -62,16 +60,12 @@ impl Engine {
     /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
-        let mut shared = self.knowledge.lock().unwrap_or_else(PoisonError::into_inner);
-        let (current, since) = &mut *shared;
-        match current.upgrade().filter(|_| since.elapsed() < KNOWLEDGE_LIFETIME) {
-            Some(knowledge) => knowledge,
-            None => {
-                let fresh = Arc::default();
-                (*current, *since) = (Arc::downgrade(&fresh), Instant::now());
-                fresh
-            }
-        }
+        self.knowledge.get()
+    }
+
+    /// The same for plans, which learn from each other what a run would do.
+    pub fn planned_knowledge(&self) -> Arc<Knowledge> {
+        self.planned_knowledge.get()
     }
 
     pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {
@@ -82,5 +76,25 @@ impl Engine {
             observer: Arc::clone(&self.observer),
             cancel,
         }
+    }
+}
+
+/// In a daemon whose runs always overlap, what was learnt ends after this time, so that it can neither grow nor grow
+/// stale without bound.
+const KNOWLEDGE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// Knowledge that lives as long as somebody holds it.
+#[derive(Default)]
+struct Shared(Mutex<Option<(Weak<Knowledge>, Instant)>>);
+
+impl Shared {
+    fn get(&self) -> Arc<Knowledge> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let young = shared.as_ref().filter(|(_, since)| since.elapsed() < KNOWLEDGE_LIFETIME);
+        young.and_then(|(current, _)| current.upgrade()).unwrap_or_else(|| {
+            let fresh = Arc::default();
+            *shared = Some((Arc::downgrade(&fresh), Instant::now()));
+            fresh
+        })
     }
 }

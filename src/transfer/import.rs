@@ -43,7 +43,6 @@ struct Target {
     tag: Option<TagOrDigest>,
     found: Option<Digest>,
     tally: Tally,
-    started: Instant,
 }
 
 impl Engine {
@@ -54,25 +53,28 @@ impl Engine {
     /// set: then nothing was written anywhere.
     pub async fn import(&self, import: &Import, cancel: &CancellationToken) -> Result<Vec<ImageReport>, ImportError> {
         let context = self.context(&Arc::from(events::IMPORT), cancel.clone());
-        let source = self.registries.remote(&(&import.source).into(), Access::Pull)?;
-        let (digest, targets) = context.unless_stopped(self.ask_all(import, &source)).await??;
+        let uncounted = Arc::default();
+        let source = self.registries.remote(&(&import.source).into(), Access::Pull)?.on_behalf_of(&uncounted, cancel);
+        let (digest, targets) = context.unless_stopped(self.ask_all(import, &source, cancel)).await??;
         if !import.force {
             conflicts(&targets, &digest)?;
         }
 
-        let documents = Documents::new(&source);
+        let documents = Documents::default();
         let mut reports = Vec::new();
         for target in &targets {
             let at = target.tag.clone().unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
+            let clock = Instant::now();
             let mut report = ImageReport::new(import.source.clone(), target.remote.location().reference(&at));
             report.digest = Some(digest.clone());
+            let source = source.on_behalf_of(&target.tally.requests, cancel);
             let route = Route { source: &source, target: &target.remote, context: &context, tally: &target.tally };
             match bring(&route, &documents, target, &digest, &at).await {
                 Ok(outcome) => report.outcome = outcome,
                 Err(error) => note_failure(&mut report, &error),
             }
             target.tally.write_to(&mut report);
-            report.elapsed = target.started.elapsed();
+            report.elapsed = clock.elapsed();
             context.observer.image(events::IMPORT, &report);
             reports.push(report);
         }
@@ -80,7 +82,12 @@ impl Engine {
     }
 
     /// The source's digest, and what every target's tag points at; all asked together, before anything is written.
-    async fn ask_all(&self, import: &Import, source: &Remote) -> Result<(Digest, Vec<Target>), Error> {
+    async fn ask_all(
+        &self,
+        import: &Import,
+        source: &Remote,
+        cancel: &CancellationToken,
+    ) -> Result<(Digest, Vec<Target>), Error> {
         let from = import.source.selector();
         let digest = async {
             let found = source.resolve(&from).await?;
@@ -88,26 +95,25 @@ impl Engine {
                 Error::new(format!("looking up manifest {from} of {}", source.location()), Cause::NotFound)
             })
         };
-        tokio::try_join!(digest, try_join_all(import.targets.iter().map(|target| self.ask(target))))
+        tokio::try_join!(digest, try_join_all(import.targets.iter().map(|target| self.ask(target, cancel))))
     }
 
-    async fn ask(&self, target: &Reference) -> Result<Target, Error> {
-        let started = Instant::now();
+    async fn ask(&self, target: &Reference, cancel: &CancellationToken) -> Result<Target, Error> {
         let tally = Tally::default();
-        let remote = self.registries.remote(&target.into(), Access::Push)?.counted(&tally.requests);
+        let remote = self.registries.remote(&target.into(), Access::Push)?.on_behalf_of(&tally.requests, cancel);
         let tag = target.tag.clone().map(TagOrDigest::Tag);
         let found = match &tag {
             Some(tag) => remote.resolve(tag).await?,
             None => None,
         };
-        Ok(Target { remote, tag, found, tally, started })
+        Ok(Target { remote, tag, found, tally })
     }
 }
 
 /// Brings the image to one target, if it is not there already.
 async fn bring(
     route: &Route<'_, Remote, Remote>,
-    documents: &Documents<'_, Remote>,
+    documents: &Documents,
     target: &Target,
     digest: &Digest,
     at: &TagOrDigest,

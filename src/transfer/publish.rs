@@ -1,7 +1,6 @@
 //! Carrying a plan out: blobs before manifests, children before lists, the root last and straight by tag.
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::join_all;
 
 use super::plan::{CopyPlan, Node};
 use super::route::Route;
@@ -9,25 +8,27 @@ use crate::content::{Error, Pull, Push};
 use crate::oci::{Manifest, TagOrDigest};
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
-    /// Copies what the plan names and puts its root under `to`. The order stands in the shape of the recursion: a
-    /// document is put when everything below it is in place, while others still move.
+    /// Copies what the plan names, rank by rank, and puts its root under `to`. Of one rank, an image is put when its own
+    /// blobs are in place, while others' still move.
     pub(super) async fn publish(&self, plan: &CopyPlan, to: &TagOrDigest) -> Result<(), Error> {
-        self.publish_node(&plan.root, to.clone()).await?;
-        self.context.knowledge.learn_manifest(self.target.location(), plan.root.manifest.digest());
+        let Some((last, before)) = plan.ranks.split_last() else { return Ok(()) };
+        for rank in before {
+            all_of(rank.iter().map(|node| {
+                let at = TagOrDigest::Digest(node.manifest.digest().clone());
+                async move { self.publish_node(node, &at).await }
+            }))
+            .await?;
+        }
+        for root in last {
+            self.publish_node(root, to).await?;
+            self.context.knowledge.learn_manifest(self.target.location(), root.manifest.digest());
+        }
         Ok(())
     }
 
-    fn publish_node<'a>(&'a self, node: &'a Node, at: TagOrDigest) -> BoxFuture<'a, Result<(), Error>> {
-        async move {
-            let child =
-                |child: &'a Node| self.publish_node(child, TagOrDigest::Digest(child.manifest.digest().clone()));
-            tokio::try_join!(
-                try_join_all(node.children.iter().map(child)),
-                try_join_all(node.blobs.iter().map(|blob| self.place(blob))),
-            )?;
-            self.put(&node.manifest, &at).await
-        }
-        .boxed()
+    async fn publish_node(&self, node: &Node, at: &TagOrDigest) -> Result<(), Error> {
+        all_of(node.blobs.iter().map(|blob| self.place(blob))).await?;
+        self.put(&node.manifest, at).await
     }
 
     /// Puts one document. Once it is sent it is not cut: the registry would be left to decide.
@@ -41,4 +42,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         }
         Ok(())
     }
+}
+
+/// Waits for all of them, also when one fails: what the others have under way is not cut, and need not be sent again by
+/// the next run. The first error that is not just the stop counts.
+async fn all_of(parts: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
+    let mut errors: Vec<Error> = join_all(parts).await.into_iter().filter_map(Result::err).collect();
+    let first = errors.iter().position(|error| !error.is_cancelled()).unwrap_or(0);
+    if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
 }

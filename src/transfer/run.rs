@@ -1,5 +1,6 @@
 //! A rule's run: what there is to do, each image of it compared and brought over, and the report.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,8 +41,9 @@ impl Engine {
         let own_cancel = cancel.child_token();
         let mut context = self.context(&rule.name, own_cancel.clone());
         if mode == Mode::Plan {
-            // What is only planned is no event.
+            // What is only planned is no event, and nothing that a run could count on.
             context.observer = Arc::new(());
+            context.knowledge = self.planned_knowledge();
         }
         context.observer.run_started(&rule.name);
         let mut report = RuleReport::begun(&rule.name, SystemTime::now());
@@ -81,8 +83,12 @@ impl Engine {
         context: &Context,
         report: &mut RuleReport,
     ) -> Result<(), Error> {
-        let source = self.registries.remote(&rule.source, Access::Pull)?;
-        let target = self.registries.remote(&rule.target, Access::Push)?;
+        let uncounted = Arc::default();
+        let remote = |location, access| {
+            let remote = self.registries.remote(location, access)?;
+            Ok::<_, Error>(remote.on_behalf_of(&uncounted, &context.cancel))
+        };
+        let (source, target) = (remote(&rule.source, Access::Pull)?, remote(&rule.target, Access::Push)?);
         let work = context.unless_stopped(Work::of(rule, &source, &target, context)).await??;
         report.warnings = work.warnings;
         for tag in &work.missing {
@@ -110,7 +116,8 @@ impl Engine {
     async fn image(&self, context: &Context, source: &Remote, target: &Remote, mode: Mode, job: &Job) -> ImageReport {
         let clock = Instant::now();
         let tally = Tally::default();
-        let (source, target) = (source.counted(&tally.requests), target.counted(&tally.requests));
+        let source = source.on_behalf_of(&tally.requests, &context.cancel);
+        let target = target.on_behalf_of(&tally.requests, &context.cancel);
         let route = Route { source: &source, target: &target, context, tally: &tally };
         let mut report = ImageReport::new(source.location().reference(&job.from), target.location().reference(&job.to));
 
@@ -121,7 +128,7 @@ impl Engine {
             Ok(Done::Copied) => report.outcome = ImageOutcome::Copied,
             Ok(Done::Planned(plan)) => {
                 report.outcome = ImageOutcome::Copied;
-                (report.bytes, report.blobs) = (plan.missing_bytes(), plan.counts());
+                (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
             }
             Err(error) => note_failure(&mut report, &error),
         }
@@ -146,13 +153,13 @@ impl Engine {
         };
         *found = Some(digest.clone());
         let _permit = route.context.unless_stopped(self.images.acquire()).await?;
-        let documents = Documents::new(route.source);
+        let documents = Documents::default();
         if let Some(manifest) = manifest {
             documents.keep(manifest);
         }
         match mode {
             Mode::Execute => route.bring(&documents, &digest, &job.to).await.map(|()| Done::Copied),
-            Mode::Plan => route.plan(&documents, &digest).await.map(Done::Planned),
+            Mode::Plan => route.plan(&documents, &digest, &HashSet::new()).await.map(Done::Planned),
         }
     }
 }

@@ -1,45 +1,51 @@
 //! The counts that an image's report shows.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::content::Error;
-use crate::events::{BlobCounts, BlobOutcome, ImageOutcome, ImageReport};
+use crate::events::{BlobOutcome, ImageOutcome, ImageReport};
 use crate::oci::{Descriptor, Digest};
 
 /// Counts of one image: each blob once, however many of its documents name it.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) requests: Arc<AtomicU64>,
-    bytes: AtomicU64,
-    blobs: Mutex<(HashSet<Digest>, BlobCounts)>,
+    blobs: Mutex<HashMap<Digest, (BlobOutcome, u64)>>,
 }
 
 impl Tally {
-    /// Counts a blob; returns whether it is the first time for this image.
+    /// Counts a blob; returns whether this is news. One that was there and had to be sent after all counts as sent.
     pub(super) fn count(&self, blob: &Descriptor, outcome: BlobOutcome) -> bool {
-        let mut guard = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let (seen, counts) = &mut *guard;
-        if !seen.insert(blob.digest.clone()) {
-            return false;
-        }
-        match outcome {
-            BlobOutcome::Copied => {
-                counts.copied += 1;
-                self.bytes.fetch_add(blob.size, Ordering::Relaxed);
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        match blobs.entry(blob.digest.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert((outcome, blob.size));
+                true
             }
-            BlobOutcome::Mounted => counts.mounted += 1,
-            BlobOutcome::Present => counts.present += 1,
-            BlobOutcome::Failed => {}
+            Entry::Occupied(_) if outcome == BlobOutcome::Present => false,
+            Entry::Occupied(mut entry) => {
+                entry.insert((outcome, blob.size));
+                true
+            }
         }
-        true
     }
 
     /// Writes the counts into a report.
     pub(super) fn write_to(&self, report: &mut ImageReport) {
-        report.bytes = self.bytes.load(Ordering::Relaxed);
-        report.blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner).1;
+        for (outcome, size) in self.blobs.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            match outcome {
+                BlobOutcome::Copied => {
+                    report.blobs.copied += 1;
+                    report.bytes += size;
+                }
+                BlobOutcome::Mounted => report.blobs.mounted += 1,
+                BlobOutcome::Present => report.blobs.present += 1,
+                BlobOutcome::Failed => {}
+            }
+        }
         report.requests = self.requests.load(Ordering::Relaxed);
     }
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 pub use config::Builder;
 pub use skopeo::skopeo;
+pub use tls::unknown_authority;
 
 use config::Options;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regferry::events::{ImageOutcome, RunOutcome};
 use testkit::content::hello_world;
-use testkit::{Endpoint, FakeRegistry, Image, Method};
+use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 
 use crate::support::{Retries, copy, engine, engine_with, failures, location, login, rule, run};
 
@@ -93,4 +93,71 @@ async fn a_wrong_password_is_told_and_never_shown() {
 fn with_retries() -> (Arc<regferry::transfer::Engine>, Arc<Retries>) {
     let retries = Arc::new(Retries::default());
     (engine_with(HashMap::new(), Arc::clone(&retries) as _), retries)
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_login_that_there_is_not_is_asked_once() {
+    let source = FakeRegistry::builder().basic_auth("u", "p").start().await;
+    source.seed("app", "v1", &hello_world());
+
+    let report = copy(&engine(), &format!("{}/app:v1", source.host()), &format!("{}/app:v2", source.host())).await;
+
+    assert!(report.error.unwrap().contains("401"));
+    assert!(source.requests().len() <= 2, "{}", source.summary());
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_no_token_is_not_stormed() {
+    let source = FakeRegistry::builder().anonymous_tokens().start().await;
+    let target = FakeRegistry::start().await;
+    let image = Image::oci("linux/amd64").layer(1, 100).build();
+    for tag in 0..40 {
+        source.seed("app", &format!("v{tag}"), &image);
+    }
+    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", source.host());
+    source.fault(
+        Fault::on(Method::HEAD, Endpoint::Manifest),
+        Effect::status_with(401, &[("WWW-Authenticate", &challenge)]),
+    );
+    let tags: Vec<String> = (0..40).map(|tag| format!("v{tag}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &tags);
+
+    let report = run(&engine(), &rule).await;
+
+    assert_eq!(failures(&report).len(), 40);
+    assert!(source.count(&Method::HEAD, Endpoint::Manifest) <= 80, "{}", source.summary());
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_not_tried_again_by_everyone_who_waits() {
+    let source = FakeRegistry::builder().token_auth("u", "right").start().await;
+    let target = FakeRegistry::start().await;
+    let tags: Vec<String> = (0..40).map(|tag| format!("v{tag}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &tags);
+    let engine = engine_with(HashMap::from([login(source.host(), "u", "wrong")]), Arc::new(()));
+
+    let report = run(&engine, &rule).await;
+
+    assert_eq!(failures(&report).len(), 40);
+    assert_eq!(source.count(&Method::GET, Endpoint::Token), 1, "too many of them lock an account");
+}
+
+#[tokio::test]
+async fn another_hosts_challenge_is_not_answered() {
+    let source = FakeRegistry::start().await;
+    let target = FakeRegistry::builder().basic_auth("bot", "s3cret").start().await;
+    let stranger = FakeRegistry::builder().token_auth("x", "y").start().await;
+    source.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 1_000).build());
+    let elsewhere = format!("http://{}/v2/app/blobs/uploads/1", stranger.host());
+    target.fault(Fault::on(Method::POST, Endpoint::Upload), Effect::header("Location", &elsewhere));
+    let engine = engine_with(HashMap::from([login(target.host(), "bot", "s3cret")]), Arc::new(()));
+
+    let report = copy(&engine, &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
+
+    assert!(report.error.unwrap().contains("401"));
+    assert!(stranger.count(&Method::PUT, Endpoint::Upload) > 0, "{}", stranger.summary());
+    assert!(stranger.requests().iter().all(|request| request.header("authorization").is_none()));
+    assert_eq!(stranger.count(&Method::GET, Endpoint::Token), 0);
 }

@@ -208,6 +208,41 @@ async fn a_platform_that_the_target_has_is_not_fetched_again() {
 }
 
 #[tokio::test]
+async fn blobs_that_a_killed_run_has_left_are_not_sent_again() {
+    let (source, target) = two().await;
+    let image = Image::oci("linux/amd64").layer(1, 5_000).layer(2, 7_000).build();
+    source.seed("app", "v1", &image);
+    // No tag was written: the listing says that there is no such repository.
+    for blob in image.blobs().filter(|blob| blob.bytes.len() == 5_000) {
+        target.put_blob("app", blob.bytes.clone());
+    }
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
+
+    let report = run(&engine(), &rule).await;
+
+    assert_eq!(failures(&report), Vec::<String>::new());
+    assert_eq!((report.images[0].blobs.copied, report.images[0].blobs.present), (2, 1));
+    assert_eq!(source.count(&Method::GET, Endpoint::Blob), 2, "{}", source.summary());
+    assert_eq!(target.count(&Method::PUT, Endpoint::Upload), 2, "{}", target.summary());
+}
+
+#[tokio::test]
+async fn a_document_that_several_lists_name_is_fetched_and_put_once() {
+    let (source, target) = two().await;
+    let leaf = || Image::oci("linux/amd64").layer(1, 100).build();
+    let left = Image::oci_index([leaf(), Image::oci("linux/arm64").layer(2, 100).build()]);
+    let right = Image::oci_index([leaf(), Image::oci("linux/s390x").layer(3, 100).build()]);
+    source.seed("app", "v1", &Image::oci_index([left, right, leaf()]));
+
+    let report = copy(&engine(), &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
+
+    assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
+    assert_eq!(source.count(&Method::GET, Endpoint::Manifest), 6, "{}", source.summary());
+    assert_eq!(target.count(&Method::PUT, Endpoint::Manifest), 6, "{}", target.summary());
+    assert_eq!(target.check_whole("app", "v1"), Ok(()));
+}
+
+#[tokio::test]
 async fn a_registry_that_tells_no_digest_costs_a_get() {
     let (source, target) = (FakeRegistry::builder().digest_header(false).start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());

@@ -115,7 +115,7 @@ async fn a_target_that_stored_something_else_is_told_of() {
 
 #[tokio::test]
 async fn what_is_worth_another_try_gets_one() {
-    let cases: [(&str, Method, Endpoint, Effect, &str); 8] = [
+    let cases: [(&str, Method, Endpoint, Effect, &str); 9] = [
         ("a 503 on a blob", Method::GET, Endpoint::Blob, Effect::status(503), "server"),
         ("a 429 on a HEAD", Method::HEAD, Endpoint::Manifest, Effect::status(429), "throttled"),
         ("a 500 on a POST", Method::POST, Endpoint::Upload, Effect::status(500), "server"),
@@ -135,6 +135,7 @@ async fn what_is_worth_another_try_gets_one() {
             Effect::CutBody { after_bytes: 50 },
             "connection",
         ),
+        ("one corrupted byte of a document", Method::GET, Endpoint::Manifest, Effect::CorruptByte { at: 20 }, "digest"),
         ("one corrupted byte", Method::GET, Endpoint::Blob, Effect::CorruptByte { at: 3 }, "digest"),
     ];
     for (case, method, endpoint, effect, reason) in cases {

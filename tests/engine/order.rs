@@ -100,16 +100,66 @@ async fn a_stop_lets_go_of_a_transfer_and_closes_its_session() {
     let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
     let (engine, cancel) = (engine(), CancellationToken::new());
 
-    let hanging = source.after_requests(5);
+    let opened = target.after_requests(6);
     let stop = async {
-        drop(tokio::time::timeout(Duration::from_millis(500), hanging).await);
+        drop(tokio::time::timeout(Duration::from_millis(500), opened).await);
         cancel.cancel();
     };
     let (report, ()) = tokio::join!(engine.run(&rule, Mode::Execute, &cancel), stop);
 
     assert_eq!(report.outcome, RunOutcome::Cancelled);
-    assert_eq!(target.incomplete_tags(), Vec::<String>::new());
+    assert_eq!(report.images[0].outcome, ImageOutcome::Skipped);
+    assert!(target.count(&Method::POST, Endpoint::Upload) > 0, "{}", target.summary());
+    assert_eq!(target.open_sessions(), 0);
     assert!(target.tags("app").is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_commit_under_way_finish_also_when_a_sibling_is_let_go() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    let image = Image::oci("linux/amd64").layer(1, 1_000).layer(2, 2_000).build();
+    source.seed("app", "v1", &image);
+    let layer = |size| image.blobs().find(|blob| blob.bytes.len() == size).unwrap().digest();
+    source.fault(Fault::on(Method::GET, Endpoint::Blob).reference(&layer(1_000)), Effect::Hang);
+    let slow = Fault::on(Method::PUT, Endpoint::Upload).reference(&layer(2_000));
+    target.fault(slow, Effect::Delay(Duration::from_millis(1_500)));
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
+    let (engine, cancel) = (engine(), CancellationToken::new());
+
+    let is_committing = |request: &testkit::registry::Request| {
+        request.method == Method::PUT && request.reference.as_deref() == Some(&layer(2_000))
+    };
+    let stop = async {
+        while !target.requests().iter().any(is_committing) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // The body follows its headers at once; the answer takes longer.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        cancel.cancel();
+    };
+    let (report, ()) = tokio::join!(engine.run(&rule, Mode::Execute, &cancel), stop);
+
+    assert_eq!(report.outcome, RunOutcome::Cancelled);
+    assert!(target.has_blob("app", &layer(2_000)), "{}", target.summary());
+    assert_eq!(target.open_sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_pause_before_another_try() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("app", "v1", &hello_world());
+    target.fault(Fault::on(Method::PUT, Endpoint::Manifest), Effect::status_with(503, &[("Retry-After", "100")]));
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["v1"]);
+    let (engine, cancel) = (engine(), CancellationToken::new());
+
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        cancel.cancel();
+    };
+    let run = tokio::time::timeout(Duration::from_secs(20), engine.run(&rule, Mode::Execute, &cancel));
+    let (report, ()) = tokio::join!(run, stop);
+
+    assert_eq!(report.unwrap().outcome, RunOutcome::Cancelled);
 }
 
 #[tokio::test]
@@ -131,4 +181,18 @@ async fn a_registry_that_lost_a_part_it_had_said_to_have_gets_it_again() {
 
     assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
     assert_eq!(target.check_whole("app", "v2"), Ok(()));
+}
+
+#[tokio::test]
+async fn what_a_registry_only_says_to_have_is_sent_when_it_names_it() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 1_000).build());
+    // A stale cache: every HEAD finds the blob.
+    target.fault(Fault::on(Method::HEAD, Endpoint::Blob), Effect::status(200));
+
+    let report = copy(&engine(), &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
+
+    assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
+    assert_eq!((report.blobs.copied, report.blobs.present), (2, 0));
+    assert_eq!(target.check_whole("app", "v1"), Ok(()));
 }

@@ -70,6 +70,24 @@ async fn a_plan_changes_nothing_and_says_what_a_run_would_do() {
 }
 
 #[tokio::test]
+async fn a_plan_counts_what_images_share_once_as_a_run_does() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    for tag in 1..=10 {
+        let image = Image::oci("linux/amd64").layer(99, 50_000).layer(tag, 1_000).build();
+        source.seed("app", &format!("v{tag}"), &image);
+    }
+    let rule = rule("app", location(source.host(), "app"), location(target.host(), "app"), &["*"]);
+    let engine = engine();
+    let bytes = |report: &regferry::events::RuleReport| report.images.iter().map(|image| image.bytes).sum::<u64>();
+
+    let plan = engine.run(&rule, Mode::Plan, &CancellationToken::new()).await;
+    let done = run(&engine, &rule).await;
+
+    assert_eq!(bytes(&plan), bytes(&done));
+    assert!(bytes(&done) < 2 * 50_000, "{}", bytes(&done));
+}
+
+#[tokio::test]
 async fn a_run_that_takes_longer_than_its_timeout_is_stopped_and_reported() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());

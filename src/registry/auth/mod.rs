@@ -8,26 +8,27 @@ mod token;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
-use reqwest::Client;
 use tokio::time::Instant;
 
 pub(super) use challenge::{Challenge, challenges};
 pub(super) use scope::Scope;
 
 use super::credentials::{CredentialStore, Login};
-use crate::content::Location;
+use super::settings::Settings;
+use crate::content::{Cause, Location};
 use crate::events::Observer;
 use crate::oci::Host;
-use token::Realm;
+use token::{Realm, TokenClient};
 
 /// Knows how one registry wants to be spoken to, and holds its tokens: one a scope, fetched once however many wait.
 pub(super) struct Authenticator {
-    realm_client: token::TokenClient,
+    tokens: TokenClient,
     credentials: CredentialStore,
     scheme: Mutex<Option<Scheme>>,
-    tokens: Mutex<HashMap<Scope, Arc<tokio::sync::Mutex<Option<Issued>>>>>,
+    slots: Mutex<HashMap<Scope, Slot>>,
 }
 
 #[derive(Clone)]
@@ -36,83 +37,100 @@ enum Scheme {
     Bearer(Realm),
 }
 
-/// A header that was issued for a scope, and until when it is good.
-#[derive(Clone)]
-struct Issued {
-    header: HeaderValue,
-    refresh_at: Option<Instant>,
+/// What is held for a scope. Whoever fetches it holds the lock; the others wait for what comes of it.
+type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
+
+/// The outcome of a login, and how long it holds: a failure too, for a moment, so that those who waited for it do not
+/// each make it again.
+struct Held {
+    outcome: Result<Option<HeaderValue>, Cause>,
+    until: Option<Instant>,
 }
 
-/// What a request carries, and whether it was made for this very request.
-pub(super) struct Authorization {
-    pub(super) header: HeaderValue,
-    pub(super) fresh: bool,
-}
+const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+/// A login that was refused is refused again, and too many may lock the account.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 impl Authenticator {
     pub(super) fn new(
-        host: Host,
-        client: Client,
-        plain: bool,
+        host: &Host,
+        settings: &Settings,
         credentials: CredentialStore,
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            realm_client: token::TokenClient::new(host, client, plain, observer),
+            tokens: TokenClient::new(host, settings, observer),
             credentials,
             scheme: Mutex::default(),
-            tokens: Mutex::default(),
+            slots: Mutex::default(),
         }
     }
 
-    /// What to send with a request: nothing until the registry has challenged one.
+    /// What to send as `Authorization`: nothing until the registry has challenged a request, and nothing if it wants
+    /// Basic and there is no login.
     ///
     /// # Errors
-    /// A text that says why no credentials or no token could be had.
-    pub(super) async fn authorization(
-        &self,
-        location: &Location,
-        scope: &Scope,
-    ) -> Result<Option<Authorization>, AuthError> {
+    /// Why no credentials or no token could be had, without any secret.
+    pub(super) async fn authorization(&self, location: &Location, scope: &Scope) -> Result<Option<HeaderValue>, Cause> {
         let Some(scheme) = self.scheme() else { return Ok(None) };
         let slot = self.slot(scope);
-        let mut issued = slot.lock().await;
-        if let Some(good) = issued.as_ref().filter(|i| i.refresh_at.is_none_or(|at| Instant::now() < at)) {
-            return Ok(Some(Authorization { header: good.header.clone(), fresh: false }));
+        let mut held = slot.lock().await;
+        if let Some(good) = held.as_ref().filter(|held| held.until.is_none_or(|until| Instant::now() < until)) {
+            return good.outcome.clone();
         }
-        *issued = self.issue(&scheme, location, scope).await?;
-        Ok(issued.as_ref().map(|i| Authorization { header: i.header.clone(), fresh: true }))
+        let fresh = self.issue(&scheme, location, scope).await;
+        let outcome = fresh.outcome.clone();
+        *held = Some(fresh);
+        outcome
     }
 
-    /// Takes a 401's challenge in. Returns whether the request may go better now: it carried nothing or an old token.
+    /// Takes a challenge in, and drops what the challenged request carried. Returns whether it is one that can be
+    /// answered.
     pub(super) async fn challenged(
         &self,
         scope: &Scope,
         challenges: &[Challenge],
-        carried: Option<&Authorization>,
+        carried: Option<&HeaderValue>,
     ) -> bool {
         let Some(scheme) = challenges.iter().find_map(Scheme::from_challenge) else {
             return false;
         };
         *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheme);
-        let Some(carried) = carried else { return true };
-        let slot = self.slot(scope);
-        let mut issued = slot.lock().await;
-        if issued.as_ref().is_some_and(|i| i.header == carried.header) {
-            *issued = None;
+        if let Some(carried) = carried {
+            let slot = self.slot(scope);
+            let mut held = slot.lock().await;
+            if held.as_ref().is_some_and(|held| matches!(&held.outcome, Ok(Some(header)) if header == carried)) {
+                *held = None;
+            }
         }
-        !carried.fresh
+        true
     }
 
-    async fn issue(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Result<Option<Issued>, AuthError> {
-        let login = self.credentials.login(location).await.map_err(AuthError::Credentials)?;
-        match scheme {
-            Scheme::Basic => {
-                Ok(login.as_ref().and_then(Login::basic_header).map(|header| Issued { header, refresh_at: None }))
+    async fn issue(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Held {
+        match self.log_in(scheme, location, scope).await {
+            Ok((header, lifetime)) => {
+                Held { outcome: Ok(header), until: lifetime.map(|lifetime| Instant::now() + lifetime) }
             }
+            Err(cause) => {
+                let is_refusal = matches!(&cause, Cause::Refused(refusal) if refusal.status < 429);
+                let holds = if is_refusal { REFUSAL_HOLDS } else { FAILURE_HOLDS };
+                Held { outcome: Err(cause), until: Some(Instant::now() + holds) }
+            }
+        }
+    }
+
+    async fn log_in(
+        &self,
+        scheme: &Scheme,
+        location: &Location,
+        scope: &Scope,
+    ) -> Result<(Option<HeaderValue>, Option<Duration>), Cause> {
+        let login = self.credentials.login(location).await.map_err(Cause::Credentials)?;
+        match scheme {
+            Scheme::Basic => Ok((login.as_ref().and_then(Login::basic_header), None)),
             Scheme::Bearer(realm) => {
-                let token = self.realm_client.token(realm, scope, login.as_ref()).await?;
-                Ok(Some(Issued { header: token.header, refresh_at: Some(Instant::now() + token.refresh_after) }))
+                let token = self.tokens.token(realm, scope, login.as_ref()).await?;
+                Ok((Some(token.header), Some(token.refresh_after)))
             }
         }
     }
@@ -121,9 +139,9 @@ impl Authenticator {
         self.scheme.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn slot(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<Option<Issued>>> {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tokens.entry(scope.clone()).or_default())
+    fn slot(&self, scope: &Scope) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(scope.clone()).or_default())
     }
 }
 
@@ -135,12 +153,4 @@ impl Scheme {
             _ => None,
         }
     }
-}
-
-/// Why there is no authorisation.
-pub(super) enum AuthError {
-    /// The credentials' source is broken.
-    Credentials(String),
-    /// The token server did not give a token: the cause is as for any other request.
-    Token(crate::content::Cause),
 }

@@ -18,7 +18,7 @@ impl Scope {
 
     /// The same with the right to read `from`, for a mount.
     pub(in crate::registry) fn with_mount(&self, from: &Repository) -> Self {
-        Self { mount_from: Some(from.clone()), ..self.clone() }
+        Self { mount_from: Some(from).filter(|from| **from != self.repository).cloned(), ..self.clone() }
     }
 
     /// As the token server takes it: `repository:library/alpine:pull`, one text a repository.

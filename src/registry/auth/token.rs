@@ -10,14 +10,16 @@ use http::{HeaderValue, Method};
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{AuthError, Challenge, Scope};
+use super::{Challenge, Scope};
 use crate::content::Cause;
 use crate::events::{Observer, Request};
 use crate::oci::Host;
-use crate::registry::answer;
 use crate::registry::credentials::Login;
+use crate::registry::settings::{Settings, Tls};
+use crate::registry::{answer, client};
 
 /// A token that says nothing of its end is good for this long, and none is taken for shorter. Source: the spec above.
 const LEAST_LIFETIME: Duration = Duration::from_secs(60);
@@ -51,71 +53,48 @@ pub(super) struct Token {
 /// Asks realms for tokens on behalf of one registry.
 pub(super) struct TokenClient {
     host: Host,
-    client: Client,
-    plain: bool,
+    settings: Settings,
     observer: Arc<dyn Observer>,
+    client: OnceCell<Client>,
 }
 
 impl TokenClient {
-    pub(super) fn new(host: Host, client: Client, plain: bool, observer: Arc<dyn Observer>) -> Self {
-        Self { host, client, plain, observer }
+    pub(super) fn new(host: &Host, settings: &Settings, observer: Arc<dyn Observer>) -> Self {
+        Self { host: host.clone(), settings: settings.clone(), observer, client: OnceCell::new() }
     }
 
     /// A token for the scope: with an identity token by OAuth2's POST, else by GET, with Basic credentials if there
     /// are any.
-    pub(super) async fn token(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> Result<Token, AuthError> {
-        if realm.url.scheme() != "https" && !self.plain {
-            let reason = format!(
-                "the registry sends logins to {}, which is not HTTPS: nothing was sent there",
-                realm.url.origin().ascii_serialization()
-            );
-            return Err(AuthError::Credentials(reason));
+    pub(super) async fn token(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> Result<Token, Cause> {
+        if realm.url.scheme() != "https" && self.settings.tls != Tls::Http {
+            let origin = realm.url.origin().ascii_serialization();
+            let reason = format!("the registry sends logins to {origin}, which is not HTTPS: nothing was sent there");
+            return Err(Cause::Credentials(reason));
         }
+        let client = self.client(realm).await?;
         let request = match login {
-            Some(Login::IdentityToken(token)) => self.post(realm, scope, token),
-            _ => self.get(realm, scope, login),
+            Some(Login::IdentityToken(token)) => post(client, realm, scope, token),
+            _ => get(client, realm, scope, login),
         };
-        self.send(request).await.map_err(AuthError::Token)
+        self.send(client, request).await
     }
 
-    fn get(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> RequestBuilder {
-        let mut url = realm.url.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = &realm.service {
-                query.append_pair("service", service);
-            }
-            for parameter in scope.parameters() {
-                query.append_pair("scope", &parameter);
-            }
-        }
-        let request = self.client.request(Method::GET, url);
-        match login.and_then(Login::basic_header) {
-            Some(header) => request.header(AUTHORIZATION, header),
-            None => request,
-        }
+    /// A client of its own: it follows no redirect, which would carry a login along, and what the registry's own
+    /// certificate is forgiven is not forgiven another host's.
+    async fn client(&self, realm: &Realm) -> Result<&Client, Cause> {
+        let build = || async {
+            let is_own_host = realm.url.host_str() == Some(self.host.name());
+            let tls = if is_own_host || self.settings.tls != Tls::Insecure { self.settings.tls } else { Tls::Https };
+            client::for_realms(&self.host, &Settings { tls, ..self.settings.clone() }).map_err(Cause::Credentials)
+        };
+        self.client.get_or_try_init(build).await
     }
 
-    fn post(&self, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
-        let scopes: Vec<String> = scope.parameters().collect();
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("client_id", "regferry")
-            .append_pair("service", realm.service.as_deref().unwrap_or_default())
-            .append_pair("scope", &scopes.join(" "))
-            .append_pair("refresh_token", refresh_token.expose_secret())
-            .finish();
-        self.client
-            .request(Method::POST, realm.url.clone())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form)
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Token, Cause> {
+    async fn send(&self, client: &Client, request: RequestBuilder) -> Result<Token, Cause> {
         let request = request.timeout(TIMEOUT).build().map_err(|error| answer::failure(&error))?;
         let method = request.method().clone();
         let started = Instant::now();
-        let result = self.client.execute(request).await;
+        let result = client.execute(request).await;
         self.observer.request(&Request {
             registry: &self.host,
             method: method.as_str(),
@@ -129,6 +108,36 @@ impl TokenClient {
         let body = answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)?;
         read(&body).ok_or_else(no_token)
     }
+}
+
+fn get(client: &Client, realm: &Realm, scope: &Scope, login: Option<&Login>) -> RequestBuilder {
+    let mut url = realm.url.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        if let Some(service) = &realm.service {
+            query.append_pair("service", service);
+        }
+        for parameter in scope.parameters() {
+            query.append_pair("scope", &parameter);
+        }
+    }
+    let request = client.request(Method::GET, url);
+    match login.and_then(Login::basic_header) {
+        Some(header) => request.header(AUTHORIZATION, header),
+        None => request,
+    }
+}
+
+fn post(client: &Client, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
+    let scopes: Vec<String> = scope.parameters().collect();
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("client_id", "regferry")
+        .append_pair("service", realm.service.as_deref().unwrap_or_default())
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("refresh_token", refresh_token.expose_secret())
+        .finish();
+    client.request(Method::POST, realm.url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
 }
 
 fn no_token() -> Cause {

@@ -87,9 +87,8 @@ struct Auth {
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 impl Config {
-    /// `credHelpers`, then the `auths` entry with the longest path if it holds a secret, then `credsStore`.
-    ///
-    /// With `credsStore`, `docker login` leaves an empty `auths` entry behind: only the store knows the secret.
+    /// `credHelpers`, then `credsStore`, then the `auths` entry with the longest path that holds a secret: with a store,
+    /// `docker login` leaves empty entries behind.
     fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
         let host = &location.host;
         let server = if host.is_docker_hub() { DOCKER_HUB_KEY } else { host.as_str() };
@@ -100,13 +99,16 @@ impl Config {
         if let Some(name) = self.creds_store.as_ref().filter(|name| !name.is_empty()) {
             return Ok(Some(helper(name)));
         }
-        self.auths
-            .iter()
-            .filter_map(|(key, auth)| Some((covers(key, location)?, auth)))
-            .max_by_key(|(length, _)| *length)
-            .and_then(|(_, auth)| auth.login().transpose())
-            .transpose()
-            .map(|login| login.map(Entry::Login))
+        let mut logins = Vec::new();
+        for (key, auth) in &self.auths {
+            if let Some(length) = covers(key, location)
+                && let Some(login) = auth.login()?
+            {
+                logins.push((length, key, login));
+            }
+        }
+        let best = logins.into_iter().max_by_key(|(length, key, _)| (*length, *key));
+        Ok(best.map(|(_, _, login)| Entry::Login(login)))
     }
 }
 

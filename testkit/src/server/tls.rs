@@ -13,6 +13,12 @@ pub(super) struct Files {
     pub(super) key: PathBuf,
 }
 
+/// A certificate authority (PEM) that nobody knows.
+#[must_use]
+pub fn unknown_authority() -> String {
+    authority().pem()
+}
+
 /// Writes a certificate for `127.0.0.1` and `localhost` into the folder.
 pub(super) fn write(folder: &Path) -> Files {
     let files = Files {

@@ -1,0 +1,56 @@
+//! One request, before it is sent: what is asked, for whom, and how errors name it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use http::Method;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::auth::Scope;
+use crate::content::{Cause, Error, Location};
+
+/// Who asks: the repository, the rights it needs, the count that its requests go to, and what ends its waiting.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) location: Location,
+    pub(super) scope: Scope,
+    pub(super) requests: Arc<AtomicU64>,
+    pub(super) cancel: CancellationToken,
+}
+
+/// A request that may be made more than once.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: Option<&'static str>,
+    pub(super) body: Option<(String, Bytes)>,
+    what: String,
+}
+
+impl Call {
+    /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
+    pub(super) fn new(method: Method, url: Url, what: String) -> Self {
+        Self { method, url, accept: None, body: None, what }
+    }
+
+    pub(super) fn accept(self, media_types: &'static str) -> Self {
+        Self { accept: Some(media_types), ..self }
+    }
+
+    pub(super) fn body(self, media_type: &str, bytes: Bytes) -> Self {
+        Self { body: Some((media_type.to_owned(), bytes)), ..self }
+    }
+
+    /// An error of this request.
+    pub(super) fn error(&self, cause: Cause) -> Error {
+        Error::new(self.what.clone(), cause)
+    }
+
+    /// An error of the login before this request.
+    pub(super) fn login_error(&self, cause: Cause) -> Error {
+        Error::new(format!("{} (logging in)", self.what), cause)
+    }
+}
