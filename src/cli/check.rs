@@ -17,6 +17,9 @@ Examples:
 
 pub(super) fn run(session: &Session, _args: &Args) -> Result<Exit, Failure> {
     let config = session.config()?;
-    output::print(&format!("ok: {} rules, {} registries configured\n", config.rules.len(), config.registries.len()))?;
+    let counted = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let rules = counted(config.rules.len(), "rule", "rules");
+    let registries = counted(config.registries.len(), "registry", "registries");
+    output::print(&format!("ok: {rules}, {registries} configured\n"))?;
     Ok(Exit::Done)
 }

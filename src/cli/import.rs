@@ -7,7 +7,7 @@ use super::{Exit, Failure, Format, output};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Host, Reference, Repository};
 use crate::telemetry::Log;
-use crate::transfer::{Import, ImportError, Mode};
+use crate::transfer::{Import, ImportError};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -88,7 +88,9 @@ fn print(images: &[ImageReport]) -> Result<(), Failure> {
             (ImageOutcome::Copied | ImageOutcome::Unchanged, Some(digest)) => {
                 output::print(&format!("{} {digest}\n", image.target))?;
             }
-            _ => output::error(&format!("{}: {}", image.target, output::outcome(image, Mode::Execute))),
+            _ => {
+                output::error(&format!("{}: {}", image.target, image.error.as_deref().unwrap_or("it is not in place")));
+            }
         }
     }
     Ok(())

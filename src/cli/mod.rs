@@ -113,14 +113,15 @@ impl FromStr for TlsOverride {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (host, mode) = text.split_once('=').ok_or("write HOST=MODE, as localhost:5000=https")?;
+        let wrong = |reason: &str| format!("--tls {text}: {reason}");
+        let (host, mode) = text.split_once('=').ok_or_else(|| wrong("write HOST=MODE, as localhost:5000=https"))?;
         let tls = match mode {
             "https" => Tls::Https,
             "insecure" => Tls::Insecure,
             "http" => Tls::Http,
-            other => return Err(format!("{other:?} is no mode: https, insecure or http")),
+            other => return Err(wrong(&format!("{other:?} is no mode: https, insecure or http"))),
         };
-        let host = host.parse().map_err(|error: crate::oci::InvalidName| error.to_string())?;
+        let host = host.parse().map_err(|error: crate::oci::InvalidName| wrong(&error.to_string()))?;
         Ok(Self { host, tls })
     }
 }

@@ -50,9 +50,13 @@ pub(super) fn outcome(image: &ImageReport, mode: Mode) -> String {
         (ImageOutcome::Skipped, None) => "skipped".to_owned(),
         (ImageOutcome::Copied, _) => {
             let (blobs, size) = (image.blobs, Size(image.bytes));
-            let parts = [(blobs.copied, "copied"), (blobs.mounted, "mounted"), (blobs.present, "present")];
+            let words = match mode {
+                Mode::Plan => ["to copy", "to mount", "present"],
+                Mode::Execute => ["copied", "mounted", "present"],
+            };
+            let counts = [blobs.copied, blobs.mounted, blobs.present].into_iter().zip(words);
             let parts: Vec<String> =
-                parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+                counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
             let blobs = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
             match mode {
                 Mode::Plan => format!("blobs: {blobs}; {size}"),

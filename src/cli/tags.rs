@@ -55,7 +55,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         Format::Text => output::print(&selection.tags.iter().map(|tag| format!("{tag}\n")).collect::<String>())?,
     }
     for tag in &selection.missing {
-        output::error(&format!("{location} has no tag {tag}"));
+        output::error(&format!("{location} has no tag {tag}; list them with `regferry tags {location}`"));
     }
     Ok(if selection.missing.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::backoff::RetryReason;
-use crate::oci::{Digest, ManifestError};
+use crate::oci::{Digest, Host, ManifestError};
 
 /// What was being done, to what and where; and why it failed.
 ///
@@ -13,6 +13,7 @@ use crate::oci::{Digest, ManifestError};
 pub struct Error {
     what: String,
     cause: Box<Cause>,
+    host: Option<Host>,
 }
 
 /// Why an operation failed.
@@ -86,9 +87,12 @@ pub enum Unreachable {
     /// The name is not known.
     #[error("no such host")]
     UnknownHost,
-    /// The other side's certificate is not trusted, or it speaks no TLS.
+    /// The other side's certificate is not trusted, or the handshake failed otherwise.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The other side does not speak TLS at all.
+    #[error("the other side does not speak TLS")]
+    NoTls,
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
@@ -100,12 +104,27 @@ pub enum Unreachable {
 impl Error {
     /// `what` reads as `pushing manifest 3.18 to ghcr.io/acme/app`.
     pub fn new(what: impl Into<String>, cause: Cause) -> Self {
-        Self { what: what.into(), cause: Box::new(cause) }
+        Self { what: what.into(), cause: Box::new(cause), host: None }
+    }
+
+    /// The same error of this registry, for its advice to name it.
+    #[must_use]
+    pub fn at(self, host: &Host) -> Self {
+        Self { host: Some(host.clone()), ..self }
     }
 
     /// Why it failed.
     pub fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// Whether the answer was 404, however the registry words it.
+    pub fn is_not_found(&self) -> bool {
+        match &*self.cause {
+            Cause::NotFound => true,
+            Cause::Refused(refusal) => refusal.status == 404,
+            _ => false,
+        }
     }
 
     /// Whether this is a stop that somebody asked for, not a failure.
@@ -143,7 +162,7 @@ impl Error {
     pub fn retry_reason(&self) -> Option<RetryReason> {
         match &*self.cause {
             Cause::Refused(refusal) => refusal.retry_reason(),
-            Cause::Unreachable(Unreachable::Tls(_)) => None,
+            Cause::Unreachable(Unreachable::Tls(_) | Unreachable::NoTls) => None,
             Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
             Cause::Stalled(_) => Some(RetryReason::Stall),
             Cause::TokenRefused => Some(RetryReason::Auth),
@@ -164,16 +183,21 @@ impl Error {
 
     /// What the user can do about it, as a sentence without a full stop; `None` where nothing general helps.
     pub fn advice(&self) -> Option<String> {
+        let host = self.host.as_ref().map_or("HOST", Host::as_str);
         Some(match &*self.cause {
-            Cause::Refused(refusal) => return refusal.advice(),
+            Cause::Refused(refusal) => return refusal.advice(host),
             Cause::NotFound => "check the name, and that these credentials may see it".into(),
             Cause::Unreachable(Unreachable::Refused) => "check that the registry is up, and the port".into(),
             Cause::Unreachable(Unreachable::UnknownHost) => {
                 "check the host's spelling and the DNS of this machine".into()
             }
             Cause::Unreachable(Unreachable::Tls(_)) => {
-                "for a private CA set ca_file in [registries.\"HOST\"]; for a registry without TLS use --tls HOST=http"
-                    .into()
+                format!("for a private CA set ca_file in [registries.\"{host}\"]")
+            }
+            Cause::Unreachable(Unreachable::NoTls) => {
+                format!(
+                    "for a registry without TLS use --tls {host}=http, or tls = \"http\" in [registries.\"{host}\"]"
+                )
             }
             Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_)) | Cause::Broken(_) | Cause::Stalled(_) => {
                 "check the network between this machine and the registry, and its proxies".into()
@@ -204,9 +228,11 @@ impl Refusal {
         }
     }
 
-    fn advice(&self) -> Option<String> {
+    fn advice(&self, host: &str) -> Option<String> {
         Some(match self.status {
-            401 => "log in with `docker login HOST`, or set username and password_file in [registries.\"HOST\"]".into(),
+            401 => format!(
+                "log in with `docker login {host}`, or set username and password_file in [registries.\"{host}\"]"
+            ),
             403 => "these credentials lack the right: pull at the source, pull and push at the target".into(),
             413 => "the registry or a proxy before it does not take bodies of this size".into(),
             429 => "the registry throttles: log in for a larger quota, or run less often".into(),

@@ -100,8 +100,12 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_SIZE {
             return Err(ManifestError::TooLarge { limit: MAX_MANIFEST_SIZE });
         }
-        let digest = digest_of(&bytes, expected)?;
         let served = content_type.map(media_type::essence);
+        let digest = digest_of(&bytes, expected).map_err(|error| match served {
+            // A web page's digest is not what is wrong with it.
+            Some("text/html") => ManifestError::Unknown { what: "a web page".to_owned() },
+            _ => error,
+        })?;
         if served.is_some_and(|t| media_type::DOCKER_SCHEMA_1.contains(&t)) {
             return Err(ManifestError::Schema1);
         }

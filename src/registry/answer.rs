@@ -120,9 +120,8 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
     if error.is_redirect() {
         return Cause::Protocol(innermost(error));
     }
-    let tls = chain(error).find_map(tls_error);
-    match tls {
-        Some(reason) => Cause::Unreachable(Unreachable::Tls(reason)),
+    match chain(error).find_map(tls_failure) {
+        Some(failure) => Cause::Unreachable(failure),
         None if error.is_timeout() => Cause::Unreachable(Unreachable::Timeout),
         None if error.is_connect() => Cause::Unreachable(connect_failure(error)),
         None => Cause::Broken(innermost(error)),
@@ -144,12 +143,11 @@ fn connect_failure(error: &reqwest::Error) -> Unreachable {
     }
 }
 
-fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let tls = error.downcast_ref::<rustls::Error>()?;
-    Some(match tls {
-        rustls::Error::InvalidCertificate(why) => format!("the certificate is not trusted: {why}"),
-        rustls::Error::InvalidMessage(_) => "the other side does not speak TLS".to_owned(),
-        other => other.to_string(),
+fn tls_failure(error: &(dyn std::error::Error + 'static)) -> Option<Unreachable> {
+    Some(match error.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(why) => Unreachable::Tls(format!("the certificate is not trusted: {why}")),
+        rustls::Error::InvalidMessage(_) => Unreachable::NoTls,
+        other => Unreachable::Tls(other.to_string()),
     })
 }
 

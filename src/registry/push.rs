@@ -71,6 +71,10 @@ impl Push for Remote {
         let sent = upload::watched(request, &watch, self.transport.idle_timeout(), &self.caller.cancel).await;
         match sent.unwrap_or_else(|cause| Err(call.error(cause))) {
             Ok(_) => Ok(()),
+            // A registry that was restarted, or another replica of it, does not know the session.
+            Err(error) if error.is_not_found() => {
+                Err(call.error(Cause::Broken("the registry lost the upload session".to_owned())))
+            }
             // What broke the source's side shows at the target's as a broken request: the first is the reason.
             Err(error) => Err(watch.take_source_error().unwrap_or(error)),
         }

@@ -132,6 +132,10 @@ impl Transport {
         length: u64,
         body: Body,
     ) -> Result<Response, Error> {
+        self.try_stream(caller, call, length, body).await.map_err(|error| error.at(&self.host))
+    }
+
+    async fn try_stream(&self, caller: &Caller, call: &Call, length: u64, body: Body) -> Result<Response, Error> {
         let authorization = self.authorization(caller, call).await?;
         let request = self
             .request(call, authorization.as_ref())
@@ -156,7 +160,7 @@ impl Transport {
         loop {
             let error = match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(error) => error,
+                Err(error) => error.at(&self.host),
             };
             let Some(reason) = error.retry_reason() else { return Err(error) };
             let Some(pause) = effort.next(reason, self.patience(), started.elapsed(), error.retry_after()) else {

@@ -95,21 +95,26 @@ impl Engine {
             let at = TagOrDigest::Tag(tag.clone());
             let mut image = ImageReport::new(rule.source.reference(&at), rule.target.reference(&at));
             note_failure(&mut image, &work::missing(&source, tag));
-            finish(report, context, image);
+            context.observer.image(&report.name, &image);
+            report.images.push(image);
         }
 
         let mut running = JoinSet::new();
-        for job in work.jobs {
+        let mut done = Vec::new();
+        for (place, job) in work.jobs.into_iter().enumerate() {
             if running.len() >= self.limits.max_images + MAX_CHECKS {
-                join_one(report, context, &mut running).await;
+                join_one(report, context, &mut running, &mut done).await;
             }
             let engine = Arc::clone(self);
             let (context, source, target) = (context.clone(), source.clone(), target.clone());
-            running.spawn(async move { engine.image(&context, &source, &target, mode, &job).await });
+            running.spawn(async move { (place, engine.image(&context, &source, &target, mode, &job).await) });
         }
         while !running.is_empty() {
-            join_one(report, context, &mut running).await;
+            join_one(report, context, &mut running, &mut done).await;
         }
+        // In the order of the selection, whichever was done first.
+        done.sort_by_key(|(place, _)| *place);
+        report.images.extend(done.into_iter().map(|(_, image)| image));
         Ok(())
     }
 
@@ -164,17 +169,20 @@ impl Engine {
     }
 }
 
-async fn join_one(report: &mut RuleReport, context: &Context, running: &mut JoinSet<ImageReport>) {
+async fn join_one(
+    report: &mut RuleReport,
+    context: &Context,
+    running: &mut JoinSet<(usize, ImageReport)>,
+    done: &mut Vec<(usize, ImageReport)>,
+) {
     match running.join_next().await {
-        Some(Ok(image)) => finish(report, context, image),
+        Some(Ok((place, image))) => {
+            context.observer.image(&report.name, &image);
+            done.push((place, image));
+        }
         Some(Err(panic)) => report.error = Some(format!("a fault in regferry itself: {panic}")),
         None => {}
     }
-}
-
-fn finish(report: &mut RuleReport, context: &Context, image: ImageReport) {
-    context.observer.image(&report.name, &image);
-    report.images.push(image);
 }
 
 /// What became of a job that did not fail.

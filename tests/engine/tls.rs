@@ -73,5 +73,5 @@ async fn a_registry_without_tls_is_told_from_one_with() {
     let report = copy(&engine, &format!("{}/app:v1", source.host()), &to).await;
 
     let error = report.error.unwrap();
-    assert!(error.contains("does not speak TLS") && error.contains("--tls HOST=http"), "{error}");
+    assert!(error.contains("does not speak TLS") && error.contains("=http"), "{error}");
 }

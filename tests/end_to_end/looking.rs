@@ -1,0 +1,88 @@
+//! Commands that only look: `inspect`, `tags`, `check`.
+
+use insta::assert_snapshot;
+use testkit::content::hello_world;
+use testkit::{FakeRegistry, Image};
+
+use crate::support::Ferry;
+
+#[tokio::test]
+async fn inspect_shows_the_platforms_of_a_list_and_the_blobs_of_an_image() {
+    let registry = FakeRegistry::start().await;
+    registry.seed("hello", "latest", &hello_world());
+    let shown = async |reference: &str| {
+        let reference = format!("{}/{reference}", registry.host());
+        Ferry::new(&["inspect", &reference]).run().await.success().replace(registry.host(), "HOST")
+    };
+
+    assert_snapshot!(shown("hello").await, @r#"
+    Name:       HOST/hello:latest
+    Digest:     sha256:228af8ea4c77ac59b7f499cfc2fae00f7cc35c8286e0dbda7affa66ca675d5be
+    Media type: application/vnd.docker.distribution.manifest.list.v2+json
+    Lists:      3
+
+    PLATFORM                         SIZE  DIGEST
+    linux/amd64                     519 B  sha256:0847938f09859bb3565620b187a814b8db9f8b27cd1a26f69227fc7bcb01656b
+    linux/arm64/v8                  519 B  sha256:5bb67734a7b31f17209b2aec15501d00a57ffe83be6afbdd73c4f309d4f8816a
+    windows(10.0.17763.1697)/amd64  724 B  sha256:eb68cae4dfa9d2b1e14b6fbe94d4679c0319ca230009612df15e45a034502978
+    "#);
+    assert_snapshot!(shown(&format!("hello@{}", hello_world().children[2].digest())).await, @r#"
+    Name:       HOST/hello@sha256:eb68cae4dfa9d2b1e14b6fbe94d4679c0319ca230009612df15e45a034502978
+    Digest:     sha256:eb68cae4dfa9d2b1e14b6fbe94d4679c0319ca230009612df15e45a034502978
+    Media type: application/vnd.docker.distribution.manifest.v2+json
+    Size:       117.0 KiB
+
+    BLOB         SIZE  DIGEST
+    config      471 B  sha256:2d10464c2bc12897fae6b7b37f42687298f82c79fce8f0c8f281e734966e5105
+    layer   115.4 KiB  sha256:e3eb0674b7c27f863988c930b1bb1a00882f39c65bd2b7e721ea66b5acdee227
+    layer     1.1 KiB  sha256:55d842e1bcd1deca97f7b48f9365bc29df1995afe09ee48315ec3d03427d9af0
+    "#);
+}
+
+#[tokio::test]
+async fn tags_are_listed_through_a_rules_filters() {
+    let registry = FakeRegistry::builder().page_size(2).start().await;
+    for tag in ["1.0", "1.1", "1.1-rc1", "2.0", "latest"] {
+        registry.seed("app", tag, &Image::oci("linux/amd64").layer(1, 10).build());
+    }
+    let repository = format!("{}/app", registry.host());
+    let listed = async |more: &[&str]| Ferry::new(&[&["tags", &repository], more].concat()).run().await.success();
+
+    assert_eq!(listed(&[]).await, "1.0\n1.1\n1.1-rc1\n2.0\nlatest\n");
+    let filters = ["--include", "1.*", "--include", "latest", "--exclude", "*-rc*"];
+    assert_eq!(listed(&filters).await, "1.0\n1.1\nlatest\n");
+    assert_eq!(listed(&["--include", r"/\d\.0/"]).await, "1.0\n2.0\n");
+    let json = listed(&[&filters[..], &["--output", "json"]].concat()).await;
+    assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), ["1.0", "1.1", "latest"]);
+}
+
+#[tokio::test]
+async fn a_pattern_that_matches_no_tag_is_a_warning() {
+    let registry = FakeRegistry::start().await;
+    registry.seed("app", "v1", &hello_world());
+
+    let listed = Ferry::new(&["tags", &format!("{}/app", registry.host()), "--include", "w*"]).run().await;
+
+    assert_eq!((listed.code, listed.text().as_str()), (Some(0), ""));
+    assert!(listed.stderr.contains(r#"WARN the pattern "w*" matches no tag"#), "{}", listed.stderr);
+}
+
+#[tokio::test]
+async fn check_reads_the_configuration_and_asks_nobody() {
+    let config = "
+        [registries.'source.example']
+        username = 'reader'
+        password_env = 'PASSWORD'
+        [[rules]]
+        name = 'app'
+        source = 'source.example/app'
+        target = 'target.example/app'
+    ";
+
+    let named = Ferry::new(&["check"]).config(config).run().await.success();
+    let environment =
+        Ferry::new(&["check"]).file("other.toml", config).env("REGFERRY_CONFIG", "other.toml").run().await;
+
+    assert_snapshot!(named, @"ok: 1 rule, 1 registry configured");
+    assert_eq!(environment.success(), named);
+}

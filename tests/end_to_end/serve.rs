@@ -1,0 +1,96 @@
+//! The daemon at work: it runs its rules again and again, and shows that it does.
+
+use testkit::content::hello_world;
+use testkit::{Endpoint, FakeRegistry, Image};
+
+use crate::daemon::Daemon;
+use crate::support::{Ferry, until};
+
+const SUCCESSES: &str = r#"regferry_rule_runs_total{outcome="success",rule="hello"}"#;
+
+fn rule(name: &str, source: &FakeRegistry, target: &FakeRegistry, schedule: &str) -> String {
+    let (from, to) = (source.host(), target.host());
+    format!("[[rules]]\nname = '{name}'\nsource = '{from}/{name}'\ntarget = '{to}/{name}'\nschedule = '{schedule}'\n")
+}
+
+#[tokio::test]
+async fn it_is_live_and_ready_and_counts_what_it_does() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "latest", &hello_world());
+    let daemon = Daemon::start(&rule("hello", &source, &target, "1h")).await;
+
+    until("the first run's end", async || (daemon.metric(SUCCESSES).await >= 1.0).then_some(())).await;
+
+    assert_eq!(target.check_whole("hello", "latest"), Ok(()));
+    assert_eq!(daemon.get("/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!(daemon.get("/readyz").await, (200, "ready\n".to_owned()));
+    let (status, metrics) = daemon.get("/metrics").await;
+    assert_eq!(status, 200);
+    for name in [
+        "regferry_build_info{version=",
+        "regferry_rule_last_success_timestamp_seconds{rule=\"hello\"}",
+        "regferry_rule_run_duration_seconds_count{rule=\"hello\"} 1",
+        "regferry_images_total{outcome=\"copied\",rule=\"hello\"} 1",
+        "regferry_blobs_total{outcome=\"copied\",rule=\"hello\"} 7",
+        &format!("regferry_blob_bytes_total{{direction=\"read\",registry=\"{}\"}}", source.host()),
+        &format!("regferry_blob_bytes_total{{direction=\"written\",registry=\"{}\"}}", target.host()),
+        &format!("regferry_http_requests_total{{method=\"GET\",registry=\"{}\",status=\"200\"}}", source.host()),
+        &format!("regferry_http_request_duration_seconds_count{{method=\"PUT\",registry=\"{}\"}}", target.host()),
+        "regferry_transfers_in_flight 0",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(metrics.contains(&format!("\n{name}")), "{name} is missing in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn each_rule_runs_again_on_its_interval() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    for (seed, name) in ["often", "too", "seldom"].into_iter().enumerate() {
+        source.seed(name, "v1", &Image::oci("linux/amd64").layer(seed as u64, 100).build());
+    }
+    let often = rule("often", &source, &target, "1s") + &rule("too", &source, &target, "1s");
+    let _daemon = Daemon::start(&(often + &rule("seldom", &source, &target, "1h"))).await;
+    let count = |repository: &str, endpoint: Endpoint| {
+        let requests = source.requests().into_iter();
+        requests
+            .filter(|request| request.endpoint == endpoint && request.repository.as_deref() == Some(repository))
+            .count()
+    };
+
+    for (name, runs) in [("often", 3), ("too", 3), ("seldom", 1)] {
+        until("the runs of each rule", async || (count(name, Endpoint::Tags) >= runs).then_some(())).await;
+    }
+
+    for name in ["often", "too"] {
+        assert_eq!(count(name, Endpoint::Blob), 2, "what is unchanged is not fetched again: {}", source.summary());
+    }
+    assert_eq!(count("seldom", Endpoint::Tags), 1, "{}", source.summary());
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_is_moved_at_the_target_by_the_next_run() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "latest", &Image::oci("linux/amd64").layer(1, 100).build());
+    let daemon = Daemon::start(&rule("hello", &source, &target, "1s")).await;
+    until("the first run's end", async || (daemon.metric(SUCCESSES).await >= 1.0).then_some(())).await;
+
+    let moved = source.seed("hello", "latest", &hello_world());
+
+    let at_target = || target.manifest("hello", "latest").map(|document| document.digest());
+    until("the tag at its new place", async || (at_target().as_ref() == Some(&moved)).then_some(())).await;
+    assert_eq!(target.check_whole("hello", "latest"), Ok(()));
+}
+
+#[tokio::test]
+async fn the_environment_says_where_to_listen_over_the_configuration() {
+    let registry = FakeRegistry::start().await;
+    // The configured address is taken: the registry has it.
+    let config =
+        format!("service.listen = '{0}'\n[[rules]]\nname = 'a'\nsource = '{0}/a'\ntarget = '{0}/b'\n", registry.host());
+    let ferry = Ferry::new(&["serve", "--log-format", "json"]).config(&config).env("REGFERRY_LISTEN", "127.0.0.1:0");
+
+    let daemon = Daemon::of(ferry).await;
+
+    assert_eq!(daemon.get("/livez").await.0, 200);
+}
