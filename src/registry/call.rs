@@ -1,5 +1,6 @@
 //! One request, before it is sent: what is asked, for whom, and how errors name it.
 
+use std::ops::RangeFrom;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -27,13 +28,14 @@ pub(super) struct Call {
     pub(super) url: Url,
     pub(super) accept: Option<&'static str>,
     pub(super) body: Option<(String, Bytes)>,
+    pub(super) range: Option<RangeFrom<u64>>,
     what: String,
 }
 
 impl Call {
     /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
     pub(super) fn new(method: Method, url: Url, what: String) -> Self {
-        Self { method, url, accept: None, body: None, what }
+        Self { method, url, accept: None, body: None, range: None, what }
     }
 
     pub(super) fn accept(self, media_types: &'static str) -> Self {
@@ -42,6 +44,11 @@ impl Call {
 
     pub(super) fn body(self, media_type: &str, bytes: Bytes) -> Self {
         Self { body: Some((media_type.to_owned(), bytes)), ..self }
+    }
+
+    /// Asks for a part of a body.
+    pub(super) fn range(self, bytes: RangeFrom<u64>) -> Self {
+        Self { range: Some(bytes), ..self }
     }
 
     /// An error of this request.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod blob;
 mod call;
 mod client;
 mod credentials;

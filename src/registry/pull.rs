@@ -1,22 +1,14 @@
 //! Reading a repository. Source: distribution spec, "Pull".
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use futures_util::{Stream, ready};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
-use http_body::Body as _;
-use tokio::time::Sleep;
 
+use super::blob::BlobBody;
 use super::call::Call;
 use super::remote::Remote;
-use super::transport::Transport;
-use super::{answer, tags};
-use crate::content::{Cause, Error, Location, Pull, Verified};
-use crate::events::Direction;
+use super::tags;
+use crate::content::{Error, Location, Pull, Verified};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
@@ -56,8 +48,7 @@ impl Pull for Remote {
         let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
         let what = format!("fetching blob {blob} from {}", self.caller.location);
         let call = Call::new(Method::GET, url, what.clone());
-        let response = self.transport.send(&self.caller, &call).await?;
-        let body = BlobBody::new(response.into(), Arc::clone(&self.transport), what.clone());
+        let body = BlobBody::open(self.clone(), call, blob.size).await?;
         Ok(Verified::new(body, blob, what))
     }
 
@@ -81,49 +72,4 @@ impl Remote {
 /// The digest that the registry announces; a header that is none is as good as missing.
 pub(super) fn announced_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
-}
-
-/// A blob's bytes as they arrive: counted, and broken off when none come for the idle timeout.
-pub struct BlobBody {
-    body: reqwest::Body,
-    transport: Arc<Transport>,
-    what: String,
-    /// Runs while a byte is waited for; a reader that takes its time is no fault of the source.
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl BlobBody {
-    fn new(body: reqwest::Body, transport: Arc<Transport>, what: String) -> Self {
-        Self { body, transport, what, waiting: None }
-    }
-
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let idle = self.transport.idle_timeout();
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Some(Err(Error::new(self.what.clone(), Cause::Stalled(idle)))))
-    }
-}
-
-impl Stream for BlobBody {
-    type Item = Result<Bytes, Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else { return self.poll_idle(cx) };
-            self.waiting = None;
-            return Poll::Ready(match frame {
-                // Trailers carry nothing for us.
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) => {
-                        self.transport.count_bytes(Direction::Read, piece.len());
-                        Some(Ok(piece))
-                    }
-                    Err(_) => continue,
-                },
-                Some(Err(error)) => Some(Err(Error::new(self.what.clone(), answer::failure(&error)))),
-                None => None,
-            });
-        }
-    }
 }

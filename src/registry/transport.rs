@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Client, Response};
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{Authenticator, challenges};
+use super::blob::range_header;
 use super::call::{Call, Caller};
 use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::settings::{Settings, Tls};
@@ -84,6 +85,11 @@ impl Transport {
     /// Bytes of blobs moved.
     pub(super) fn count_bytes(&self, direction: Direction, bytes: usize) {
         self.observer.bytes(&self.host, direction, bytes as u64);
+    }
+
+    /// Something will be tried again.
+    pub(super) fn report_retry(&self, reason: RetryReason, pause: Duration, error: &Error) {
+        self.observer.retry(&Retry { registry: &self.host, reason, pause, error });
     }
 
     /// Makes a request, again while that is worth it. Returns the answer if it is a success; its body is unread.
@@ -166,7 +172,7 @@ impl Transport {
             let Some(pause) = effort.next(reason, self.patience(), started.elapsed(), error.retry_after()) else {
                 return Err(error);
             };
-            self.observer.retry(&Retry { registry: &self.host, reason, pause, error: &error });
+            self.report_retry(reason, pause, &error);
             if caller.cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return Err(call.error(Cause::Cancelled));
             }
@@ -185,8 +191,7 @@ impl Transport {
             return self.accept(call, response).await;
         }
         if first.is_some() {
-            let (reason, error) = (RetryReason::Auth, call.error(Cause::TokenRefused));
-            self.observer.retry(&Retry { registry: &self.host, reason, pause: Duration::ZERO, error: &error });
+            self.report_retry(RetryReason::Auth, Duration::ZERO, &call.error(Cause::TokenRefused));
         }
         let response = self.execute_in_time(caller, call, second.as_ref()).await?;
         self.accept(call, response).await
@@ -233,6 +238,9 @@ impl Transport {
         let mut request = self.client.request(call.method.clone(), call.url.clone());
         if let Some(media_types) = call.accept {
             request = request.header(ACCEPT, media_types);
+        }
+        if let Some(range) = &call.range {
+            request = request.header(RANGE, range_header(range));
         }
         match authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization),

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use super::knowledge::{Flight, Known};
 use super::plan::{PlannedBlob, Presence};
 use super::route::Route;
-use crate::backoff::Patience;
+use crate::backoff::{Patience, RetryReason};
 use crate::content::{Error, Mount, Pull, Push};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
@@ -56,7 +56,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         Ok(outcome)
     }
 
-    /// Mounts or streams a blob; streams it from the start again when it breaks on the way.
+    /// Mounts or streams a blob; streams it from the start again when the target breaks it off.
     async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
         let mut effort = Patience::STANDARD.effort();
         let mut waited = Duration::ZERO;
@@ -65,7 +65,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
             };
-            let worth = broken.error.retry_reason().and_then(|reason| {
+            // What broke at the source has been tried there already; bytes that were wrong have to come anew.
+            let reason = broken.error.retry_reason();
+            let reason = reason.filter(|reason| !broken.at_source || *reason == RetryReason::Digest);
+            let worth = reason.and_then(|reason| {
                 // What was spent on moving bytes is no reason to give up: only the pauses count.
                 let limit = Patience::STANDARD.max_elapsed;
                 Some((reason, effort.next(reason, limit, waited, broken.error.retry_after())?))

@@ -6,6 +6,7 @@ mod auth;
 mod counts;
 mod faults;
 mod order;
+mod resume;
 mod rules;
 mod support;
 mod tls;
