@@ -127,6 +127,11 @@ impl Error {
         }
     }
 
+    /// Whether the answer was 403.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 403)
+    }
+
     /// Whether this is a stop that somebody asked for, not a failure.
     pub fn is_cancelled(&self) -> bool {
         matches!(*self.cause, Cause::Cancelled)

@@ -29,7 +29,11 @@ impl Push for Remote {
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
         let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
         let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.caller.location));
-        Ok(self.transport.probe(&self.caller, &call).await?.is_some())
+        match self.transport.probe(&self.caller, &call).await {
+            // Artifactory's word for a blob that is not there; what really is forbidden, the upload's answer tells.
+            Err(error) if error.is_forbidden() => Ok(false),
+            found => Ok(found?.is_some()),
+        }
     }
 
     /// A mount that the registry does not do leaves an open session; one that it refuses is followed by a plain one.

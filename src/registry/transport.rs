@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{Authenticator, challenges};
+use super::auth::{Authenticator, Challenge, challenges};
 use super::blob::range_header;
 use super::call::{Call, Caller};
 use super::credentials::{CredentialStore, DockerConfigFiles};
@@ -231,7 +231,20 @@ impl Transport {
         if response.status() != StatusCode::UNAUTHORIZED || !is_own {
             return false;
         }
-        self.auth.challenged(&caller.scope, &challenges(response.headers()), carried).await
+        let mut offered = challenges(response.headers());
+        if offered.is_empty() {
+            offered = self.base_challenges(caller).await;
+        }
+        self.auth.challenged(&caller.scope, &offered, carried).await
+    }
+
+    /// The challenges of `/v2/`, for registries whose other answers do not say how to log in (gcr.io).
+    async fn base_challenges(&self, caller: &Caller) -> Vec<Challenge> {
+        let call = Call::new(Method::GET, self.base.clone(), format!("asking {} how to log in", self.host));
+        match self.execute_in_time(caller, &call, None).await {
+            Ok(response) if response.url().origin() == self.base.origin() => challenges(response.headers()),
+            _ => Vec::new(),
+        }
     }
 
     fn request(&self, call: &Call, authorization: Option<&HeaderValue>) -> reqwest::RequestBuilder {
@@ -290,7 +303,8 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 /// A 404 is told as the registry tells it where it says more than "not found".
 fn missing(refusal: Refusal) -> Cause {
     match refusal.code.as_deref() {
-        Some("NAME_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NOT_FOUND") | None => Cause::NotFound,
+        // Harbor 2.10 says UNKNOWN.
+        Some("NAME_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NOT_FOUND" | "UNKNOWN") | None => Cause::NotFound,
         Some(_) => Cause::Refused(refusal),
     }
 }

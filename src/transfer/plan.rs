@@ -144,7 +144,11 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if media_type::is_index(&child.media_type) || knowledge.is_new(location) {
             return Ok(true);
         }
-        let found = self.target.resolve(&TagOrDigest::Digest(child.digest.clone())).await?;
+        let found = match self.target.resolve(&TagOrDigest::Digest(child.digest.clone())).await {
+            // As for blobs, some registries forbid what is not there.
+            Err(error) if error.is_forbidden() => None,
+            found => found?,
+        };
         if found.is_some() {
             knowledge.learn_manifest(location, &child.digest);
         }

@@ -161,3 +161,19 @@ async fn another_hosts_challenge_is_not_answered() {
     assert!(stranger.requests().iter().all(|request| request.header("authorization").is_none()));
     assert_eq!(stranger.count(&Method::GET, Endpoint::Token), 0);
 }
+
+#[tokio::test]
+async fn a_401_without_a_challenge_is_answered_by_that_of_the_base() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    let tokens = FakeRegistry::builder().anonymous_tokens().start().await;
+    source.seed("app", "v1", &hello_world());
+    let challenge = format!("Bearer realm=\"http://{}/token\",service=\"s\"", tokens.host());
+    source.fault(Fault::on(Method::HEAD, Endpoint::Manifest).times(1), Effect::status(401));
+    source.fault(Fault::on(Method::GET, Endpoint::Base), Effect::status_with(401, &[("WWW-Authenticate", &challenge)]));
+
+    let report = copy(&engine(), &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
+
+    assert_eq!(report.outcome, ImageOutcome::Copied, "{:?}", report.error);
+    assert_eq!(source.count(&Method::GET, Endpoint::Base), 1, "{}", source.summary());
+    assert_eq!(tokens.count(&Method::GET, Endpoint::Token), 1, "{}", tokens.summary());
+}

@@ -245,3 +245,34 @@ async fn a_child_that_the_source_lacks_is_named() {
     assert!(error.contains(&format!("fetching manifest {child} of {}/hello: not found", source.host())), "{error}");
     assert!(target.tags("hello").is_empty());
 }
+
+#[tokio::test]
+async fn what_is_missing_is_told_in_many_ways() {
+    let harbor = || Effect::Status {
+        code: 404,
+        headers: Vec::new(),
+        body: r#"{"errors":[{"code":"UNKNOWN","message":"resource not found"}]}"#.to_owned(),
+    };
+    let cases = [
+        (Fault::on(Method::GET, Endpoint::Tags), harbor()),
+        (Fault::on(Method::HEAD, Endpoint::Blob), Effect::status(403)),
+        (Fault::on(Method::HEAD, Endpoint::Blob), Effect::status(404)),
+    ];
+    for (fault, effect) in cases {
+        let (ferry, _) = Ferry::new().await;
+        ferry.target.fault(fault, effect);
+        ferry.copy().await.unwrap();
+        assert_eq!(ferry.target.check_whole("app", "v1"), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_forbidden_is_not_a_tag_that_is_missing() {
+    let (ferry, _) = Ferry::new().await;
+    ferry.target.fault(Fault::on(Method::HEAD, Endpoint::Manifest).reference("v1"), Effect::status(403));
+
+    let error = ferry.copy().await.unwrap_err();
+
+    assert!(error.contains("looking up manifest v1") && error.contains("403"), "{error}");
+    assert!(ferry.target.repositories().is_empty());
+}
