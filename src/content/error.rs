@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::backoff::RetryReason;
-use crate::oci::{Digest, Host, ManifestError};
+use crate::oci::{Digest, Host, ManifestError, Size};
 
 /// What was being done, to what and where; and why it failed.
 ///
@@ -31,6 +31,17 @@ pub enum Cause {
     /// The connection broke in the middle.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The registry, restarted or another replica of it, does not know the upload session.
+    #[error("the registry lost the upload session")]
+    SessionLost,
+    /// A body was too large for the registry, or for a proxy before it; smaller ones will be sent from here on.
+    #[error("bodies of {} are not taken: going on in chunks of {}", Size(*.refused), Size(*.next))]
+    BodyTooLarge {
+        /// The size that was refused, in bytes.
+        refused: u64,
+        /// The size that comes next, in bytes.
+        next: u64,
+    },
     /// No byte moved for so long.
     #[error("no byte moved for {}", humantime::format_duration(*.0))]
     Stalled(Duration),
@@ -127,6 +138,11 @@ impl Error {
         }
     }
 
+    /// Whether the answer was 413.
+    pub fn is_too_large(&self) -> bool {
+        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 413)
+    }
+
     /// Whether the answer was 403.
     pub fn is_forbidden(&self) -> bool {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 403)
@@ -169,6 +185,7 @@ impl Error {
             Cause::Refused(refusal) => refusal.retry_reason(),
             Cause::Unreachable(Unreachable::Tls(_) | Unreachable::NoTls) => None,
             Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
+            Cause::SessionLost | Cause::BodyTooLarge { .. } => Some(RetryReason::Server),
             Cause::Stalled(_) => Some(RetryReason::Stall),
             Cause::TokenRefused => Some(RetryReason::Auth),
             Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => Some(RetryReason::Digest),
@@ -214,6 +231,8 @@ impl Error {
                 "check that the host is a registry and not a web page or a proxy's login".into()
             }
             Cause::Document(_)
+            | Cause::SessionLost
+            | Cause::BodyTooLarge { .. }
             | Cause::Protocol(_)
             | Cause::TokenRefused
             | Cause::Credentials(_)

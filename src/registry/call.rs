@@ -1,6 +1,6 @@
 //! One request, before it is sent: what is asked, for whom, and how errors name it.
 
-use std::ops::RangeFrom;
+use std::ops::{RangeFrom, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -29,13 +29,14 @@ pub(super) struct Call {
     pub(super) accept: Option<&'static str>,
     pub(super) body: Option<(String, Bytes)>,
     pub(super) range: Option<RangeFrom<u64>>,
+    pub(super) chunk: Option<RangeInclusive<u64>>,
     what: String,
 }
 
 impl Call {
     /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
     pub(super) fn new(method: Method, url: Url, what: String) -> Self {
-        Self { method, url, accept: None, body: None, range: None, what }
+        Self { method, url, accept: None, body: None, range: None, chunk: None, what }
     }
 
     pub(super) fn accept(self, media_types: &'static str) -> Self {
@@ -49,6 +50,11 @@ impl Call {
     /// Asks for a part of a body.
     pub(super) fn range(self, bytes: RangeFrom<u64>) -> Self {
         Self { range: Some(bytes), ..self }
+    }
+
+    /// Sends a part of an upload.
+    pub(super) fn chunk(self, bytes: RangeInclusive<u64>) -> Self {
+        Self { chunk: Some(bytes), ..self }
     }
 
     /// An error of this request.

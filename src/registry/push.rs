@@ -1,26 +1,32 @@
 //! Writing a repository. Source: distribution spec, "Push".
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http::Method;
+use reqwest::Response;
 use url::Url;
 
 use super::call::{Call, Caller};
 use super::location;
 use super::pull::announced_digest;
 use super::remote::Remote;
-use super::upload::{self, Outgoing};
+use super::upload::{self, Feed};
 use crate::content::{Cause, Error, Mount, Push};
 use crate::oci::{Descriptor, Manifest, Repository, TagOrDigest};
 
+/// Source: distribution spec, "Pushing a blob in chunks".
+const OCI_CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
 /// Closing a session is a courtesy: it gets this long.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An open upload session.
 pub struct Upload {
     url: Url,
+    /// The smallest chunk that the registry takes, the last one apart.
+    min_chunk: u64,
 }
 
 impl Push for Remote {
@@ -65,23 +71,14 @@ impl Push for Remote {
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
-        let call = Call::new(
-            Method::PUT,
-            location::commit(&upload.url, &blob.digest),
-            format!("pushing blob {blob} to {}", self.caller.location),
-        );
-        let (outgoing, watch) = Outgoing::new(bytes, blob.size, self.transport.clone());
-        let request = self.transport.send_stream(&self.caller, &call, blob.size, reqwest::Body::wrap(outgoing));
-        let sent = upload::watched(request, &watch, self.transport.idle_timeout(), &self.caller.cancel).await;
-        match sent.unwrap_or_else(|cause| Err(call.error(cause))) {
-            Ok(_) => Ok(()),
-            // A registry that was restarted, or another replica of it, does not know the session.
-            Err(error) if error.is_not_found() => {
-                Err(call.error(Cause::Broken("the registry lost the upload session".to_owned())))
-            }
-            // What broke the source's side shows at the target's as a broken request: the first is the reason.
-            Err(error) => Err(watch.take_source_error().unwrap_or(error)),
-        }
+        let feed = Feed::new(bytes, Arc::clone(&self.transport));
+        let chunk = self.transport.chunk_size().map(|size| size.max(upload.min_chunk));
+        let sent = match chunk.filter(|size| *size < blob.size) {
+            None => self.upload_whole(upload, blob, &feed).await,
+            Some(size) => self.upload_in_chunks(upload, blob, &feed, size).await,
+        };
+        // What broke the source's side shows at the target's as a broken request: the first is the reason.
+        sent.map_err(|error| feed.take_source_error().unwrap_or(error))
     }
 
     async fn abandon(&self, upload: &Upload) {
@@ -106,8 +103,69 @@ impl Push for Remote {
     }
 }
 
-fn session(call: &Call, response: &reqwest::Response) -> Result<Upload, Error> {
-    location::upload(response.headers(), &call.url).map(|url| Upload { url }).ok_or_else(|| {
+impl Remote {
+    /// One request: the cheapest way, where it is taken.
+    async fn upload_whole<B>(&self, upload: &Upload, blob: &Descriptor, feed: &Arc<Feed<B>>) -> Result<(), Error>
+    where
+        B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+    {
+        let commit = location::commit(&upload.url, &blob.digest);
+        let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.caller.location));
+        self.send_part(&call, feed, blob.size).await.map(drop)
+    }
+
+    /// Sized chunks, for what lies behind a proxy that limits bodies. Source: distribution spec, "Pushing a blob in
+    /// chunks".
+    async fn upload_in_chunks<B>(
+        &self,
+        upload: &Upload,
+        blob: &Descriptor,
+        feed: &Arc<Feed<B>>,
+        chunk: u64,
+    ) -> Result<(), Error>
+    where
+        B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+    {
+        let what = format!("pushing blob {blob} to {}", self.caller.location);
+        let (mut url, mut offset) = (upload.url.clone(), 0);
+        while offset < blob.size {
+            let size = chunk.min(blob.size - offset);
+            let call = Call::new(Method::PATCH, url, what.clone()).chunk(offset..=offset + size - 1);
+            let response = self.send_part(&call, feed, size).await?;
+            // Always the newest: it may carry the session's state.
+            url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
+            offset += size;
+        }
+        let call = Call::new(Method::PUT, location::commit(&url, &blob.digest), what);
+        self.send_part(&call, feed, 0).await.map(drop)
+    }
+
+    async fn send_part<B>(&self, call: &Call, feed: &Arc<Feed<B>>, size: u64) -> Result<Response, Error>
+    where
+        B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+    {
+        let body = reqwest::Body::wrap(feed.next(size));
+        let request = self.transport.send_stream(&self.caller, call, size, body);
+        let sent = upload::watched(request, feed.watch(), self.transport.idle_timeout(), &self.caller.cancel).await;
+        sent.unwrap_or_else(|cause| Err(call.error(cause))).map_err(|error| self.part_failed(call, size, error))
+    }
+
+    /// What a failed part of an upload means for another try.
+    fn part_failed(&self, call: &Call, size: u64, error: Error) -> Error {
+        if error.is_not_found() {
+            return call.error(Cause::SessionLost);
+        }
+        match error.is_too_large().then(|| self.transport.take_smaller_chunks(size)).flatten() {
+            Some(next) => call.error(Cause::BodyTooLarge { refused: size, next }),
+            None => error,
+        }
+    }
+}
+
+fn session(call: &Call, response: &Response) -> Result<Upload, Error> {
+    let min_chunk = response.headers().get(OCI_CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0) };
+    location::upload(response.headers(), &call.url).map(opened).ok_or_else(|| {
         call.error(Cause::Protocol(format!("the answer {} names no Location to upload to", response.status())))
     })
 }

@@ -4,11 +4,11 @@
 //! perhaps a pause and the same again. Further limits belong into this line and nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Client, Response};
 use tokio::sync::Semaphore;
@@ -32,6 +32,9 @@ const MAX_REQUESTS: usize = 32;
 /// A host that has not answered once is more likely misspelt than restarting.
 const PATIENCE_WITH_STRANGERS: Duration = Duration::from_secs(15);
 
+/// Sizes of chunks that are tried: below what proxies are known to take (100 MB, 20 MB, 5 MB, 4 MiB, 1 MiB).
+const CHUNK_SIZES: [u64; 5] = [64 << 20, 16 << 20, 4 << 20, 2 << 20, 512 << 10];
+
 /// One registry, spoken to.
 pub(super) struct Transport {
     host: Host,
@@ -41,6 +44,8 @@ pub(super) struct Transport {
     observer: Arc<dyn Observer>,
     places: Semaphore,
     has_answered: AtomicBool,
+    /// The size of chunks in uploads; 0 as long as whole bodies are taken.
+    chunk_size: AtomicU64,
     idle_timeout: Duration,
 }
 
@@ -67,6 +72,7 @@ impl Transport {
             observer,
             places: Semaphore::new(MAX_REQUESTS),
             has_answered: AtomicBool::new(false),
+            chunk_size: AtomicU64::new(0),
             idle_timeout: settings.idle_timeout,
         })
     }
@@ -85,6 +91,22 @@ impl Transport {
     /// Bytes of blobs moved.
     pub(super) fn count_bytes(&self, direction: Direction, bytes: usize) {
         self.observer.bytes(&self.host, direction, bytes as u64);
+    }
+
+    /// The size of chunks in uploads; `None` as long as the registry takes whole bodies.
+    pub(super) fn chunk_size(&self) -> Option<u64> {
+        Some(self.chunk_size.load(Ordering::Relaxed)).filter(|size| *size > 0)
+    }
+
+    /// A body of `refused` bytes was too large: from here on, for this registry, smaller ones. `None` if they cannot
+    /// get smaller.
+    pub(super) fn take_smaller_chunks(&self, refused: u64) -> Option<u64> {
+        let smaller = CHUNK_SIZES.into_iter().find(|size| *size < refused)?;
+        // Another upload may have learnt more meanwhile.
+        let before = self.chunk_size.load(Ordering::Relaxed);
+        let smaller = if before == 0 { smaller } else { smaller.min(before) };
+        self.chunk_size.store(smaller, Ordering::Relaxed);
+        Some(smaller)
     }
 
     /// Something will be tried again.
@@ -254,6 +276,10 @@ impl Transport {
         }
         if let Some(range) = &call.range {
             request = request.header(RANGE, range_header(range));
+        }
+        if let Some(chunk) = &call.chunk {
+            // Without the unit: so the distribution spec has it.
+            request = request.header(CONTENT_RANGE, format!("{}-{}", chunk.start(), chunk.end()));
         }
         match authorization {
             Some(authorization) => request.header(AUTHORIZATION, authorization),

@@ -1,4 +1,4 @@
-//! The body of an upload: fed by a stream, counted, and watched.
+//! The bodies of an upload: fed by one stream, counted, and watched.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,27 +19,24 @@ use crate::events::Direction;
 /// How long a registry may take to commit what it has received: those with object storage move the bytes once more.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What is known of a body on its way out.
-#[derive(Clone, Default)]
-pub(super) struct Watch(Arc<State>);
-
+/// What is known of an upload's bytes on their way out.
 #[derive(Default)]
-struct State {
-    size: u64,
+pub(super) struct Watch {
     sent: AtomicU64,
+    /// How many bytes will have been sent when the request under way has sent its body.
+    goal: AtomicU64,
     /// Whether the body waits for its source, which watches over its own silence.
     waits_for_source: AtomicBool,
     source_error: Mutex<Option<Error>>,
 }
 
 impl Watch {
-    /// The error that ended the source's side, if one did.
-    pub(super) fn take_source_error(&self) -> Option<Error> {
-        self.0.source_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
-    fn sent(&self) -> u64 {
-        self.0.sent.load(Ordering::Relaxed)
+    fn has_sent_all(&self) -> bool {
+        self.sent() >= self.goal.load(Ordering::Relaxed)
     }
 }
 
@@ -58,9 +55,9 @@ pub(super) async fn watched<T>(
     let mut before = None;
     loop {
         let sent = watch.sent();
-        let committing = sent >= watch.0.size;
+        let committing = watch.has_sent_all();
         let patience = if committing { COMMIT_TIMEOUT } else { idle };
-        if before == Some(sent) && !watch.0.waits_for_source.load(Ordering::Relaxed) {
+        if before == Some(sent) && !watch.waits_for_source.load(Ordering::Relaxed) {
             return Err(Cause::Stalled(patience));
         }
         before = Some(sent);
@@ -69,7 +66,7 @@ pub(super) async fn watched<T>(
             done = &mut request => return Ok(done),
             () = tokio::time::sleep(patience) => {}
             () = cancel.cancelled(), if !committing => {
-                if watch.sent() < watch.0.size {
+                if !watch.has_sent_all() {
                     return Err(Cause::Cancelled);
                 }
             }
@@ -77,18 +74,66 @@ pub(super) async fn watched<T>(
     }
 }
 
-/// A body of known length: HTTP/1.1 sends it with a `Content-Length`, and a source that ends early breaks the request
-/// rather than completing it.
-pub(super) struct Outgoing<S> {
-    source: Pin<Box<S>>,
+/// The bytes of a blob, to be sent as one body or as several, one after another.
+pub(super) struct Feed<S> {
+    source: Mutex<Source<S>>,
     watch: Watch,
     transport: Arc<Transport>,
 }
 
-impl<S> Outgoing<S> {
-    pub(super) fn new(source: S, size: u64, transport: Arc<Transport>) -> (Self, Watch) {
-        let watch = Watch(Arc::new(State { size, ..State::default() }));
-        (Self { source: Box::pin(source), watch: watch.clone(), transport }, watch)
+struct Source<S> {
+    stream: Pin<Box<S>>,
+    /// What a body could not take of a piece, since it was full.
+    left_over: Bytes,
+}
+
+impl<S> Feed<S> {
+    pub(super) fn new(stream: S, transport: Arc<Transport>) -> Arc<Self> {
+        let source = Source { stream: Box::pin(stream), left_over: Bytes::new() };
+        Arc::new(Self { source: Mutex::new(source), watch: Watch::default(), transport })
+    }
+
+    /// The body of the next `size` bytes.
+    pub(super) fn next(self: &Arc<Self>, size: u64) -> Outgoing<S> {
+        self.watch.goal.fetch_add(size, Ordering::Relaxed);
+        Outgoing { feed: Arc::clone(self), left: size }
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The error that ended the source's side, if one did.
+    pub(super) fn take_source_error(&self) -> Option<Error> {
+        self.watch.source_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A body of known length: HTTP/1.1 sends it with a `Content-Length`, and a source that ends early breaks the request
+/// rather than completing it.
+pub(super) struct Outgoing<S> {
+    feed: Arc<Feed<S>>,
+    left: u64,
+}
+
+impl<S: Stream<Item = Result<Bytes, Error>>> Outgoing<S> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let mut source = self.feed.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut piece = std::mem::take(&mut source.left_over);
+        if piece.is_empty() {
+            let next = source.stream.as_mut().poll_next(cx);
+            self.feed.watch.waits_for_source.store(next.is_pending(), Ordering::Relaxed);
+            match ready!(next) {
+                Some(Ok(next)) => piece = next,
+                other => return Poll::Ready(other),
+            }
+        }
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX);
+        if piece.len() > room {
+            source.left_over = piece.split_off(room);
+        }
+        self.left -= piece.len() as u64;
+        Poll::Ready(Some(Ok(piece)))
     }
 }
 
@@ -97,16 +142,17 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Body for Outgoing<S> {
     type Error = SourceBroke;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, SourceBroke>>> {
-        let next = self.source.as_mut().poll_next(cx);
-        self.watch.0.waits_for_source.store(next.is_pending(), Ordering::Relaxed);
-        Poll::Ready(match ready!(next) {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.poll_piece(cx)) {
             Some(Ok(piece)) => {
-                self.watch.0.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                self.transport.count_bytes(Direction::Written, piece.len());
+                self.feed.watch.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                self.feed.transport.count_bytes(Direction::Written, piece.len());
                 Some(Ok(Frame::data(piece)))
             }
             Some(Err(error)) => {
-                *self.watch.0.source_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                *self.feed.watch.source_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Some(Err(SourceBroke))
             }
             None => None,
@@ -114,7 +160,7 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Body for Outgoing<S> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.watch.0.size.saturating_sub(self.watch.sent()))
+        SizeHint::with_exact(self.left)
     }
 }
 
@@ -128,7 +174,7 @@ mod tests {
     use super::*;
 
     fn watch(size: u64) -> Watch {
-        Watch(Arc::new(State { size, ..State::default() }))
+        Watch { goal: size.into(), ..Watch::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,7 +183,7 @@ mod tests {
         let moving = async {
             for _ in 0..1000 {
                 tokio::time::sleep(Duration::from_secs(50)).await;
-                watch.0.sent.fetch_add(1, Ordering::Relaxed);
+                watch.sent.fetch_add(1, Ordering::Relaxed);
             }
             "done"
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
 mod auth;
+mod chunks;
 mod counts;
 mod faults;
 mod order;
