@@ -11,7 +11,7 @@ use regferry::app::App;
 use regferry::config::Config;
 use regferry::events::{ImageOutcome, ImageReport, Observer, RuleReport};
 use regferry::oci::Size;
-use regferry::registry::DockerConfigFiles;
+use regferry::registry::{CertificateFolders, DockerConfigFiles};
 use testkit::{FakeRegistry, Image, content};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
     let config = Config::parse(&text, Path::new("demo.toml"), &|_| None)?;
 
     let (listener, mut runs) = Runs::listen();
-    let app = App::build(config, DockerConfigFiles::default(), vec![listener])?;
+    let app = App::build(config, DockerConfigFiles::default(), CertificateFolders::default(), vec![listener])?;
     let socket = TcpListener::bind("127.0.0.1:0").await.context("opening a port for the metrics")?;
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, RuleReport, SyncReport};
-use crate::registry::{DockerConfigFiles, Registries};
+use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
 use crate::schedule::Timetable;
 use crate::server;
 use crate::telemetry::Metrics;
@@ -38,12 +38,14 @@ impl App {
     pub fn build(
         config: Config,
         docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(config.rules.iter().map(|scheduled| &*scheduled.rule.name))?);
         let counting: Arc<dyn Observer> = Arc::clone(&metrics) as _;
         let observer = Observers::new([counting].into_iter().chain(listeners).collect());
-        let registries = Registries::new(config.registries, docker_config, Arc::clone(&observer) as _);
+        let registries = Registries::new(config.registries, docker_config, Arc::clone(&observer) as _)
+            .with_certificates(certificates);
         Ok(Self {
             engine: Arc::new(Engine::new(registries, config.limits, observer)),
             rules: config.rules,

@@ -48,6 +48,8 @@ pub struct Patience {
     pub max_pause: Duration,
     /// The time that all tries and pauses together may take.
     pub max_elapsed: Duration,
+    /// How often it may be tried in all.
+    pub max_attempts: u32,
 }
 
 impl Patience {
@@ -56,6 +58,7 @@ impl Patience {
         initial: Duration::from_millis(500),
         max_pause: Duration::from_secs(20),
         max_elapsed: Duration::from_secs(150),
+        max_attempts: 100,
     };
 
     /// Begins an operation that may be tried more than once.
@@ -70,6 +73,8 @@ impl Patience {
                 max_elapsed_time: None,
                 ..ExponentialBackoff::default()
             },
+            tries: 1,
+            max_tries: self.max_attempts,
             digest_tries: 1,
         }
     }
@@ -81,12 +86,15 @@ const MAX_DIGEST_TRIES: u32 = 3;
 /// One operation and its growing, jittered pauses.
 pub struct Effort {
     policy: ExponentialBackoff<SystemClock>,
+    tries: u32,
+    max_tries: u32,
     digest_tries: u32,
 }
 
 impl Effort {
     /// The pause before the next try: never shorter than what the registry asked for (`Retry-After`). None if it is not
-    /// worth it: the pause would end past `limit`, of which `spent` has gone, or wrong bytes have come too often.
+    /// worth it: the pause would end past `limit`, of which `spent` has gone, it was tried too often, or wrong bytes
+    /// have come too often.
     pub fn next(
         &mut self,
         reason: RetryReason,
@@ -94,6 +102,10 @@ impl Effort {
         spent: Duration,
         asked: Option<Duration>,
     ) -> Option<Duration> {
+        self.tries += 1;
+        if self.tries > self.max_tries {
+            return None;
+        }
         if reason == RetryReason::Digest {
             self.digest_tries += 1;
             if self.digest_tries > MAX_DIGEST_TRIES {
@@ -130,6 +142,13 @@ mod tests {
     fn wrong_bytes_are_fetched_twice_more_at_most() {
         let mut effort = Patience::STANDARD.effort();
         let mut next = || effort.next(RetryReason::Digest, LIMIT, Duration::ZERO, None);
+        assert!(next().is_some() && next().is_some() && next().is_none());
+    }
+
+    #[test]
+    fn tries_are_counted() {
+        let mut effort = Patience { max_attempts: 3, ..Patience::STANDARD }.effort();
+        let mut next = || effort.next(RetryReason::Server, LIMIT, Duration::ZERO, None);
         assert!(next().is_some() && next().is_some() && next().is_none());
     }
 

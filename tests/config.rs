@@ -77,7 +77,7 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
 
     let config = Config::parse(&text.join("\n"), &folder.path().join("config.toml"), &env).unwrap();
     let registry = &config.registries[&"registry.example".parse::<Host>().unwrap()];
-    assert_eq!(registry.ca_file, Some(folder.path().join("registry-ca.pem")));
+    assert_eq!(registry.ca_files, [folder.path().join("registry-ca.pem")]);
     assert_eq!(config.rules[0].every, Duration::from_secs(900));
     assert_eq!(rule(&config, 1).timeout, Some(Duration::from_secs(7200)));
 }
@@ -403,7 +403,7 @@ fn files_are_found_from_the_configurations_folder() {
     let config = Config::load(&file).unwrap();
 
     let settings = &config.registries[&"localhost:5000".parse::<Host>().unwrap()];
-    assert_eq!(settings.ca_file, Some(folder.path().join("ca.pem")));
+    assert_eq!(settings.ca_files, [folder.path().join("ca.pem")]);
     assert_eq!(settings.tls, Tls::Http, "what is not set is as for a registry without settings");
     let Password::File(path) = &settings.credentials.as_ref().unwrap().password else { panic!("it is a file") };
     assert_eq!(path, &PathBuf::from(folder.path()).join("secrets/p"));

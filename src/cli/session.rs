@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::content::Location;
 use crate::events::Observer;
-use crate::registry::{Access, DockerConfigFiles, Remote, Settings};
+use crate::registry::{Access, CertificateFolders, DockerConfigFiles, Remote, Settings};
 use crate::telemetry::Log;
 
 /// One run of the program.
@@ -62,7 +62,8 @@ impl Session {
     pub(super) fn app(&self, config: Config, log: Log) -> Result<App, Failure> {
         let log: Arc<dyn Observer> = Arc::new(log);
         let listeners = [log].into_iter().chain(self.progress.observer()).collect();
-        App::build(config, DockerConfigFiles::from_environment(), listeners).map_err(Failure::failed)
+        let (logins, certificates) = (DockerConfigFiles::from_environment(), CertificateFolders::from_environment());
+        App::build(config, logins, certificates, listeners).map_err(Failure::failed)
     }
 
     /// A repository to look at, for commands that change nothing.

@@ -51,8 +51,27 @@ pub(super) struct Registry {
     pub(super) password_env: Entry<String>,
     pub(super) tls: Entry<String>,
     pub(super) ca_file: Entry<String>,
+    pub(super) client_cert_file: Entry<String>,
+    pub(super) client_key_file: Entry<String>,
+    pub(super) trusted_realms: Entry<Vec<Written<String>>>,
+    pub(super) max_connections: Entry<i64>,
+    pub(super) requests_per_second: Entry<f64>,
+    pub(super) burst: Entry<i64>,
+    pub(super) bandwidth: Entry<String>,
+    pub(super) pull_reserve: Entry<i64>,
+    pub(super) chunk_size: Entry<String>,
     pub(super) connect_timeout: Entry<String>,
     pub(super) idle_timeout: Entry<String>,
+    pub(super) retry: Entry<Table<Retry>>,
+}
+
+/// `retry = { … }` of a registry
+#[derive(Deserialize, Default)]
+pub(super) struct Retry {
+    pub(super) max_elapsed: Entry<String>,
+    pub(super) max_attempts: Entry<i64>,
+    pub(super) initial_pause: Entry<String>,
+    pub(super) max_pause: Entry<String>,
 }
 
 /// `[[rules]]`

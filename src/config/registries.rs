@@ -1,6 +1,7 @@
 //! `[registries."HOST"]`: how to talk to one registry.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +9,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
 use super::expand::is_variable_name;
-use super::keys::Table;
+use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
 use super::values;
 use super::written::{Entry, Written};
-use crate::oci::{Host, InvalidName};
-use crate::registry::{Credentials, Password, Settings, Tls, check_ca_file};
+use crate::backoff::Patience;
+use crate::oci::{Host, InvalidName, Size};
+use crate::registry::{Credentials, Identity, Limits, Password, Rate, Settings, Tls, check_ca_file, check_identity};
 
 /// The registries by host. Relative paths start from `folder`.
 pub(super) fn registries(
@@ -57,8 +59,18 @@ fn settings(raw: raw::Registry, host: Option<&Host>, folder: &Path, problems: &m
         Logins { username: raw.username, literal: raw.password, file: raw.password_file, variable: raw.password_env };
     Settings {
         tls: values::parsed(raw.tls, values::TEXT, problems, tls).map_or(default.tls, Spanned::into_inner),
-        ca_file: ca_file(raw.ca_file, folder, problems),
+        ca_files: ca_file(raw.ca_file, folder, problems).into_iter().collect(),
+        identity: identity(raw.client_cert_file, raw.client_key_file, folder, problems),
         credentials: logins.credentials(folder, problems),
+        trusted_realms: hosts(raw.trusted_realms, problems),
+        limits: Limits {
+            max_connections: values::count(raw.max_connections, problems),
+            rate: rate(raw.requests_per_second, raw.burst, problems),
+            bandwidth: values::bandwidth(raw.bandwidth, problems),
+            pull_reserve: values::whole(raw.pull_reserve, 0..=1_000_000, problems).unwrap_or(0),
+        },
+        retry: retry(raw.retry, default.retry, problems),
+        chunk_size: chunk_size(raw.chunk_size, problems),
         connect_timeout: values::duration(raw.connect_timeout, problems).unwrap_or(default.connect_timeout),
         idle_timeout: values::duration(raw.idle_timeout, problems).unwrap_or(default.idle_timeout),
     }
@@ -80,6 +92,68 @@ fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> 
         check_ca_file(&path).map(|()| path)
     };
     values::parsed(entry, values::TEXT, problems, usable).map(Spanned::into_inner)
+}
+
+/// A client certificate is shown with its key, or not at all.
+fn identity(
+    certificate: Entry<String>,
+    key: Entry<String>,
+    folder: &Path,
+    problems: &mut Problems<'_>,
+) -> Option<Identity> {
+    let spans = (span(certificate.as_ref()), span(key.as_ref()));
+    match &spans {
+        (Some(certificate), None) => problems.add(certificate, "needs a `client_key_file` beside it"),
+        (None, Some(key)) => problems.add(key, "needs a `client_cert_file` beside it"),
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    let (certificate, key) = (values::text(certificate, problems)?, values::text(key, problems)?);
+    let identity = Identity { certificate: folder.join(certificate), key: folder.join(key) };
+    match check_identity(&identity) {
+        Ok(()) => Some(identity),
+        Err(reason) => {
+            problems.add(&spans.0?, reason);
+            None
+        }
+    }
+}
+
+fn hosts(entry: Entry<Vec<Written<String>>>, problems: &mut Problems<'_>) -> Vec<Host> {
+    let list = entry.and_then(|list| list.of_kind("a list of hosts, as [\"auth.example.com\"]", problems));
+    let hosts = list.map(Spanned::into_inner).unwrap_or_default().into_iter();
+    hosts.filter_map(|written| host(&written.of_kind(values::TEXT, problems)?, problems)).collect()
+}
+
+fn rate(per_second: Entry<f64>, burst: Entry<i64>, problems: &mut Problems<'_>) -> Option<Rate> {
+    if let (None, Some(burst)) = (&per_second, &burst) {
+        problems.add(&burst.span, "needs `requests_per_second` beside it");
+    }
+    let burst = values::whole(burst, 1..=10_000, problems).and_then(|burst| u32::try_from(burst).ok());
+    let per_second = values::per_second(per_second, problems)?;
+    Some(Rate { per_second, burst: burst.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN) })
+}
+
+fn retry(entry: Entry<Table<raw::Retry>>, default: Patience, problems: &mut Problems<'_>) -> Patience {
+    let raw = section(entry, problems);
+    let attempts = values::whole(raw.max_attempts, 1..=10_000, problems).and_then(|count| u32::try_from(count).ok());
+    Patience {
+        initial: values::duration(raw.initial_pause, problems).unwrap_or(default.initial),
+        max_pause: values::duration(raw.max_pause, problems).unwrap_or(default.max_pause),
+        max_elapsed: values::duration_or_zero(raw.max_elapsed, problems).unwrap_or(default.max_elapsed),
+        max_attempts: attempts.unwrap_or(default.max_attempts),
+    }
+}
+
+/// Smaller chunks are mostly requests.
+const SMALLEST_CHUNK: u64 = 64 << 10;
+
+fn chunk_size(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<u64> {
+    let size = values::size(entry, problems)?;
+    if *size.get_ref() < SMALLEST_CHUNK {
+        problems.add(&size.span(), format!("must be {} at least", Size(SMALLEST_CHUNK)));
+        return None;
+    }
+    Some(size.into_inner())
 }
 
 /// The keys that say who we are.

@@ -3,6 +3,7 @@
 //! Each gives the value, or none where the file has none that can be used: then the problem is told already, and the
 //! caller may go on with a default.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -71,15 +72,68 @@ fn length(text: &str) -> Result<Duration, String> {
 
 /// How many of something there may be at once.
 pub(super) fn count(entry: Entry<i64>, problems: &mut Problems<'_>) -> Option<usize> {
-    const MOST: usize = 10_000;
+    whole(entry, 1..=10_000, problems).and_then(|count| usize::try_from(count).ok())
+}
+
+/// A whole number within bounds.
+pub(super) fn whole(entry: Entry<i64>, bounds: RangeInclusive<u64>, problems: &mut Problems<'_>) -> Option<u64> {
     let number = entry?.of_kind("a whole number, as 32", problems)?;
-    match usize::try_from(*number.get_ref()) {
-        Ok(count @ 1..=MOST) => Some(count),
+    match u64::try_from(*number.get_ref()) {
+        Ok(number) if bounds.contains(&number) => Some(number),
         _ => {
-            problems.add(&number.span(), format!("must be from 1 to {MOST}"));
+            problems.add(&number.span(), format!("must be from {} to {}", bounds.start(), bounds.end()));
             None
         }
     }
+}
+
+/// So many of something a second; less than one a second is written with a point.
+pub(super) fn per_second(entry: Entry<f64>, problems: &mut Problems<'_>) -> Option<f64> {
+    const BOUNDS: RangeInclusive<f64> = 0.001..=10_000.0;
+    let number = entry?.of_kind("a number, as 20 or 0.5", problems)?;
+    if BOUNDS.contains(number.get_ref()) {
+        return Some(*number.get_ref());
+    }
+    problems.add(&number.span(), format!("must be from {} to {}", BOUNDS.start(), BOUNDS.end()));
+    None
+}
+
+/// A number of bytes.
+pub(super) fn size(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<Spanned<u64>> {
+    parsed(entry, "a number with a unit in quotes, as \"64MiB\"", problems, |text| {
+        bytes(text).ok_or_else(|| format!("{text:?} is no size: write a number with a unit, as 512KiB, 64MiB or 1GiB"))
+    })
+}
+
+/// Bytes per second.
+pub(super) fn bandwidth(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<u64> {
+    let parse = |text: &str| {
+        let rate = text.strip_suffix("/s").and_then(|size| bytes(size.trim_end())).filter(|rate| *rate > 0);
+        rate.ok_or_else(|| format!("{text:?} is no bandwidth: write bytes a second with their unit, as 50MiB/s"))
+    };
+    parsed(entry, "bytes a second in quotes, as \"50MiB/s\"", problems, parse).map(Spanned::into_inner)
+}
+
+/// Units of bytes, the longer names before those that they end in.
+const UNITS: [(&str, u64); 7] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("B", 1),
+];
+
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let number = number.trim_end();
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(unit);
+    }
+    let is_plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let fraction = number.parse::<f64>().ok().filter(|_| is_plain)? * unit as f64;
+    (fraction < u64::MAX as f64).then_some(fraction as u64)
 }
 
 #[cfg(test)]
@@ -101,6 +155,24 @@ mod tests {
             );
         }
         assert!(length("11y").unwrap_err().contains("too long"));
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, size) in [
+            ("64MiB", 64 << 20),
+            ("1.5 GiB", 3 << 29),
+            ("512KiB", 512 << 10),
+            ("20MB", 20_000_000),
+            ("7kB", 7_000),
+            ("100B", 100),
+            ("0B", 0),
+        ] {
+            assert_eq!(bytes(text), Some(size), "{text}");
+        }
+        for text in ["64", "", "MiB", "-1MiB", "1e3MiB", "infB", "64 mib", "99999999999999GiB"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
     }
 
     proptest! {

@@ -66,6 +66,9 @@ pub enum Cause {
     /// The registry refused a token that was good before.
     #[error("the token was refused")]
     TokenRefused,
+    /// The registry's quota of pulls is used up, or what is left is reserved for others.
+    #[error("{0}")]
+    OutOfPulls(NoPulls),
     /// Credentials that cannot be had.
     #[error("{0}")]
     Credentials(String),
@@ -87,6 +90,30 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The digests that the error document names: what a manifest lacks.
     pub digests: Vec<Digest>,
+    /// What the request carried to say who we are.
+    pub login: LoginSent,
+}
+
+/// Who a request said that we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginSent {
+    /// Nobody: there is no login for the registry.
+    Nothing,
+    /// The user of a login.
+    User,
+}
+
+/// No document may be read now: the registry counts them, and has announced that none are left for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPulls {
+    /// Those that are left.
+    pub remaining: u64,
+    /// Those that there are in a window.
+    pub limit: Option<u64>,
+    /// Those that are left to others.
+    pub reserve: u64,
+    /// The window's length: after it all of them are there again, at the latest.
+    pub window: Duration,
 }
 
 /// Why no answer came from a host.
@@ -143,9 +170,22 @@ impl Error {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 413)
     }
 
+    /// Whether the connection broke off or stood still.
+    pub fn is_break(&self) -> bool {
+        matches!(&*self.cause, Cause::Broken(_) | Cause::Stalled(_))
+    }
+
     /// Whether the answer was 403.
     pub fn is_forbidden(&self) -> bool {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 403)
+    }
+
+    /// The quota that kept it from being tried.
+    pub fn no_pulls(&self) -> Option<NoPulls> {
+        match *self.cause {
+            Cause::OutOfPulls(none) => Some(none),
+            _ => None,
+        }
     }
 
     /// Whether this is a stop that somebody asked for, not a failure.
@@ -189,9 +229,12 @@ impl Error {
             Cause::Stalled(_) => Some(RetryReason::Stall),
             Cause::TokenRefused => Some(RetryReason::Auth),
             Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => Some(RetryReason::Digest),
-            Cause::NotFound | Cause::Document(_) | Cause::Protocol(_) | Cause::Credentials(_) | Cause::Cancelled => {
-                None
-            }
+            Cause::NotFound
+            | Cause::Document(_)
+            | Cause::Protocol(_)
+            | Cause::OutOfPulls(_)
+            | Cause::Credentials(_)
+            | Cause::Cancelled => None,
         }
     }
 
@@ -224,6 +267,10 @@ impl Error {
             Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_)) | Cause::Broken(_) | Cause::Stalled(_) => {
                 "check the network between this machine and the registry, and its proxies".into()
             }
+            Cause::OutOfPulls(none) if none.reserve > 0 => {
+                format!("log in for a larger quota, or lower pull_reserve in [registries.\"{host}\"]")
+            }
+            Cause::OutOfPulls(_) => "log in for a larger quota, or try later".into(),
             Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => {
                 "the registry or something between serves wrong bytes: nothing was committed".into()
             }
@@ -242,6 +289,11 @@ impl Error {
 }
 
 impl Refusal {
+    /// One that says nothing but its status.
+    pub fn of_status(status: u16) -> Self {
+        Self { status, code: None, message: None, retry_after: None, digests: Vec::new(), login: LoginSent::Nothing }
+    }
+
     fn retry_reason(&self) -> Option<RetryReason> {
         match self.status {
             429 => Some(RetryReason::Throttled),
@@ -254,6 +306,9 @@ impl Refusal {
 
     fn advice(&self, host: &str) -> Option<String> {
         Some(match self.status {
+            401 if self.login == LoginSent::User => {
+                format!("the login for {host} was refused: check its user name, and that its password still holds")
+            }
             401 => format!(
                 "log in with `docker login {host}`, or set username and password_file in [registries.\"{host}\"]"
             ),
@@ -277,6 +332,20 @@ impl std::fmt::Display for Refusal {
                 write!(f, " {}", reason.unwrap_or("without a reason"))
             }
         }
+    }
+}
+
+impl std::fmt::Display for NoPulls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.remaining)?;
+        if let Some(limit) = self.limit {
+            write!(f, "of {limit} ")?;
+        }
+        write!(f, "pulls are left")?;
+        if self.reserve > 0 {
+            write!(f, ", {} of them reserved for others", self.reserve.min(self.remaining))?;
+        }
+        Ok(())
     }
 }
 

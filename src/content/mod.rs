@@ -1,17 +1,21 @@
 //! Where content lies: the traits that a registry (and later an image layout) implements, and their one error.
 
 mod error;
+mod trail;
 mod verified;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
-pub use error::{Cause, Error, Refusal, Unreachable};
+pub use error::{Cause, Error, LoginSent, NoPulls, Refusal, Unreachable};
+pub use trail::Trail;
 pub use verified::Verified;
 
+use crate::backoff::Patience;
 use crate::oci::{Descriptor, Digest, Host, Manifest, Reference, Repository, Tag, TagOrDigest};
 
 /// A repository in a registry: `ghcr.io/acme/app`.
@@ -52,8 +56,8 @@ impl fmt::Debug for Location {
     }
 }
 
-/// A repository that can be read. Every method may be cancelled by dropping its future; nothing is left behind.
-pub trait Pull: Send + Sync {
+/// A repository that can be read. Cheap to clone. Every method may be cancelled by dropping its future; nothing is left behind.
+pub trait Pull: Clone + Send + Sync {
     /// A blob's bytes. Its last piece comes only after all of them hashed to the blob's digest.
     type Blob: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static;
 
@@ -66,8 +70,20 @@ pub trait Pull: Send + Sync {
     /// A document, checked against its digest; `None` if it is not there.
     fn manifest(&self, at: &TagOrDigest) -> impl Future<Output = Result<Option<Manifest>, Error>> + Send;
 
-    /// A blob's bytes as a stream, hashed on the way.
-    fn blob(&self, blob: &Descriptor) -> impl Future<Output = Result<Self::Blob, Error>> + Send;
+    /// A blob's bytes from `from` on as a stream, hashed on the way: the hash goes on where `trail` left it.
+    fn blob(
+        &self,
+        blob: &Descriptor,
+        trail: &Arc<Trail>,
+        from: u64,
+    ) -> impl Future<Output = Result<Self::Blob, Error>> + Send;
+
+    /// Waits for the connections that so many streams of bytes need, and returns the same repository for whoever moves
+    /// them: what is asked through it uses those, and is tried once. With none, it uses what another has waited for.
+    fn in_lanes(&self, streams: usize) -> impl Future<Output = Self> + Send;
+
+    /// How patient to be with what fails here.
+    fn patience(&self) -> Patience;
 
     /// All tags; `None` if there is no such repository.
     fn tags(&self) -> impl Future<Output = Result<Option<Vec<Tag>>, Error>> + Send;
@@ -100,18 +116,23 @@ pub trait Push: Pull {
     /// Opens an upload session.
     fn open_upload(&self, blob: &Descriptor) -> impl Future<Output = Result<Self::Upload, Error>> + Send;
 
-    /// Sends the blob's bytes and commits them. Tried once: a stream cannot be read twice.
+    /// Sends the blob's bytes from `from` on, where the session stands, and commits them. Tried once: a stream cannot
+    /// be read twice.
     ///
     /// Cancelled before the last byte is sent, nothing is committed. After that the outcome is unknown until
     /// [`Push::has_blob`] tells.
     fn upload<B>(
         &self,
-        upload: &Self::Upload,
+        upload: &mut Self::Upload,
         blob: &Descriptor,
+        from: u64,
         bytes: B,
     ) -> impl Future<Output = Result<(), Error>> + Send
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static;
+
+    /// How many bytes an upload that broke off has kept; `None` if it cannot be gone on with.
+    fn kept(&self, upload: &mut Self::Upload, blob: &Descriptor) -> impl Future<Output = Option<u64>> + Send;
 
     /// Closes an upload session that will not be finished, as far as the registry lets us.
     fn abandon(&self, upload: &Self::Upload) -> impl Future<Output = ()> + Send;

@@ -19,6 +19,12 @@ pub trait Observer: Send + Sync {
     fn request(&self, _request: &Request<'_>) {}
     /// A request will be made again, after `pause`.
     fn retry(&self, _retry: &Retry<'_>) {}
+    /// Something waited because of a limit.
+    fn throttled(&self, _registry: &Host, _reason: ThrottleReason, _waited: Duration) {}
+    /// A registry announced how many pulls are left.
+    fn pulls_left(&self, _registry: &Host, _remaining: u64) {}
+    /// A run begins to wait for pulls.
+    fn out_of_pulls(&self, _rule: &str, _wait: &dyn std::fmt::Display) {}
     /// Bytes of blobs moved.
     fn bytes(&self, _registry: &Host, _direction: Direction, _bytes: u64) {}
     /// A plan says how many bytes are missing at a target.
@@ -66,6 +72,37 @@ pub struct Retry<'a> {
     pub error: &'a dyn std::fmt::Display,
 }
 
+/// Which limit something waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ThrottleReason {
+    /// `max_connections`.
+    Connections,
+    /// The window that the registry's answers have taught.
+    Window,
+    /// `requests_per_second`, or what the registry's operator publishes.
+    Rate,
+    /// `bandwidth`.
+    Bandwidth,
+    /// The registry's quota of pulls, and `pull_reserve`.
+    Quota,
+    /// The registry asked for it.
+    RetryAfter,
+}
+
+impl ThrottleReason {
+    /// The value of the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Window => "window",
+            Self::Rate => "rate",
+            Self::Bandwidth => "bandwidth",
+            Self::Quota => "quota",
+            Self::RetryAfter => "retry_after",
+        }
+    }
+}
+
 /// Which way bytes move, seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -104,6 +141,15 @@ impl Observer for Observers {
     }
     fn retry(&self, retry: &Retry<'_>) {
         self.0.iter().for_each(|o| o.retry(retry));
+    }
+    fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
+        self.0.iter().for_each(|o| o.throttled(registry, reason, waited));
+    }
+    fn pulls_left(&self, registry: &Host, remaining: u64) {
+        self.0.iter().for_each(|o| o.pulls_left(registry, remaining));
+    }
+    fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {
+        self.0.iter().for_each(|o| o.out_of_pulls(rule, wait));
     }
     fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
         self.0.iter().for_each(|o| o.bytes(registry, direction, bytes));

@@ -11,6 +11,7 @@ use http::header::RETRY_AFTER;
 use reqwest::Response;
 use serde::Deserialize;
 
+use super::auth::ClosedDoor;
 use super::client::innermost;
 use crate::content::{Cause, Refusal, Unreachable};
 use crate::oci::Digest;
@@ -73,7 +74,7 @@ fn error_document(body: &[u8]) -> Refusal {
         detail: serde_json::Value,
     }
 
-    let nothing = Refusal { status: 0, code: None, message: None, retry_after: None, digests: Vec::new() };
+    let nothing = Refusal::of_status(0);
     let Ok(document) = serde_json::from_slice::<Document>(body) else { return nothing };
     let mut digests = Vec::new();
     document.errors.iter().for_each(|error| collect_digests(&error.detail, &mut digests));
@@ -117,8 +118,8 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 /// Why a request had no answer, or a body no end.
 pub(super) fn failure(error: &reqwest::Error) -> Cause {
-    if error.is_redirect() {
-        return Cause::Protocol(innermost(error));
+    if let Some(ClosedDoor(reason)) = chain(error).find_map(|error| error.downcast_ref()) {
+        return Cause::Credentials(reason.clone());
     }
     match chain(error).find_map(tls_failure) {
         Some(failure) => Cause::Unreachable(failure),
@@ -126,6 +127,12 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
         None if error.is_connect() => Cause::Unreachable(connect_failure(error)),
         None => Cause::Broken(innermost(error)),
     }
+}
+
+/// Whether the other side broke HTTP/2 itself off (GOAWAY, RST_STREAM), as some proxies do under load.
+pub(super) fn is_http2_failure(error: &reqwest::Error) -> bool {
+    chain(error)
+        .any(|error| error.downcast_ref::<h2::Error>().is_some_and(|error| error.is_go_away() || error.is_reset()))
 }
 
 fn connect_failure(error: &reqwest::Error) -> Unreachable {

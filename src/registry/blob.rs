@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, ready};
 use http::header::CONTENT_RANGE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use reqwest::Response;
 use tokio::time::Sleep;
@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::answer;
 use super::call::Call;
 use super::remote::Remote;
-use crate::backoff::{Effort, Patience};
+use crate::backoff::Effort;
 use crate::content::{Cause, Error};
 use crate::events::Direction;
 
@@ -31,6 +31,8 @@ pub struct BlobBody {
     /// Bytes to pass over: of an answer that begins anew although it was asked for the rest.
     skip: u64,
     state: State,
+    /// The pause that the registry's bandwidth asks for.
+    pacing: Option<Pin<Box<Sleep>>>,
     effort: Effort,
     waited: Duration,
 }
@@ -45,24 +47,20 @@ enum State {
 }
 
 impl BlobBody {
-    /// Asks for a blob of `size` bytes and returns its body.
-    pub(super) async fn open(remote: Remote, call: Call, size: u64) -> Result<Self, Error> {
-        let response = remote.transport.send(&remote.caller, &call).await?;
-        Ok(Self {
-            remote,
-            call,
-            size,
-            received: 0,
-            skip: 0,
-            state: State::reading(response),
-            effort: Patience::STANDARD.effort(),
-            waited: Duration::ZERO,
-        })
+    /// Asks once for a blob of `size` bytes from `position` on and returns its body. `remote` holds a connection for it.
+    pub(super) async fn open(remote: Remote, call: Call, position: u64, size: u64) -> Result<Self, Error> {
+        let asked = if position > 0 { call.clone().range(position..) } else { call.clone() };
+        let response = remote.transport.send_once(&remote.caller, &asked).await?.response;
+        let skip = if position > 0 { skip(&call, &response, position, size)? } else { 0 };
+        let effort = remote.transport.patience().effort();
+        let state = State::reading(response);
+        Ok(Self { remote, call, size, received: position, skip, state, pacing: None, effort, waited: Duration::ZERO })
     }
 
     /// A piece of what was asked for, or nothing if all of it belongs to what came before.
     fn accept(&mut self, mut piece: Bytes) -> Option<Bytes> {
-        self.remote.transport.count_bytes(Direction::Read, piece.len());
+        let pause = self.remote.transport.count_bytes(Direction::Read, piece.len());
+        self.pacing = (!pause.is_zero()).then(|| Box::pin(tokio::time::sleep(pause)));
         let passed = self.skip.min(piece.len() as u64);
         self.skip -= passed;
         let piece = piece.split_off(usize::try_from(passed).unwrap_or(piece.len()));
@@ -71,13 +69,15 @@ impl BlobBody {
         }
         self.received += piece.len() as u64;
         // Progress: what is left may take as much patience again.
-        (self.effort, self.waited) = (Patience::STANDARD.effort(), Duration::ZERO);
+        if !self.waited.is_zero() {
+            (self.effort, self.waited) = (self.remote.transport.patience().effort(), Duration::ZERO);
+        }
         Some(piece)
     }
 
     /// Goes on behind the last byte that came, after a pause; or fails with `error` if that is not worth it.
     fn resume(&mut self, error: Error) -> Result<(), Error> {
-        let limit = Patience::STANDARD.max_elapsed;
+        let limit = self.remote.transport.patience().max_elapsed;
         let worth = error.retry_reason().filter(|_| self.received < self.size).and_then(|reason| {
             let pause = self.effort.next(reason, limit, self.waited, error.retry_after())?;
             Some((reason, pause))
@@ -89,7 +89,7 @@ impl BlobBody {
         let resuming = tokio::spawn(async move {
             let pausing = remote.caller.cancel.run_until_cancelled(tokio::time::sleep(pause));
             match pausing.await {
-                Some(()) => remote.transport.send(&remote.caller, &call).await,
+                Some(()) => Ok(remote.transport.send_once(&remote.caller, &call).await?.response),
                 None => Err(call.error(Cause::Cancelled)),
             }
         });
@@ -98,16 +98,21 @@ impl BlobBody {
     }
 
     fn resumed(&mut self, response: Response) -> Result<(), Error> {
-        self.skip = match response.status() {
-            StatusCode::PARTIAL_CONTENT if begins_at(response.headers()) == Some(self.received) => 0,
-            StatusCode::OK => self.received,
-            status => {
-                let reason = format!("asked for the bytes from {}, it answered {status} with others", self.received);
-                return Err(self.call.error(Cause::Protocol(reason)));
-            }
-        };
+        self.skip = skip(&self.call, &response, self.received, self.size)?;
         self.state = State::reading(response);
         Ok(())
+    }
+}
+
+/// How many bytes of an answer come before those that it was asked for, which are all from `position` on.
+fn skip(call: &Call, response: &Response, position: u64, size: u64) -> Result<u64, Error> {
+    match response.status() {
+        StatusCode::PARTIAL_CONTENT if is_rest(response.headers(), position, size) => Ok(0),
+        StatusCode::OK => Ok(position),
+        status => {
+            let reason = format!("asked for the bytes from {position}, it answered {status} with others");
+            Err(call.error(Cause::Protocol(reason)))
+        }
     }
 }
 
@@ -124,10 +129,14 @@ impl Stream for BlobBody {
         let this = &mut *self;
         loop {
             let idle = this.remote.transport.idle_timeout();
+            if let Some(pacing) = &mut this.pacing {
+                ready!(pacing.as_mut().poll(cx));
+                this.pacing = None;
+            }
             let going_on = match &mut this.state {
                 State::Resuming(task) => match ready!(Pin::new(task).poll(cx)) {
                     Ok(Ok(response)) => this.resumed(response),
-                    Ok(Err(error)) => Err(error),
+                    Ok(Err(error)) => this.resume(error),
                     Err(fault) => Err(this.call.error(Cause::Protocol(format!("a fault in regferry itself: {fault}")))),
                 },
                 State::Reading { body, waiting } => match ready!(poll_body(body, waiting, idle, cx)) {
@@ -175,15 +184,29 @@ fn poll_body(
     }
 }
 
-/// The first byte of a partial answer: `Content-Range: bytes 500-999/1000`. Source: RFC 9110, 14.4.
-fn begins_at(headers: &HeaderMap) -> Option<u64> {
-    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
-    range.split_once('-')?.0.trim().parse().ok()
+/// Whether a partial answer is all from `position` to the end: `Content-Range: bytes 500-999/1000`.
+/// Source: RFC 9110, 14.4.
+fn is_rest(headers: &HeaderMap, position: u64, size: u64) -> bool {
+    let range = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).and_then(partial);
+    range.is_some_and(|(first, last, total)| {
+        first == position && last.checked_add(1) == Some(size) && total.is_none_or(|total| total == size)
+    })
+}
+
+/// First and last byte, and the whole size if it is told.
+fn partial(value: &str) -> Option<(u64, u64, Option<u64>)> {
+    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    Some((first.trim().parse().ok()?, last.trim().parse().ok()?, total))
 }
 
 /// The value of a `Range` header for the rest. Source: RFC 9110, 14.2.
-pub(super) fn range_header(range: &RangeFrom<u64>) -> String {
-    format!("bytes={}-", range.start)
+pub(super) fn range_header(range: &RangeFrom<u64>) -> HeaderValue {
+    HeaderValue::from_str(&format!("bytes={}-", range.start)).unwrap_or_else(|_| HeaderValue::from_static("bytes=0-"))
 }
 
 #[cfg(test)]
@@ -191,23 +214,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn first_byte(value: &str) -> Option<u64> {
-        begins_at(&HeaderMap::from_iter([(CONTENT_RANGE, value.parse().ok()?)]))
-    }
-
     #[test]
-    fn a_partial_answer_says_where_it_begins() {
-        assert_eq!(first_byte("bytes 500-999/1000"), Some(500));
-        assert_eq!(first_byte("bytes 0-0/*"), Some(0));
-        for other in ["", "bytes */1000", "500-999", "items 500-999/1000", "bytes -5/10"] {
-            assert_eq!(first_byte(other), None, "{other}");
+    fn a_partial_answer_is_the_rest_or_it_is_not_taken() {
+        let rest = |value: &str| is_rest(&HeaderMap::from_iter([(CONTENT_RANGE, value.parse().unwrap())]), 500, 1000);
+        for good in ["bytes 500-999/1000", "bytes 500-999/*"] {
+            assert!(rest(good), "{good}");
+        }
+        for other in [
+            "",
+            "bytes */1000",
+            "500-999",
+            "items 500-999/1000",
+            "bytes 499-999/1000",
+            "bytes 500-998/1000",
+            "bytes 500-999/1001",
+            "bytes 500-18446744073709551615/*",
+        ] {
+            assert!(!rest(other), "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn no_content_range_panics(value in "[ -~]*") {
-            let _ = first_byte(&value);
+            let _ = partial(&value);
         }
     }
 }

@@ -10,15 +10,20 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::auth::Scope;
+use super::limits::quota::Seat;
+use super::limits::{Class, Lane};
 use crate::content::{Cause, Error, Location};
 
-/// Who asks: the repository, the rights it needs, the count that its requests go to, and what ends its waiting.
+/// Who asks: the repository, the rights it needs, the count that its requests go to, what ends its waiting, the
+/// connection that it holds, and its part in the registry's quota.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) location: Location,
     pub(super) scope: Scope,
     pub(super) requests: Arc<AtomicU64>,
     pub(super) cancel: CancellationToken,
+    pub(super) lane: Option<Lane>,
+    pub(super) seat: Option<Arc<Seat>>,
 }
 
 /// A request that may be made more than once.
@@ -26,6 +31,11 @@ pub(super) struct Caller {
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) url: Url,
+    pub(super) class: Class,
+    /// Whether registries that count pulls count this.
+    pub(super) is_pull: bool,
+    /// Whether large bodies go with it, which HTTP/1.1 moves at less cost.
+    pub(super) is_bulk: bool,
     pub(super) accept: Option<&'static str>,
     pub(super) body: Option<(String, Bytes)>,
     pub(super) range: Option<RangeFrom<u64>>,
@@ -36,7 +46,33 @@ pub(super) struct Call {
 impl Call {
     /// `what` reads as `fetching manifest 3.18 of ghcr.io/acme/app`.
     pub(super) fn new(method: Method, url: Url, what: String) -> Self {
-        Self { method, url, accept: None, body: None, range: None, chunk: None, what }
+        let class = if method == Method::GET || method == Method::HEAD { Class::Read } else { Class::Upload };
+        Self {
+            method,
+            url,
+            class,
+            is_pull: false,
+            is_bulk: false,
+            accept: None,
+            body: None,
+            range: None,
+            chunk: None,
+            what,
+        }
+    }
+
+    /// A GET of a document: a pull, where pulls are counted.
+    pub(super) fn pull(self) -> Self {
+        Self { is_pull: true, ..self }
+    }
+
+    /// A request that carries or fetches the bytes of a blob.
+    pub(super) fn bulk(self) -> Self {
+        Self { is_bulk: true, ..self }
+    }
+
+    pub(super) fn class(self, class: Class) -> Self {
+        Self { class, ..self }
     }
 
     pub(super) fn accept(self, media_types: &'static str) -> Self {

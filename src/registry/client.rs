@@ -1,26 +1,58 @@
-//! The HTTP client of one registry: TLS, proxies, redirects.
+//! The HTTP clients of one registry: TLS, proxies, HTTP's versions. None of them follows a redirect by itself.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 
-use super::settings::{Settings, Tls};
+use super::auth::RealmAddresses;
+use super::settings::{Identity, Settings, Tls};
 use crate::oci::Host;
 
-/// Builds the client that all requests to `host` go through.
-///
-/// # Errors
-/// If the CA file cannot be read or holds no certificate, or the system has no CA roots and HTTPS is wanted.
-pub(super) fn for_registry(host: &Host, settings: &Settings) -> Result<Client, String> {
-    build(host, settings, redirects)
+/// Which versions of HTTP a client speaks; HTTP/2 only where TLS offers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Http {
+    One,
+    OneOrTwo,
 }
 
-/// Builds the client that asks a token server on behalf of `host`: redirects are not followed.
+/// Builds a client for requests to `host` itself.
+///
+/// # Errors
+/// If the CA file or the client certificate cannot be used, or the system has no CA roots and HTTPS is wanted.
+pub(super) fn for_registry(host: &Host, settings: &Settings, http: Http) -> Result<Client, String> {
+    let identity = settings.identity.as_ref().map(identity).transpose()?;
+    build(settings, || {
+        let builder = basic(host, settings, http);
+        match &identity {
+            Some(identity) => builder.identity(identity.clone()),
+            None => builder,
+        }
+    })
+}
+
+/// Builds a client for where `host` sends us: its storage, say. It does not show our certificate.
 ///
 /// # Errors
 /// As for [`for_registry`].
-pub(super) fn for_realms(host: &Host, settings: &Settings) -> Result<Client, String> {
-    build(host, settings, redirect::Policy::none)
+pub(super) fn for_strangers(host: &Host, settings: &Settings) -> Result<Client, String> {
+    build(settings, || basic(host, settings, Http::One))
+}
+
+/// Builds the client that asks a token server on behalf of `host`. It shows our certificate if the server is the
+/// registry itself, and connects to the addresses that `addresses` lets through.
+///
+/// # Errors
+/// As for [`for_registry`].
+pub(super) fn for_realms(host: &Host, settings: &Settings, addresses: &Arc<RealmAddresses>) -> Result<Client, String> {
+    let identity = settings.identity.as_ref().map(identity).transpose()?;
+    build(settings, || {
+        let builder = basic(host, settings, Http::OneOrTwo).dns_resolver(Arc::clone(addresses));
+        match &identity {
+            Some(identity) => builder.identity(identity.clone()),
+            None => builder,
+        }
+    })
 }
 
 /// Whether a file holds CA certificates that can be trusted beside the system's.
@@ -33,19 +65,38 @@ pub fn check_ca_file(file: &Path) -> Result<(), String> {
     only.map(drop).map_err(|error| format!("ca_file {}: {}", file.display(), innermost(&error)))
 }
 
-fn build(host: &Host, settings: &Settings, redirects: fn() -> redirect::Policy) -> Result<Client, String> {
+/// Whether two files are a client certificate and its key.
+///
+/// # Errors
+/// A text that says what is wrong, with the files' names.
+pub fn check_identity(files: &Identity) -> Result<(), String> {
     install_provider();
-    let builder = || {
-        let builder = Client::builder()
-            .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.connect_timeout)
-            .redirect(redirects())
-            .tls_danger_accept_invalid_certs(settings.tls == Tls::Insecure);
-        if host.is_loopback() { builder.no_proxy() } else { builder }
-    };
-    if let Some(file) = &settings.ca_file {
-        let merged = builder().tls_certs_merge(certificates(file)?).build();
-        return merged.map_err(|error| format!("ca_file {}: {}", file.display(), innermost(&error)));
+    let only = Client::builder().tls_certs_only([]).identity(identity(files)?).build();
+    only.map(drop).map_err(|error| {
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        format!("client_cert_file {certificate} with client_key_file {key}: {}", innermost(&error))
+    })
+}
+
+fn basic(host: &Host, settings: &Settings, http: Http) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.connect_timeout)
+        .redirect(redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(settings.tls == Tls::Insecure);
+    let builder = if http == Http::One { builder.http1_only() } else { builder };
+    if host.is_loopback() { builder.no_proxy() } else { builder }
+}
+
+fn build(settings: &Settings, builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+    install_provider();
+    let mut trusted = Vec::new();
+    for file in &settings.ca_files {
+        trusted.extend(certificates(file)?);
+    }
+    if !trusted.is_empty() {
+        let merged = builder().tls_certs_merge(trusted).build();
+        return merged.map_err(|error| innermost(&error));
     }
     match (builder().build(), settings.tls) {
         // No CA roots on this machine: a registry without TLS needs none.
@@ -69,19 +120,19 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {
     }
 }
 
-/// A few redirects, as registries with storage elsewhere send them, never from HTTPS down to HTTP. The client drops
-/// `Authorization` on the way to another origin by itself.
-fn redirects() -> redirect::Policy {
-    redirect::Policy::custom(|attempt| {
-        let downgrade =
-            attempt.url().scheme() == "http" && attempt.previous().last().is_some_and(|from| from.scheme() == "https");
-        if downgrade {
-            attempt.error("a redirect from HTTPS to plain HTTP is not followed")
-        } else if attempt.previous().len() > 5 {
-            attempt.error("too many redirects")
-        } else {
-            attempt.follow()
-        }
+fn identity(files: &Identity) -> Result<reqwest::Identity, String> {
+    let read = |key: &str, file: &Path| {
+        std::fs::read(file).map_err(|error| format!("{key} {} cannot be read: {error}", file.display()))
+    };
+    let mut pem = read("client_cert_file", &files.certificate)?;
+    pem.push(b'\n');
+    pem.extend(read("client_key_file", &files.key)?);
+    reqwest::Identity::from_pem(&pem).map_err(|error| {
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        format!(
+            "client_cert_file {certificate} and client_key_file {key} are no certificate and key: {}",
+            innermost(&error)
+        )
     })
 }
 

@@ -8,8 +8,11 @@ mod answer;
 mod auth;
 mod blob;
 mod call;
+mod certs_d;
+mod chunking;
 mod client;
 mod credentials;
+mod limits;
 mod location;
 mod pull;
 mod push;
@@ -18,16 +21,21 @@ mod settings;
 mod tags;
 mod transport;
 mod upload;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-pub use client::check_ca_file;
+pub use certs_d::CertificateFolders;
+pub use client::{check_ca_file, check_identity};
 pub use credentials::{Credentials, DockerConfigFiles, Password};
+pub use limits::quota::{Seat, Waited};
+pub use limits::{Limits, Rate};
 pub use remote::{Access, Remote};
-pub use settings::{Settings, Tls};
+pub use settings::{Identity, Settings, Tls};
 
-use crate::content::{Error, Location};
+use crate::content::{Cause, Error, Location};
 use crate::events::Observer;
 use crate::oci::Host;
 use transport::Transport;
@@ -37,6 +45,7 @@ use transport::Transport;
 pub struct Registries {
     settings: HashMap<Host, Settings>,
     docker_config: DockerConfigFiles,
+    certificates: CertificateFolders,
     observer: Arc<dyn Observer>,
     open: Mutex<HashMap<Host, Arc<Transport>>>,
 }
@@ -48,7 +57,22 @@ impl Registries {
         docker_config: DockerConfigFiles,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { settings, docker_config, observer, open: Mutex::default() }
+        Self { settings, docker_config, certificates: CertificateFolders::default(), observer, open: Mutex::default() }
+    }
+
+    /// The same, with the certificates that these folders have for a registry.
+    #[must_use]
+    pub fn with_certificates(self, certificates: CertificateFolders) -> Self {
+        Self { certificates, ..self }
+    }
+
+    /// Takes part in the sharing of a registry's quota of pulls, where it has one: who has waited longest for a success
+    /// comes first when it is scarce.
+    ///
+    /// # Errors
+    /// As [`Registries::remote`].
+    pub fn seat(&self, host: &Host, last_success: Option<Instant>) -> Result<Seat, Error> {
+        Ok(self.transport(host)?.quota().join(last_success))
     }
 
     /// One repository, for reading or for writing too. Nothing is sent yet.
@@ -65,6 +89,10 @@ impl Registries {
             return Ok(Arc::clone(transport));
         }
         let settings = self.settings.get(host).cloned().unwrap_or_else(|| Settings::for_host(host));
+        let settings = self
+            .certificates
+            .add_to(settings, host)
+            .map_err(|reason| Error::new(format!("looking for certificates of {host}"), Cause::Credentials(reason)))?;
         let transport = Transport::new(host, &settings, self.docker_config.clone(), Arc::clone(&self.observer))?;
         Ok(Arc::clone(open.entry(host.clone()).or_insert(Arc::new(transport))))
     }

@@ -1,5 +1,7 @@
 //! Reading a repository. Source: distribution spec, "Pull".
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
@@ -8,7 +10,8 @@ use super::blob::BlobBody;
 use super::call::Call;
 use super::remote::Remote;
 use super::tags;
-use crate::content::{Error, Location, Pull, Verified};
+use crate::backoff::Patience;
+use crate::content::{Error, Location, Pull, Trail, Verified};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
@@ -32,7 +35,7 @@ impl Pull for Remote {
     }
 
     async fn manifest(&self, at: &TagOrDigest) -> Result<Option<Manifest>, Error> {
-        let call = self.manifest_call(Method::GET, at);
+        let call = self.manifest_call(Method::GET, at).pull();
         let read = |headers: &HeaderMap, body: Bytes| {
             let expected = match at {
                 TagOrDigest::Digest(digest) => Some(digest.clone()),
@@ -44,12 +47,26 @@ impl Pull for Remote {
         self.transport.fetch(&self.caller, &call, MAX_MANIFEST_SIZE, read).await
     }
 
-    async fn blob(&self, blob: &Descriptor) -> Result<Self::Blob, Error> {
+    async fn blob(&self, blob: &Descriptor, trail: &Arc<Trail>, from: u64) -> Result<Self::Blob, Error> {
         let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
         let what = format!("fetching blob {blob} from {}", self.caller.location);
-        let call = Call::new(Method::GET, url, what.clone());
-        let body = BlobBody::open(self.clone(), call, blob.size).await?;
-        Ok(Verified::new(body, blob, what))
+        let call = Call::new(Method::GET, url, what.clone()).bulk();
+        let (position, _) = trail.before(from);
+        let body = if self.caller.lane.is_some() {
+            BlobBody::open(self.clone(), call, position, blob.size).await?
+        } else {
+            let open = || async { BlobBody::open(self.in_lanes(1).await, call.clone(), position, blob.size).await };
+            self.transport.persistently(&self.caller, &call, open).await?
+        };
+        Ok(Verified::new(body, blob, what, trail, from))
+    }
+
+    async fn in_lanes(&self, streams: usize) -> Self {
+        self.with_lane(self.transport.line().lanes(streams).await)
+    }
+
+    fn patience(&self) -> Patience {
+        self.transport.patience()
     }
 
     async fn tags(&self) -> Result<Option<Vec<Tag>>, Error> {

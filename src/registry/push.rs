@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::Method;
+use http::header::RANGE;
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
 use url::Url;
 
 use super::call::{Call, Caller};
+use super::limits::Class;
 use super::location;
 use super::pull::announced_digest;
 use super::remote::Remote;
@@ -50,8 +52,8 @@ impl Push for Remote {
         let call = Call::new(Method::POST, url, what);
         let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
         match self.transport.send(&caller, &call).await {
-            Ok(response) if response.status() == http::StatusCode::CREATED => Ok(Mount::Done),
-            Ok(response) => session(&call, &response).map(Mount::Session),
+            Ok(answered) if answered.response.status() == StatusCode::CREATED => Ok(Mount::Done),
+            Ok(answered) => session(&call, &answered.response).map(Mount::Session),
             Err(error) if error.is_refusal() || matches!(error.cause(), Cause::NotFound) => {
                 self.open_upload(blob).await.map(Mount::Session)
             }
@@ -63,22 +65,45 @@ impl Push for Remote {
         let url = self.transport.url(&self.caller.location, "blobs/uploads/");
         let what = format!("opening an upload of blob {blob} to {}", self.caller.location);
         let call = Call::new(Method::POST, url, what);
-        let response = self.transport.send(&self.caller, &call).await?;
-        session(&call, &response)
+        let answered = self.transport.send(&self.caller, &call).await?;
+        session(&call, &answered.response)
     }
 
-    async fn upload<B>(&self, upload: &Upload, blob: &Descriptor, bytes: B) -> Result<(), Error>
+    async fn upload<B>(&self, upload: &mut Upload, blob: &Descriptor, from: u64, bytes: B) -> Result<(), Error>
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
         let feed = Feed::new(bytes, Arc::clone(&self.transport));
-        let chunk = self.transport.chunk_size().map(|size| size.max(upload.min_chunk));
-        let sent = match chunk.filter(|size| *size < blob.size) {
-            None => self.upload_whole(upload, blob, &feed).await,
-            Some(size) => self.upload_in_chunks(upload, blob, &feed, size).await,
+        let chunking = self.transport.chunking();
+        let chunk = chunking.size_for(blob).map(|size| size.max(upload.min_chunk));
+        let sent = match chunk {
+            None if from == 0 => self.upload_whole(upload, blob, &feed).await,
+            chunk => self.upload_in_chunks(upload, blob, &feed, from, chunk.unwrap_or(blob.size)).await,
         };
         // What broke the source's side shows at the target's as a broken request: the first is the reason.
-        sent.map_err(|error| feed.take_source_error().unwrap_or(error))
+        let sent =
+            sent.map_err(|error| feed.take_source_error().map_or((error, Side::Target), |error| (error, Side::Source)));
+        match &sent {
+            Ok(()) => chunking.arrived(blob, chunk),
+            Err((error, Side::Target)) if error.is_break() => chunking.broke(blob),
+            Err((error, Side::Target)) if error.is_refusal() => chunking.unwanted(blob),
+            Err(_) => {}
+        }
+        sent.map_err(|(error, _)| error)
+    }
+
+    /// Source: distribution spec, "Pushing a blob in chunks", the status of an upload: 204 with `Range: 0-N`.
+    async fn kept(&self, upload: &mut Upload, blob: &Descriptor) -> Option<u64> {
+        let what = format!("asking how far blob {blob} came to {}", self.caller.location);
+        let call = Call::new(Method::GET, upload.url.clone(), what).class(Class::Upload);
+        let response = self.transport.send_once(&self.caller, &call).await.ok()?.response;
+        if response.status() != StatusCode::NO_CONTENT {
+            return None;
+        }
+        // `0-0` is what some say of nothing.
+        let kept = kept(response.headers()).filter(|kept| (2..=blob.size).contains(kept))?;
+        upload.url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
+        Some(kept)
     }
 
     async fn abandon(&self, upload: &Upload) {
@@ -89,9 +114,9 @@ impl Push for Remote {
 
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
         let what = format!("pushing manifest {at} to {}", self.caller.location);
-        let call =
-            Call::new(Method::PUT, self.manifest_url(at), what).body(manifest.media_type(), manifest.bytes().clone());
-        let response = self.transport.send(&self.caller, &call).await?;
+        let call = Call::new(Method::PUT, self.manifest_url(at), what).class(Class::ManifestWrite);
+        let call = call.body(manifest.media_type(), manifest.bytes().clone());
+        let response = self.transport.send(&self.caller, &call).await?.response;
         match announced_digest(response.headers()) {
             // A registry may name the same bytes by its own algorithm.
             Some(other) if !other.matches(manifest.bytes()) => {
@@ -110,7 +135,7 @@ impl Remote {
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
         let commit = location::commit(&upload.url, &blob.digest);
-        let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.caller.location));
+        let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.caller.location)).bulk();
         self.send_part(&call, feed, blob.size).await.map(drop)
     }
 
@@ -118,25 +143,27 @@ impl Remote {
     /// chunks".
     async fn upload_in_chunks<B>(
         &self,
-        upload: &Upload,
+        upload: &mut Upload,
         blob: &Descriptor,
         feed: &Arc<Feed<B>>,
+        from: u64,
         chunk: u64,
     ) -> Result<(), Error>
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
         let what = format!("pushing blob {blob} to {}", self.caller.location);
-        let (mut url, mut offset) = (upload.url.clone(), 0);
+        let mut offset = from;
         while offset < blob.size {
             let size = chunk.min(blob.size - offset);
-            let call = Call::new(Method::PATCH, url, what.clone()).chunk(offset..=offset + size - 1);
+            let call =
+                Call::new(Method::PATCH, upload.url.clone(), what.clone()).chunk(offset..=offset + size - 1).bulk();
             let response = self.send_part(&call, feed, size).await?;
             // Always the newest: it may carry the session's state.
-            url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
+            upload.url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
             offset += size;
         }
-        let call = Call::new(Method::PUT, location::commit(&url, &blob.digest), what);
+        let call = Call::new(Method::PUT, location::commit(&upload.url, &blob.digest), what).bulk();
         self.send_part(&call, feed, 0).await.map(drop)
     }
 
@@ -155,11 +182,24 @@ impl Remote {
         if error.is_not_found() {
             return call.error(Cause::SessionLost);
         }
-        match error.is_too_large().then(|| self.transport.take_smaller_chunks(size)).flatten() {
+        match error.is_too_large().then(|| self.transport.chunking().refused(size)).flatten() {
             Some(next) => call.error(Cause::BodyTooLarge { refused: size, next }),
             None => error,
         }
     }
+}
+
+/// Which side of a transfer an error is of.
+enum Side {
+    Source,
+    Target,
+}
+
+/// How many bytes a session has, by `Range: 0-N`; the unit is told by some.
+fn kept(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(RANGE)?.to_str().ok()?.trim();
+    let last: u64 = range.strip_prefix("bytes=").unwrap_or(range).strip_prefix("0-")?.parse().ok()?;
+    last.checked_add(1)
 }
 
 fn session(call: &Call, response: &Response) -> Result<Upload, Error> {

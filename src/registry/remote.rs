@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Scope;
 use super::call::Caller;
+use super::limits::Lane;
+use super::limits::quota::Seat;
 use super::transport::Transport;
 use crate::content::Location;
 
@@ -29,8 +31,20 @@ pub struct Remote {
 impl Remote {
     pub(super) fn new(transport: Arc<Transport>, location: Location, access: Access) -> Self {
         let scope = Scope::new(location.repository.clone(), access == Access::Push);
-        let caller = Caller { location, scope, requests: Arc::default(), cancel: CancellationToken::new() };
+        let (requests, cancel) = (Arc::default(), CancellationToken::new());
+        let caller = Caller { location, scope, requests, cancel, lane: None, seat: None };
         Self { transport, caller }
+    }
+
+    /// The same repository for a run that shares the registry's quota of pulls with others.
+    pub fn seated(&self, seat: &Arc<Seat>) -> Self {
+        let caller = Caller { seat: Some(Arc::clone(seat)), ..self.caller.clone() };
+        Self { transport: Arc::clone(&self.transport), caller }
+    }
+
+    pub(super) fn with_lane(&self, lane: Lane) -> Self {
+        let caller = Caller { lane: Some(lane), ..self.caller.clone() };
+        Self { transport: Arc::clone(&self.transport), caller }
     }
 
     /// The same repository for a piece of work: its requests are counted in `requests` (those for tokens and after

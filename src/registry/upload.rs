@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, ready};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::transport::Transport;
@@ -25,8 +26,8 @@ pub(super) struct Watch {
     sent: AtomicU64,
     /// How many bytes will have been sent when the request under way has sent its body.
     goal: AtomicU64,
-    /// Whether the body waits for its source, which watches over its own silence.
-    waits_for_source: AtomicBool,
+    /// Whether the body waits for its source, which watches over its own silence, or for its turn in the bandwidth.
+    waits_here: AtomicBool,
     source_error: Mutex<Option<Error>>,
 }
 
@@ -57,7 +58,7 @@ pub(super) async fn watched<T>(
         let sent = watch.sent();
         let committing = watch.has_sent_all();
         let patience = if committing { COMMIT_TIMEOUT } else { idle };
-        if before == Some(sent) && !watch.waits_for_source.load(Ordering::Relaxed) {
+        if before == Some(sent) && !watch.waits_here.load(Ordering::Relaxed) {
             return Err(Cause::Stalled(patience));
         }
         before = Some(sent);
@@ -85,11 +86,26 @@ struct Source<S> {
     stream: Pin<Box<S>>,
     /// What a body could not take of a piece, since it was full.
     left_over: Bytes,
+    /// The pause that the registry's bandwidth asks for.
+    pacing: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: Stream<Item = Result<Bytes, Error>>> Source<S> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(pacing) = &mut self.pacing {
+            ready!(pacing.as_mut().poll(cx));
+            self.pacing = None;
+        }
+        if self.left_over.is_empty() {
+            return self.stream.as_mut().poll_next(cx);
+        }
+        Poll::Ready(Some(Ok(std::mem::take(&mut self.left_over))))
+    }
 }
 
 impl<S> Feed<S> {
     pub(super) fn new(stream: S, transport: Arc<Transport>) -> Arc<Self> {
-        let source = Source { stream: Box::pin(stream), left_over: Bytes::new() };
+        let source = Source { stream: Box::pin(stream), left_over: Bytes::new(), pacing: None };
         Arc::new(Self { source: Mutex::new(source), watch: Watch::default(), transport })
     }
 
@@ -119,20 +135,20 @@ pub(super) struct Outgoing<S> {
 impl<S: Stream<Item = Result<Bytes, Error>>> Outgoing<S> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let mut source = self.feed.source.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut piece = std::mem::take(&mut source.left_over);
-        if piece.is_empty() {
-            let next = source.stream.as_mut().poll_next(cx);
-            self.feed.watch.waits_for_source.store(next.is_pending(), Ordering::Relaxed);
-            match ready!(next) {
-                Some(Ok(next)) => piece = next,
-                other => return Poll::Ready(other),
-            }
-        }
+        let next = source.poll_next(cx);
+        self.feed.watch.waits_here.store(next.is_pending(), Ordering::Relaxed);
+        let mut piece = match ready!(next) {
+            Some(Ok(piece)) => piece,
+            other => return Poll::Ready(other),
+        };
         let room = usize::try_from(self.left).unwrap_or(usize::MAX);
         if piece.len() > room {
             source.left_over = piece.split_off(room);
         }
         self.left -= piece.len() as u64;
+        self.feed.watch.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        let pause = self.feed.transport.count_bytes(Direction::Written, piece.len());
+        source.pacing = (!pause.is_zero()).then(|| Box::pin(tokio::time::sleep(pause)));
         Poll::Ready(Some(Ok(piece)))
     }
 }
@@ -146,11 +162,7 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Body for Outgoing<S> {
             return Poll::Ready(None);
         }
         Poll::Ready(match ready!(self.poll_piece(cx)) {
-            Some(Ok(piece)) => {
-                self.feed.watch.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                self.feed.transport.count_bytes(Direction::Written, piece.len());
-                Some(Ok(Frame::data(piece)))
-            }
+            Some(Ok(piece)) => Some(Ok(Frame::data(piece))),
             Some(Err(error)) => {
                 *self.feed.watch.source_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 Some(Err(SourceBroke))

@@ -22,6 +22,10 @@ impl Observer for Log {
         warn!(registry = %retry.registry, reason = retry.reason.as_str(), pause = ?retry.pause, "trying again after: {}", retry.error);
     }
 
+    fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {
+        warn!(rule, "{wait}");
+    }
+
     fn image(&self, rule: &str, image: &ImageReport) {
         let digest = image.digest.as_ref().map(tracing::field::display);
         match (&image.outcome, &image.error) {

@@ -1,14 +1,15 @@
 //! Prometheus metrics. Base units, bounded labels: never a tag or a digest.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::events::{
-    BlobOutcome, Direction, ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome,
+    BlobOutcome, Direction, ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome, ThrottleReason,
 };
 use crate::oci::Host;
 
@@ -29,6 +30,8 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_duration: HistogramVec,
     retries: IntCounterVec,
+    throttled: CounterVec,
+    pulls_left: IntGaugeVec,
     in_flight: IntGauge,
 }
 
@@ -58,6 +61,16 @@ impl Metrics {
             &["rule"],
         )?;
         registry.register(Box::new(last_success.clone()))?;
+        let throttled = CounterVec::new(
+            Opts::new("regferry_throttle_seconds_total", "Seconds spent waiting for a limit, by limit."),
+            &["registry", "reason"],
+        )?;
+        registry.register(Box::new(throttled.clone()))?;
+        let pulls_left = IntGaugeVec::new(
+            Opts::new("regferry_pull_quota_remaining", "Pulls left, as the registry last announced it."),
+            &["registry"],
+        )?;
+        registry.register(Box::new(pulls_left.clone()))?;
         let in_flight = IntGauge::new("regferry_transfers_in_flight", "Blobs being transferred.")?;
         registry.register(Box::new(in_flight.clone()))?;
         let build_info =
@@ -91,6 +104,8 @@ impl Metrics {
                 &REQUEST_BUCKETS,
             )?,
             retries: counter("regferry_retries_total", "Requests made again, by reason.", &["registry", "reason"])?,
+            throttled,
+            pulls_left,
             last_success,
             in_flight,
             registry,
@@ -119,6 +134,14 @@ impl Observer for Metrics {
 
     fn retry(&self, retry: &Retry<'_>) {
         self.retries.with_label_values(&[retry.registry.as_str(), retry.reason.as_str()]).inc();
+    }
+
+    fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
+        self.throttled.with_label_values(&[registry.as_str(), reason.as_str()]).inc_by(waited.as_secs_f64());
+    }
+
+    fn pulls_left(&self, registry: &Host, remaining: u64) {
+        self.pulls_left.with_label_values(&[registry.as_str()]).set(i64::try_from(remaining).unwrap_or(i64::MAX));
     }
 
     fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
@@ -192,12 +215,7 @@ mod tests {
         metrics.bytes(&host, Direction::Written, 5);
         metrics.blob("hello", BlobOutcome::Mounted);
         metrics.transfer_started();
-        metrics.request(&Request {
-            registry: &host,
-            method: "HEAD",
-            status: None,
-            elapsed: std::time::Duration::from_millis(3),
-        });
+        metrics.request(&Request { registry: &host, method: "HEAD", status: None, elapsed: Duration::from_millis(3) });
         let text = metrics.render().unwrap();
         for line in [
             "regferry_blob_bytes_total{direction=\"written\",registry=\"r.example\"} 5",

@@ -7,10 +7,11 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 
 use super::knowledge::{Flight, Known};
+use super::lanes;
 use super::plan::{PlannedBlob, Presence};
 use super::route::Route;
 use crate::backoff::{Patience, RetryReason};
-use crate::content::{Error, Mount, Pull, Push};
+use crate::content::{Error, Mount, Pull, Push, Trail};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
 
@@ -56,107 +57,187 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         Ok(outcome)
     }
 
-    /// Mounts or streams a blob; streams it from the start again when the target breaks it off.
+    /// Mounts or streams a blob. When the target breaks it off it goes on where the session stands, else from the start.
     async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
-        let mut effort = Patience::STANDARD.effort();
+        let mut progress = Progress::new(blob);
+        let mut effort = self.target.patience().effort();
         let mut waited = Duration::ZERO;
         loop {
-            let broken = match self.attempt(blob, from.take()).await? {
+            let began_at = progress.offset();
+            let broken = match self.attempt(blob, from.take(), &mut progress).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
             };
-            // What broke at the source has been tried there already; bytes that were wrong have to come anew.
-            let reason = broken.error.retry_reason();
-            let reason = reason.filter(|reason| !broken.at_source || *reason == RetryReason::Digest);
-            let worth = reason.and_then(|reason| {
-                // What was spent on moving bytes is no reason to give up: only the pauses count.
-                let limit = Patience::STANDARD.max_elapsed;
+            // What was spent on moving bytes is no reason to give up: only the pauses count.
+            let worth = broken.retry_reason().and_then(|reason| {
+                let limit = self.side(broken.side).max_elapsed;
                 Some((reason, effort.next(reason, limit, waited, broken.error.retry_after())?))
             });
             let Some((reason, pause)) = worth else {
-                self.target.abandon(&broken.session).await;
+                self.close(&mut progress).await;
                 return Err(broken.error);
             };
             waited += pause;
-            let registry = if broken.at_source { self.source.location() } else { self.target.location() };
+            let registry = if broken.side == Side::Target { self.target.location() } else { self.source.location() };
             self.context.observer.retry(&Retry { registry: &registry.host, reason, pause, error: &broken.error });
-            let mended = self.pause_and_look(blob, &broken, pause).await;
-            if matches!(mended, Ok(true)) {
-                return Ok(BlobOutcome::Copied);
+            match self.pause_and_look(blob, &broken, pause, &mut progress).await {
+                Ok(false) => {}
+                Ok(true) => return Ok(BlobOutcome::Copied),
+                Err(error) => {
+                    self.close(&mut progress).await;
+                    return Err(error);
+                }
             }
-            self.target.abandon(&broken.session).await;
-            mended?;
+            if progress.offset() > began_at {
+                (effort, waited) = (self.target.patience().effort(), Duration::ZERO);
+            }
         }
     }
 
     /// Waits; then tells whether the blob has arrived all the same: a commit whose answer was lost may have happened.
+    /// If not, it finds out where to go on.
     async fn pause_and_look(
         &self,
         blob: &Descriptor,
-        broken: &Broken<T::Upload>,
+        broken: &Broken,
         pause: Duration,
+        progress: &mut Progress<T::Upload>,
     ) -> Result<bool, Error> {
         self.context.unless_stopped(tokio::time::sleep(pause)).await?;
-        if broken.at_source {
+        if broken.side == Side::SourceOpening {
             return Ok(false);
         }
-        self.context.unless_stopped(self.target.has_blob(blob)).await?
+        if broken.side == Side::Target && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
+            return Ok(true);
+        }
+        let is_wrong = broken.error.retry_reason() == Some(RetryReason::Digest);
+        if let Some((session, offset)) = progress.open.as_mut().filter(|_| !is_wrong)
+            && let Some(kept) = self.target.kept(session, blob).await
+        {
+            *offset = kept;
+            return Ok(false);
+        }
+        self.close(progress).await;
+        *progress = Progress::new(blob);
+        Ok(false)
     }
 
-    /// One try. The outer error is final; the inner one tells of a break on the way.
+    /// One try.
     async fn attempt(
         &self,
         blob: &Descriptor,
         from: Option<Repository>,
-    ) -> Result<Result<BlobOutcome, Broken<T::Upload>>, Error> {
-        let _permit = self.context.unless_stopped(self.context.blobs.acquire()).await?;
-        let mut open = None;
+        progress: &mut Progress<T::Upload>,
+    ) -> Result<BlobOutcome, Broken> {
+        let at_target = |error| Broken { error, side: Side::Target };
         if let Some(from) = &from {
-            match self.target.mount(blob, from).await? {
-                Mount::Done if *from == self.target.location().repository => return Ok(Ok(BlobOutcome::Present)),
-                Mount::Done => return Ok(Ok(BlobOutcome::Mounted)),
-                Mount::Session(session) => open = Some(session),
+            match self.target.mount(blob, from).await.map_err(Broken::finally)? {
+                Mount::Done if *from == self.target.location().repository => return Ok(BlobOutcome::Present),
+                Mount::Done => return Ok(BlobOutcome::Mounted),
+                Mount::Session(session) => progress.open = Some((session, 0)),
             }
         }
+        let lanes = self.context.unless_stopped(lanes::both(self.source, self.target)).await;
+        let (source, target) = lanes.map_err(Broken::finally)?;
+        let _permit = self.context.unless_stopped(self.context.blobs.acquire()).await.map_err(Broken::finally)?;
         let _told = InFlight::new(&*self.context.observer);
+
+        let bytes = source.blob(blob, &progress.trail, progress.offset());
         let opening = async {
-            match open {
-                Some(session) => Ok(session),
-                None => self.target.open_upload(blob).await,
+            match progress.open {
+                Some(_) => Ok(None),
+                None => target.open_upload(blob).await.map(Some),
             }
         };
-        let (bytes, session) = tokio::join!(self.context.unless_stopped(self.source.blob(blob)), opening);
-        let session = session?;
-        match bytes.and_then(|bytes| bytes) {
-            Ok(bytes) => Ok(self.stream(blob, bytes, session).await),
-            Err(error) => {
-                self.target.abandon(&session).await;
-                Err(error)
-            }
+        let (bytes, opened) = tokio::join!(self.context.unless_stopped(bytes), opening);
+        if let Some(session) = opened.map_err(at_target)? {
+            progress.open = Some((session, 0));
         }
+        let bytes = bytes.map_err(Broken::finally)?.map_err(|error| Broken { error, side: Side::SourceOpening })?;
+        self.stream(&target, blob, bytes, progress).await
     }
 
     async fn stream(
         &self,
+        target: &T,
         blob: &Descriptor,
         bytes: S::Blob,
-        session: T::Upload,
-    ) -> Result<BlobOutcome, Broken<T::Upload>> {
+        progress: &mut Progress<T::Upload>,
+    ) -> Result<BlobOutcome, Broken> {
+        let Some((session, offset)) = &mut progress.open else { return Err(Broken::finally(self.context.stopped())) };
         let at_source = Arc::new(AtomicBool::new(false));
         let noting = Arc::clone(&at_source);
         let bytes = bytes.inspect_err(move |_| noting.store(true, Ordering::Relaxed));
-        match self.target.upload(&session, blob, bytes).await {
+        match target.upload(session, blob, *offset, bytes).await {
             Ok(()) => Ok(BlobOutcome::Copied),
-            Err(error) => Err(Broken { error, session, at_source: at_source.load(Ordering::Relaxed) }),
+            Err(error) => {
+                let side = if at_source.load(Ordering::Relaxed) { Side::SourceBody } else { Side::Target };
+                Err(Broken { error, side })
+            }
         }
+    }
+
+    /// Closes the upload session that a transfer leaves behind, if it does.
+    async fn close(&self, progress: &mut Progress<T::Upload>) {
+        if let Some((session, _)) = progress.open.take() {
+            self.target.abandon(&session).await;
+        }
+    }
+
+    fn side(&self, side: Side) -> Patience {
+        if side == Side::Target { self.target.patience() } else { self.source.patience() }
     }
 }
 
-/// A transfer that broke on the way, and on which side.
-struct Broken<U> {
+/// How far a blob's transfer has come.
+struct Progress<U> {
+    trail: Arc<Trail>,
+    /// The session at the target, and the bytes that it has.
+    open: Option<(U, u64)>,
+}
+
+impl<U> Progress<U> {
+    fn new(blob: &Descriptor) -> Self {
+        Self { trail: Arc::new(Trail::of(blob)), open: None }
+    }
+
+    fn offset(&self) -> u64 {
+        self.open.as_ref().map_or(0, |(_, offset)| *offset)
+    }
+}
+
+/// A try that failed, and where.
+struct Broken {
     error: Error,
-    session: U,
-    at_source: bool,
+    side: Side,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Before the source's first byte.
+    SourceOpening,
+    /// In the middle of its bytes, which have been asked for again and again.
+    SourceBody,
+    /// At the target.
+    Target,
+    /// On neither: it is over.
+    Neither,
+}
+
+impl Broken {
+    fn finally(error: Error) -> Self {
+        Self { error, side: Side::Neither }
+    }
+
+    fn retry_reason(&self) -> Option<RetryReason> {
+        let reason = self.error.retry_reason();
+        match self.side {
+            Side::SourceOpening | Side::Target => reason,
+            // Bytes that were wrong have to come anew.
+            Side::SourceBody => reason.filter(|reason| *reason == RetryReason::Digest),
+            Side::Neither => None,
+        }
+    }
 }
 
 /// Tells the observer that a transfer goes on, as long as it lives.

@@ -1,5 +1,6 @@
 //! What runs rules and imports: the registries, the limits that all of them share, and who is told.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub struct Engine {
     blobs: Arc<Semaphore>,
     knowledge: Shared,
     planned_knowledge: Shared,
+    successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 impl Engine {
@@ -49,6 +51,7 @@ impl Engine {
             limits,
             knowledge: Shared::default(),
             planned_knowledge: Shared::default(),
+            successes: Mutex::default(),
         }
     }
 
@@ -66,6 +69,17 @@ impl Engine {
     /// The same for plans, which learn from each other what a run would do.
     pub fn planned_knowledge(&self) -> Arc<Knowledge> {
         self.planned_knowledge.get()
+    }
+
+    /// When a rule last succeeded in this process.
+    pub(super) fn last_success(&self, rule: &Arc<str>) -> Option<std::time::Instant> {
+        let successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+        successes.get(rule).map(|at| at.into_std())
+    }
+
+    pub(super) fn note_success(&self, rule: &Arc<str>) {
+        let mut successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+        successes.insert(Arc::clone(rule), Instant::now());
     }
 
     pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {

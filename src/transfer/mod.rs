@@ -3,13 +3,16 @@
 //! Start at [`Engine`]: it runs a rule or an import. A [`route`](self) is one source repository and one target
 //! repository; everything on it is written against the traits of [`content`](crate::content).
 
+mod batch;
 mod bring;
 mod context;
 mod copy;
 mod documents;
 mod engine;
+mod image;
 mod import;
 mod knowledge;
+mod lanes;
 mod plan;
 mod publish;
 mod route;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::context::Context;
+use super::documents::Documents;
 use super::route::Before;
 use super::rule::{Images, Rule};
 use super::select::TagFilter;
@@ -23,6 +24,8 @@ pub(super) struct Job {
     pub(super) from: TagOrDigest,
     pub(super) to: TagOrDigest,
     pub(super) before: Before,
+    /// What the source gave already, if this is not the first try.
+    pub(super) documents: Documents,
 }
 
 impl Work {
@@ -89,11 +92,12 @@ impl Work {
 impl Job {
     fn new(from: TagOrDigest, to: Option<Tag>) -> Self {
         let to = to.map_or_else(|| from.clone(), TagOrDigest::Tag);
-        Self { from, to, before: Before::Unknown }
+        Self { from, to, before: Before::Unknown, documents: Documents::default() }
     }
 
     fn same_tag(tag: Tag, before: Before) -> Self {
-        Self { from: TagOrDigest::Tag(tag.clone()), to: TagOrDigest::Tag(tag), before }
+        let (from, to) = (TagOrDigest::Tag(tag.clone()), TagOrDigest::Tag(tag));
+        Self { from, to, before, documents: Documents::default() }
     }
 }
 

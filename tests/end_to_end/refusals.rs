@@ -58,8 +58,8 @@ async fn a_password_that_is_wrong_is_told_and_not_shown() {
         move |ferry: Ferry| ferry.config(&config)
     };
 
-    assert_snapshot!(copy_fails(basic.host(), target.host(), wrong(&basic)).await, @r#"error: looking up manifest v1 of SOURCE/app: 401 Unauthorized; log in with `docker login SOURCE`, or set username and password_file in [registries."SOURCE"]"#);
-    assert_snapshot!(copy_fails(token.host(), target.host(), wrong(&token)).await, @r#"error: looking up manifest v1 of SOURCE/app (logging in): 401 UNAUTHORIZED: authentication required; log in with `docker login SOURCE`, or set username and password_file in [registries."SOURCE"]"#);
+    assert_snapshot!(copy_fails(basic.host(), target.host(), wrong(&basic)).await, @r#"error: looking up manifest v1 of SOURCE/app: 401 Unauthorized; the login for SOURCE was refused: check its user name, and that its password still holds"#);
+    assert_snapshot!(copy_fails(token.host(), target.host(), wrong(&token)).await, @r#"error: looking up manifest v1 of SOURCE/app (logging in): 401 UNAUTHORIZED: authentication required; the login for SOURCE was refused: check its user name, and that its password still holds"#);
 }
 
 #[tokio::test]

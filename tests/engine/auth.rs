@@ -86,7 +86,7 @@ async fn a_wrong_password_is_told_and_never_shown() {
         let report = copy(&engine, &format!("{}/app:v1", source.host()), "localhost:1/app:v1").await;
 
         let error = report.error.unwrap();
-        assert!(error.contains("401") && error.contains("docker login") && !error.contains("wr0ng"), "{error}");
+        assert!(error.contains("401") && error.contains("was refused") && !error.contains("wr0ng"), "{error}");
     }
 }
 

@@ -13,7 +13,8 @@ use crate::support::{copy, engine_with, host};
 
 fn https(server: &DistributionServer, ca_file: Option<&Path>, tls: Tls) -> HashMap<regferry::oci::Host, Settings> {
     let host = host(server.host());
-    let settings = Settings { tls, ca_file: ca_file.map(Path::to_owned), ..Settings::for_host(&host) };
+    let settings =
+        Settings { tls, ca_files: ca_file.map(Path::to_owned).into_iter().collect(), ..Settings::for_host(&host) };
     HashMap::from([(host, settings)])
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Source: distribution spec, "Token Authentication"; RFC 9110, 11.
 
+mod azure;
 mod challenge;
+mod realm;
 mod scope;
 mod token;
 
@@ -14,14 +16,18 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub(super) use challenge::{Challenge, challenges};
+pub(super) use realm::{ClosedDoor, RealmAddresses};
 pub(super) use scope::Scope;
+use url::Url;
 
 use super::credentials::{CredentialStore, Login};
+use super::limits::Line;
 use super::settings::Settings;
-use crate::content::{Cause, Location};
+use crate::content::{Cause, Location, LoginSent, Refusal};
 use crate::events::Observer;
 use crate::oci::Host;
-use token::{Realm, TokenClient};
+use realm::Realm;
+use token::TokenClient;
 
 /// Knows how one registry wants to be spoken to, and holds its tokens: one a scope, fetched once however many wait.
 pub(super) struct Authenticator {
@@ -44,8 +50,19 @@ type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 /// each make it again.
 struct Held {
     outcome: Result<Option<HeaderValue>, Cause>,
-    until: Option<Instant>,
+    by_login: bool,
+    until: Instant,
 }
+
+/// What a login gave, and how long it is good for.
+struct Issued {
+    header: Option<HeaderValue>,
+    by_login: bool,
+    lifetime: Duration,
+}
+
+/// Credentials are read again so often, so that changed ones are used before the old ones are refused.
+const CREDENTIALS_HOLD: Duration = Duration::from_secs(300);
 
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 /// A login that was refused is refused again, and too many may lock the account.
@@ -54,12 +71,14 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 impl Authenticator {
     pub(super) fn new(
         host: &Host,
+        base: &Url,
         settings: &Settings,
         credentials: CredentialStore,
+        line: Arc<Line>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            tokens: TokenClient::new(host, settings, observer),
+            tokens: TokenClient::new(host, base, settings, line, observer),
             credentials,
             scheme: Mutex::default(),
             slots: Mutex::default(),
@@ -75,13 +94,18 @@ impl Authenticator {
         let Some(scheme) = self.scheme() else { return Ok(None) };
         let slot = self.slot(scope);
         let mut held = slot.lock().await;
-        if let Some(good) = held.as_ref().filter(|held| held.until.is_none_or(|until| Instant::now() < until)) {
+        if let Some(good) = held.as_ref().filter(|held| Instant::now() < held.until) {
             return good.outcome.clone();
         }
         let fresh = self.issue(&scheme, location, scope).await;
         let outcome = fresh.outcome.clone();
         *held = Some(fresh);
         outcome
+    }
+
+    /// Whether what is sent for a scope comes of a login.
+    pub(super) async fn has_login(&self, scope: &Scope) -> bool {
+        self.slot(scope).lock().await.as_ref().is_some_and(|held| held.by_login)
     }
 
     /// Takes a challenge in, and drops what the challenged request carried. Returns whether it is one that can be
@@ -108,29 +132,29 @@ impl Authenticator {
 
     async fn issue(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Held {
         match self.log_in(scheme, location, scope).await {
-            Ok((header, lifetime)) => {
-                Held { outcome: Ok(header), until: lifetime.map(|lifetime| Instant::now() + lifetime) }
+            Ok(Issued { header, by_login, lifetime }) => {
+                Held { outcome: Ok(header), by_login, until: Instant::now() + lifetime }
             }
             Err(cause) => {
                 let is_refusal = matches!(&cause, Cause::Refused(refusal) if refusal.status < 429);
                 let holds = if is_refusal { REFUSAL_HOLDS } else { FAILURE_HOLDS };
-                Held { outcome: Err(cause), until: Some(Instant::now() + holds) }
+                Held { outcome: Err(cause), by_login: true, until: Instant::now() + holds }
             }
         }
     }
 
-    async fn log_in(
-        &self,
-        scheme: &Scheme,
-        location: &Location,
-        scope: &Scope,
-    ) -> Result<(Option<HeaderValue>, Option<Duration>), Cause> {
+    async fn log_in(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Result<Issued, Cause> {
         let login = self.credentials.login(location).await.map_err(Cause::Credentials)?;
+        let by_login = login.is_some();
         match scheme {
-            Scheme::Basic => Ok((login.as_ref().and_then(Login::basic_header), None)),
+            Scheme::Basic => {
+                let header = login.as_ref().and_then(Login::basic_header);
+                Ok(Issued { header, by_login, lifetime: CREDENTIALS_HOLD })
+            }
             Scheme::Bearer(realm) => {
-                let token = self.tokens.token(realm, scope, login.as_ref()).await?;
-                Ok((Some(token.header), Some(token.refresh_after)))
+                let token =
+                    self.tokens.token(realm, scope, login.as_ref()).await.map_err(|cause| told(cause, by_login))?;
+                Ok(Issued { header: Some(token.header), by_login, lifetime: token.refresh_after })
             }
         }
     }
@@ -142,6 +166,14 @@ impl Authenticator {
     fn slot(&self, scope: &Scope) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(scope.clone()).or_default())
+    }
+}
+
+/// A token server's refusal, with what it was told of us.
+fn told(cause: Cause, by_login: bool) -> Cause {
+    match cause {
+        Cause::Refused(refusal) if by_login => Cause::Refused(Refusal { login: LoginSent::User, ..refusal }),
+        cause => cause,
     }
 }
 

@@ -2,22 +2,24 @@
 //!
 //! Source: distribution's "Token Authentication Specification" and "OAuth2 Token Authentication".
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{Challenge, Scope};
+use super::realm::{Kinship, Realm, Trust};
+use super::{Scope, azure};
 use crate::content::Cause;
 use crate::events::{Observer, Request};
 use crate::oci::Host;
 use crate::registry::credentials::Login;
+use crate::registry::limits::{Class, Line};
 use crate::registry::settings::{Settings, Tls};
 use crate::registry::{answer, client};
 
@@ -30,20 +32,6 @@ const MAX_BODY: usize = 1 << 20;
 /// A token server that takes longer is down.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where tokens are to be had, by the registry's challenge.
-#[derive(Clone)]
-pub(super) struct Realm {
-    url: Url,
-    service: Option<String>,
-}
-
-impl Realm {
-    pub(super) fn from_challenge(challenge: &Challenge) -> Option<Self> {
-        let url = challenge.parameters.get("realm")?.parse().ok()?;
-        Some(Self { url, service: challenge.parameters.get("service").cloned() })
-    }
-}
-
 /// A token, ready to be sent.
 pub(super) struct Token {
     pub(super) header: HeaderValue,
@@ -54,49 +42,127 @@ pub(super) struct Token {
 pub(super) struct TokenClient {
     host: Host,
     settings: Settings,
+    trust: Trust,
+    line: Arc<Line>,
     observer: Arc<dyn Observer>,
-    client: OnceCell<Client>,
+    clients: [OnceLock<Result<Client, String>>; 3],
 }
 
 impl TokenClient {
-    pub(super) fn new(host: &Host, settings: &Settings, observer: Arc<dyn Observer>) -> Self {
-        Self { host: host.clone(), settings: settings.clone(), observer, client: OnceCell::new() }
+    pub(super) fn new(
+        host: &Host,
+        base: &Url,
+        settings: &Settings,
+        line: Arc<Line>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self {
+            host: host.clone(),
+            trust: Trust::new(host, base, &settings.trusted_realms),
+            settings: settings.clone(),
+            line,
+            observer,
+            clients: Default::default(),
+        }
     }
 
     /// A token for the scope: with an identity token by OAuth2's POST, else by GET, with Basic credentials if there
     /// are any.
     pub(super) async fn token(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> Result<Token, Cause> {
-        if realm.url.scheme() != "https" && self.settings.tls != Tls::Http {
-            let origin = realm.url.origin().ascii_serialization();
-            let reason = format!("the registry sends logins to {origin}, which is not HTTPS: nothing was sent there");
-            return Err(Cause::Credentials(reason));
+        let kinship = self.trust.in_realm(realm).await.map_err(Cause::Credentials)?;
+        if login.is_some() && kinship == Kinship::Stranger {
+            return Err(Cause::Credentials(self.trust.refusal(realm)));
         }
-        let client = self.client(realm).await?;
-        let request = match login {
-            Some(Login::IdentityToken(token)) => post(client, realm, scope, token),
-            _ => get(client, realm, scope, login),
-        };
-        self.send(client, request).await
+        let asking = Asking { tokens: self, client: self.client(kinship)?, kinship };
+        match login {
+            Some(login @ Login::IdentityToken { token, .. }) => asking.by_identity(realm, scope, login, token).await,
+            Some(login @ Login::Basic { password, .. }) => match azure::token(login, realm) {
+                Some(azure::Token::Refresh) => asking.by_identity(realm, scope, login, password).await,
+                Some(azure::Token::Access) => {
+                    let refresh = asking.exchange(realm, password).await?;
+                    asking.by_identity(realm, scope, login, &refresh).await
+                }
+                None => asking.token(asking.get(realm, scope, Some(login))).await,
+            },
+            None => asking.token(asking.get(realm, scope, None)).await,
+        }
     }
 
-    /// A client of its own: it follows no redirect, which would carry a login along, and what the registry's own
-    /// certificate is forgiven is not forgiven another host's.
-    async fn client(&self, realm: &Realm) -> Result<&Client, Cause> {
-        let build = || async {
-            let is_own_host = realm.url.host_str() == Some(self.host.name());
-            let tls = if is_own_host || self.settings.tls != Tls::Insecure { self.settings.tls } else { Tls::Https };
-            client::for_realms(&self.host, &Settings { tls, ..self.settings.clone() }).map_err(Cause::Credentials)
+    /// A client that follows no redirect, which would carry a login along. What the registry's own certificate is
+    /// forgiven is not forgiven another host's, and our certificate is shown to the registry alone.
+    fn client(&self, kinship: Kinship) -> Result<&Client, Cause> {
+        let (slot, settings): (usize, fn(Settings) -> Settings) = match kinship {
+            Kinship::Origin => (0, |settings| settings),
+            Kinship::Host => (1, |settings| Settings { identity: None, ..settings }),
+            Kinship::Domain | Kinship::Stranger => (2, |settings| {
+                let tls = if settings.tls == Tls::Insecure { Tls::Https } else { settings.tls };
+                Settings { identity: None, tls, ..settings }
+            }),
         };
-        self.client.get_or_try_init(build).await
+        let build = || client::for_realms(&self.host, &settings(self.settings.clone()), self.trust.addresses());
+        self.clients[slot].get_or_init(build).as_ref().map_err(|reason| Cause::Credentials(reason.clone()))
+    }
+}
+
+/// Requests to one realm.
+struct Asking<'a> {
+    tokens: &'a TokenClient,
+    client: &'a Client,
+    kinship: Kinship,
+}
+
+impl Asking<'_> {
+    /// By POST; where the server does not know that, as GCR (404) and Artifactory (401) do not, by GET.
+    async fn by_identity(
+        &self,
+        realm: &Realm,
+        scope: &Scope,
+        login: &Login,
+        refresh_token: &SecretString,
+    ) -> Result<Token, Cause> {
+        match self.token(self.post(realm, scope, refresh_token)).await {
+            Err(Cause::Refused(refusal)) if matches!(refusal.status, 401 | 404 | 405) => {
+                self.token(self.get(realm, scope, Some(login))).await
+            }
+            answered => answered,
+        }
     }
 
-    async fn send(&self, client: &Client, request: RequestBuilder) -> Result<Token, Cause> {
+    /// A registry's refresh token for an access token of Microsoft Entra.
+    /// Source: Azure Container Registry, "Authentication", `POST /oauth2/exchange`.
+    async fn exchange(&self, realm: &Realm, access_token: &SecretString) -> Result<SecretString, Cause> {
+        #[derive(Deserialize)]
+        struct Answer {
+            refresh_token: SecretString,
+        }
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "access_token")
+            .append_pair("service", realm.service.as_deref().unwrap_or_default())
+            .append_pair("access_token", access_token.expose_secret())
+            .finish();
+        let mut url = realm.url.clone();
+        url.set_path(azure::EXCHANGE);
+        let body = self.send(self.client.request(Method::POST, url).header(CONTENT_TYPE, FORM).body(form)).await?;
+        let answer: Option<Answer> = serde_json::from_slice(&body).ok();
+        answer.map(|answer| answer.refresh_token).ok_or_else(no_token)
+    }
+
+    async fn token(&self, request: RequestBuilder) -> Result<Token, Cause> {
+        read(&self.send(request).await?).ok_or_else(no_token)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Bytes, Cause> {
         let request = request.timeout(TIMEOUT).build().map_err(|error| answer::failure(&error))?;
         let method = request.method().clone();
+        // The registry's own requests stand in its line; whoever holds a connection is not to wait for another.
+        let _pass = match self.kinship {
+            Kinship::Origin => Some(self.tokens.line.enter(Class::Read, true).await),
+            Kinship::Host | Kinship::Domain | Kinship::Stranger => None,
+        };
         let started = Instant::now();
-        let result = client.execute(request).await;
-        self.observer.request(&Request {
-            registry: &self.host,
+        let result = self.client.execute(request).await;
+        self.tokens.observer.request(&Request {
+            registry: &self.tokens.host,
             method: method.as_str(),
             status: result.as_ref().ok().map(|response| response.status().as_u16()),
             elapsed: started.elapsed(),
@@ -105,40 +171,41 @@ impl TokenClient {
         if !response.status().is_success() {
             return Err(Cause::Refused(answer::refusal(response).await));
         }
-        let body = answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)?;
-        read(&body).ok_or_else(no_token)
+        answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)
+    }
+
+    fn get(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> RequestBuilder {
+        let mut url = realm.url.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = &realm.service {
+                query.append_pair("service", service);
+            }
+            for parameter in scope.parameters() {
+                query.append_pair("scope", &parameter);
+            }
+        }
+        let request = self.client.request(Method::GET, url);
+        match login.and_then(Login::basic_header) {
+            Some(header) => request.header(AUTHORIZATION, header),
+            None => request,
+        }
+    }
+
+    fn post(&self, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
+        let scopes: Vec<String> = scope.parameters().collect();
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", "regferry")
+            .append_pair("service", realm.service.as_deref().unwrap_or_default())
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("refresh_token", refresh_token.expose_secret())
+            .finish();
+        self.client.request(Method::POST, realm.url.clone()).header(CONTENT_TYPE, FORM).body(form)
     }
 }
 
-fn get(client: &Client, realm: &Realm, scope: &Scope, login: Option<&Login>) -> RequestBuilder {
-    let mut url = realm.url.clone();
-    {
-        let mut query = url.query_pairs_mut();
-        if let Some(service) = &realm.service {
-            query.append_pair("service", service);
-        }
-        for parameter in scope.parameters() {
-            query.append_pair("scope", &parameter);
-        }
-    }
-    let request = client.request(Method::GET, url);
-    match login.and_then(Login::basic_header) {
-        Some(header) => request.header(AUTHORIZATION, header),
-        None => request,
-    }
-}
-
-fn post(client: &Client, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
-    let scopes: Vec<String> = scope.parameters().collect();
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "refresh_token")
-        .append_pair("client_id", "regferry")
-        .append_pair("service", realm.service.as_deref().unwrap_or_default())
-        .append_pair("scope", &scopes.join(" "))
-        .append_pair("refresh_token", refresh_token.expose_secret())
-        .finish();
-    client.request(Method::POST, realm.url.clone()).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
-}
+const FORM: &str = "application/x-www-form-urlencoded";
 
 fn no_token() -> Cause {
     Cause::Protocol("the token server's answer holds no token".to_owned())

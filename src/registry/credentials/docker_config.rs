@@ -132,7 +132,8 @@ impl Auth {
     fn login(&self) -> Result<Option<Login>, String> {
         let filled = |secret: &&SecretString| !secrecy::ExposeSecret::expose_secret(*secret).is_empty();
         if let Some(token) = self.identitytoken.as_ref().filter(filled) {
-            return Ok(Some(Login::IdentityToken(token.clone())));
+            let username = self.auth.as_deref().and_then(decode).map(|(username, _)| username).unwrap_or_default();
+            return Ok(Some(Login::IdentityToken { username, token: token.clone() }));
         }
         if let Some(pair) = self.auth.as_ref().filter(|pair| !pair.is_empty()) {
             let (username, password) = decode(pair).ok_or("an `auth` in it is not base64 of USER:PASSWORD")?;
@@ -176,7 +177,7 @@ mod tests {
             Entry::Login(Login::Basic { username, password }) => {
                 Some(format!("{username}:{}", password.expose_secret()))
             }
-            Entry::Login(Login::IdentityToken(token)) => Some(format!("token {}", token.expose_secret())),
+            Entry::Login(Login::IdentityToken { token, .. }) => Some(format!("token {}", token.expose_secret())),
             Entry::Helper { name, server } => Some(format!("helper {name} {server}")),
         }
     }

@@ -64,7 +64,7 @@ fn parse(stdout: &[u8]) -> Result<Login, String> {
     let answer: Answer =
         serde_json::from_slice(stdout).map_err(|_| "its answer is not the JSON of the protocol".to_owned())?;
     if answer.username == "<token>" {
-        return Ok(Login::IdentityToken(answer.secret));
+        return Ok(Login::IdentityToken { username: String::new(), token: answer.secret });
     }
     if answer.secret.expose_secret().is_empty() {
         return Err("its answer has an empty secret".to_owned());
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn both_kinds_of_answer_are_read() {
         assert!(matches!(parse(br#"{"ServerURL":"r","Username":"u","Secret":"s"}"#), Ok(Login::Basic { .. })));
-        assert!(matches!(parse(br#"{"Username":"<token>","Secret":"s"}"#), Ok(Login::IdentityToken(_))));
+        assert!(matches!(parse(br#"{"Username":"<token>","Secret":"s"}"#), Ok(Login::IdentityToken { .. })));
         assert!(parse(b"oops").is_err());
     }
 

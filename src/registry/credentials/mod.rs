@@ -38,8 +38,8 @@ pub enum Password {
 pub(super) enum Login {
     /// User and password.
     Basic { username: String, password: SecretString },
-    /// An OAuth2 refresh token, which Docker calls identity token.
-    IdentityToken(SecretString),
+    /// An OAuth2 refresh token, which Docker calls identity token, and the user name beside it, if there is one.
+    IdentityToken { username: String, token: SecretString },
 }
 
 /// Never shows a secret.
@@ -47,7 +47,7 @@ impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Basic { .. } => "Login::Basic",
-            Self::IdentityToken(_) => "Login::IdentityToken",
+            Self::IdentityToken { .. } => "Login::IdentityToken",
         })
     }
 }
@@ -98,12 +98,10 @@ impl Credentials {
 }
 
 impl Login {
-    /// The value of an `Authorization: Basic` header. Source: RFC 7617.
+    /// The value of an `Authorization: Basic` header, an identity token in the place of the password. Source: RFC 7617.
     pub(super) fn basic_header(&self) -> Option<http::HeaderValue> {
         use base64::Engine as _;
-        let Self::Basic { username, password } = self else {
-            return None;
-        };
+        let (Self::Basic { username, password } | Self::IdentityToken { username, token: password }) = self;
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose_secret()));
         let mut value = http::HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
         value.set_sensitive(true);

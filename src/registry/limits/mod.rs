@@ -1,0 +1,225 @@
+//! The line before a registry: connections → adaptive window → requests per second; and the bandwidth of what passes.
+//!
+//! Waiting holds nothing: a request gets all that it needs at once. Only a blob's transfer holds a connection of one
+//! registry while it waits for the other's; transfers take the two in one order, by host, so that none waits for
+//! another in a circle (`transfer::lanes`).
+
+mod admission;
+mod bandwidth;
+mod pauses;
+pub(super) mod quota;
+mod rate;
+mod window;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, futures::Notified};
+
+pub use rate::Rate;
+
+use crate::events::{Observer, ThrottleReason};
+use crate::oci::Host;
+use admission::{Admission, Wanted};
+use bandwidth::Bandwidth;
+pub(super) use pauses::Pauses;
+
+/// What a request does, as registries tell requests apart when they limit them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Class {
+    /// Reading, whatever it is.
+    Read,
+    /// Everything about uploads: sessions, mounts, bytes.
+    Upload,
+    /// Putting or deleting documents.
+    ManifestWrite,
+}
+
+impl Class {
+    const COUNT: usize = 3;
+    const ALL: [Self; Self::COUNT] = [Self::Read, Self::Upload, Self::ManifestWrite];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Why something cannot go yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    reason: ThrottleReason,
+    /// When it may be worth another look; `None`: when something is given back.
+    until: Option<Instant>,
+}
+
+/// The limits of one registry.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Limits {
+    /// Requests in flight, those whose bodies still move among them.
+    pub max_connections: Option<usize>,
+    /// Requests per second.
+    pub rate: Option<Rate>,
+    /// Bytes of blobs per second, both directions together.
+    pub bandwidth: Option<u64>,
+    /// Pulls of an announced quota that are left to others.
+    pub pull_reserve: u64,
+}
+
+/// Requests in flight to one registry where nothing else is configured.
+const MAX_CONNECTIONS: usize = 32;
+
+/// The line before one registry.
+pub(super) struct Line {
+    host: Host,
+    max_connections: usize,
+    state: Mutex<Admission>,
+    changed: Notify,
+    /// One queue for each kind of waiting: its head alone looks at the state, the others stand behind it in order.
+    queues: [tokio::sync::Mutex<()>; 2 * Class::COUNT + 1],
+    bandwidth: Option<Bandwidth>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Line {
+    pub(super) fn new(host: &Host, limits: &Limits, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let max_connections = limits.max_connections.unwrap_or(MAX_CONNECTIONS);
+        Arc::new(Self {
+            host: host.clone(),
+            max_connections,
+            state: Mutex::new(Admission::new(host, max_connections, limits.rate)),
+            changed: Notify::new(),
+            queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            bandwidth: limits.bandwidth.map(Bandwidth::new),
+            observer,
+        })
+    }
+
+    /// Waits until a request may be made, on a connection of its own or in a lane.
+    ///
+    /// Cancel safe: who stops waiting has taken nothing.
+    pub(super) async fn enter(self: &Arc<Self>, class: Class, in_lane: bool) -> Pass {
+        let wanted = if in_lane { Wanted::InLane(class) } else { Wanted::Request(class) };
+        self.wait_for(wanted).await;
+        let connections = Connections { line: Arc::clone(self), wanted };
+        Pass { class, sent: now(), in_window: true, connections }
+    }
+
+    /// Waits for the connections of `count` streams of bytes. Requests of a lane need no connection of their own.
+    ///
+    /// Where there are fewer in all, those have to do. Cancel safe.
+    pub(super) async fn lanes(self: &Arc<Self>, count: usize) -> Lane {
+        let wanted = Wanted::Lanes(count.min(admission::max_lanes(self.max_connections)));
+        self.wait_for(wanted).await;
+        Lane(Arc::new(Connections { line: Arc::clone(self), wanted }))
+    }
+
+    /// How long a stream has to wait after these bytes.
+    pub(super) fn charge(&self, bytes: usize) -> Duration {
+        let pause = self.bandwidth.as_ref().map_or(Duration::ZERO, |bandwidth| bandwidth.charge(bytes, now()));
+        if !pause.is_zero() {
+            self.observer.throttled(&self.host, ThrottleReason::Bandwidth, pause);
+        }
+        pause
+    }
+
+    async fn wait_for(&self, wanted: Wanted) {
+        let _turn = self.queues[queue(wanted)].lock().await;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            let Err(held) = self.state().admit(wanted, now()) else { return };
+            let started = now();
+            look_again(changed.as_mut(), held.until).await;
+            self.observer.throttled(&self.host, held.reason, now() - started);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Admission> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those on held connections must not stand behind those that wait for one.
+fn queue(wanted: Wanted) -> usize {
+    match wanted {
+        Wanted::Request(class) => class.index(),
+        Wanted::InLane(class) => Class::COUNT + class.index(),
+        Wanted::Lanes(_) => 2 * Class::COUNT,
+    }
+}
+
+async fn look_again(changed: std::pin::Pin<&mut Notified<'_>>, until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep_until(until.into()) => {}
+        },
+        None => changed.await,
+    }
+}
+
+/// The right to have made one request. Dropped when the answer is read, or none came.
+pub(super) struct Pass {
+    class: Class,
+    sent: Instant,
+    in_window: bool,
+    connections: Connections,
+}
+
+/// What an answer tells of a registry's load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// It has done what was asked, or said why not.
+    Bearable,
+    /// It asks for less.
+    TooMuch,
+    /// Nothing: no answer, or one that another limit explains.
+    Unknown,
+}
+
+impl Pass {
+    /// The answer has begun: its place in the window goes to another request, and the window learns.
+    pub(super) fn answered(&mut self, load: Load) {
+        if !std::mem::take(&mut self.in_window) {
+            return;
+        }
+        let line = &self.connections.line;
+        let mut state = line.state();
+        state.answered(self.class);
+        match load {
+            Load::Bearable => state.window(self.class).succeeded(),
+            Load::TooMuch => state.window(self.class).throttled(self.sent, now()),
+            Load::Unknown => {}
+        }
+        drop(state);
+        line.changed.notify_waiters();
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.answered(Load::Unknown);
+    }
+}
+
+/// A connection that is held for the bytes of one blob. Clones share it.
+#[derive(Clone)]
+pub(super) struct Lane(#[expect(dead_code, reason = "held, not read")] Arc<Connections>);
+
+/// Connections, given back when dropped.
+struct Connections {
+    line: Arc<Line>,
+    wanted: Wanted,
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.line.state().leave(self.wanted);
+        self.line.changed.notify_waiters();
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
