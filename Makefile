@@ -1,8 +1,9 @@
 # What people type. Each target says what it needs; `make test` installs what the tests need by itself.
 
 CARGO ?= cargo
+SECONDS_EACH ?= 30
 
-.PHONY: help demo build test lint doc deny clean
+.PHONY: help demo build test lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +33,9 @@ deny: ## licences, bans and sources of the dependencies; advisories where their 
 	$(CARGO) deny --workspace check licenses bans sources
 	@if $(CARGO) deny fetch db; then $(CARGO) deny --workspace check advisories; \
 	else echo "advisories: their database cannot be had from here, so they are not checked"; fi
+
+fuzz: ## every parser against inputs made to break it; minutes to build, then SECONDS_EACH=30 each
+	@SECONDS_EACH=$(SECONDS_EACH) scripts/fuzz
 
 clean: ## what was built
 	$(CARGO) clean

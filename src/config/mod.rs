@@ -11,6 +11,8 @@ mod expand;
 mod keys;
 mod places;
 mod problems;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod raw;
 mod registries;
 mod route;

@@ -88,6 +88,9 @@ fn tls(text: &str) -> Result<Tls, String> {
 /// A file that can be used now: a daemon is to fail at its start, not at its first connection.
 fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> Option<PathBuf> {
     let usable = |text: &str| {
+        if text.contains(char::is_control) {
+            return Err("has control characters in it".to_owned());
+        }
         let path = folder.join(text);
         check_ca_file(&path).map(|()| path)
     };

@@ -1,5 +1,8 @@
 //! Manifests and indexes: the bytes as they came, and what they say.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -109,6 +112,10 @@ impl Manifest {
         if served.is_some_and(|t| media_type::DOCKER_SCHEMA_1.contains(&t)) {
             return Err(ManifestError::Schema1);
         }
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            // serde would take its elements for the fields, in their order.
+            return Err(ManifestError::Json("it is a list".to_owned()));
+        }
         let document: Document = serde_json::from_slice(&bytes).map_err(|error| not_json(served, &error))?;
         let media_type = document.media_type(served)?;
         let content = document.into_content(&media_type)?;
@@ -174,8 +181,19 @@ fn digest_of(bytes: &[u8], expected: Option<&Digest>) -> Result<Digest, Manifest
 
 fn not_json(served: Option<&str>, error: &serde_json::Error) -> ManifestError {
     match served {
-        Some(t) if !t.ends_with("json") => ManifestError::Unknown { what: format!("a document of type {t:?}") },
-        _ => ManifestError::Json(error.to_string()),
+        Some(t) if !t.ends_with("json") => {
+            ManifestError::Unknown { what: format!("a document of type {:?}", shortened(t)) }
+        }
+        _ => ManifestError::Json(shortened(&error.to_string())),
+    }
+}
+
+/// What a document says of itself, as errors show it: it may be megabytes.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 200;
+    match text.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
     }
 }
 
@@ -198,7 +216,7 @@ impl Document {
         let declared = self.media_type.as_deref().filter(|t| !t.is_empty());
         match (declared, served) {
             (Some(declared), Some(served)) if declared != served => {
-                Err(ManifestError::Contradiction { declared: declared.to_owned(), served: served.to_owned() })
+                Err(ManifestError::Contradiction { declared: shortened(declared), served: served.to_owned() })
             }
             (Some(known), _) | (None, Some(known)) => Ok(known.to_owned()),
             (None, None) if self.schema_version == Some(1) => Err(ManifestError::Schema1),
@@ -232,7 +250,7 @@ impl Document {
                 Ok(Content::Image(Image { config: None, layers: self.blobs.unwrap_or_default() }))
             }
             other if media_type::DOCKER_SCHEMA_1.contains(&other) => Err(ManifestError::Schema1),
-            other => Err(ManifestError::Unknown { what: format!("a document of type {other:?}") }),
+            other => Err(ManifestError::Unknown { what: format!("a document of type {:?}", shortened(other)) }),
         }
     }
 }
@@ -240,7 +258,6 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const EMPTY: &str = r#"{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}"#;
 
@@ -314,6 +331,18 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_what_a_manifests_fields_hold_is_none() {
+        let list = format!(r#"[2,"{}",null,null,null,[]]"#, media_type::OCI_INDEX);
+        assert_eq!(parse(&list, None), Err(ManifestError::Json("it is a list".to_owned())));
+    }
+
+    #[test]
+    fn a_type_without_end_is_cut_in_errors() {
+        let error = parse(&format!(r#"{{"mediaType":"{}"}}"#, "x".repeat(1 << 20)), None).unwrap_err();
+        assert!(error.to_string().len() < 300);
+    }
+
+    #[test]
     fn a_web_page_is_named_as_what_it_is() {
         let error = parse("<html>", Some("text/html; charset=utf-8")).unwrap_err();
         assert_eq!(error.to_string(), r#"it is no image manifest or index but a document of type "text/html""#);
@@ -326,17 +355,5 @@ mod tests {
         let other = Digest::of(b"other");
         let error = Manifest::parse(Bytes::from(image()), None, Some(&other)).unwrap_err();
         assert!(matches!(error, ManifestError::Digest { .. }));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, typed: bool) {
-            let _ = Manifest::parse(Bytes::from(bytes), typed.then_some(media_type::OCI_INDEX), None);
-        }
-
-        #[test]
-        fn no_json_panics(json in "\\{(\"(schemaVersion|mediaType|config|layers|manifests|subject)\":(1|2|null|\"x\"|\\[\\]|\\{\\}),?){0,5}\\}") {
-            let _ = parse(&json, None);
-        }
     }
 }

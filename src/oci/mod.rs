@@ -13,6 +13,14 @@ mod platform;
 mod reference;
 mod size;
 
+/// What holds whatever comes, as tests and fuzzing hold it against any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod properties {
+    pub use super::digest::properties::digest;
+    pub use super::manifest::properties::manifest;
+    pub use super::reference::properties::reference;
+}
+
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use host::Host;

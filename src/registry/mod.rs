@@ -23,6 +23,16 @@ mod transport;
 mod upload;
 mod wire;
 
+/// What holds whatever comes, as tests and fuzzing hold it against any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod properties {
+    pub use super::answer::properties::{error_document, retry_after};
+    pub use super::auth::properties::challenge;
+    pub use super::blob::properties::content_range;
+    pub use super::credentials::properties::docker_config;
+    pub use super::location::properties::{link, upload_location};
+}
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

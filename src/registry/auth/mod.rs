@@ -15,6 +15,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use challenge::properties;
 pub(super) use challenge::{Challenge, challenges};
 pub(super) use realm::{ClosedDoor, RealmAddresses};
 pub(super) use scope::Scope;

@@ -1,5 +1,8 @@
 //! Docker's `config.json` and podman's `auth.json`: the same document in different places.
 
+#[cfg(any(test, fuzzing))]
+pub(in crate::registry) mod properties;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -161,7 +164,6 @@ fn decode(pair: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
     fn location(text: &str) -> Location {
@@ -225,16 +227,5 @@ mod tests {
             panic!("it was taken")
         };
         assert!(error.contains("is no Docker config") && !error.contains("secret"), "{error}");
-    }
-
-    proptest! {
-        #[test]
-        fn no_config_panics(text in "\\PC*", key in "\\PC*") {
-            if let Ok(config) = serde_json::from_str::<Config>(&text) {
-                let _ = config.find(&location("r.example/a"));
-            }
-            let _ = covers(&key, &location("r.example/a"));
-            let _ = decode(&text);
-        }
     }
 }

@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use docker_config::DockerConfigFiles;
 use docker_config::Entry;
+#[cfg(any(test, fuzzing))]
+pub(super) use docker_config::properties;
 
 use crate::content::Location;
 
