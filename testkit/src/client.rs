@@ -7,7 +7,7 @@ mod http1;
 
 use std::collections::HashSet;
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
 use url::Url;
 
@@ -50,6 +50,13 @@ pub async fn fetch_manifest(host: &str, repository: &str, reference: &str) -> Op
 /// Whether the registry has a blob in this repository.
 pub async fn blob_exists(host: &str, repository: &str, digest: &str) -> bool {
     head_blob(host, repository, digest).await.status == StatusCode::OK
+}
+
+/// Whether the registry takes a token.
+pub async fn admits(host: &str, token: &str) -> bool {
+    let url = Url::parse(&format!("http://{host}/v2/")).expect("a test's names are fit for a URL");
+    let answer = Asked::new(Method::GET, url).header(AUTHORIZATION, &format!("Bearer {token}")).send().await;
+    answer.status == StatusCode::OK
 }
 
 /// A tag or a digest in a repository of a registry.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`content`] | images as trees of bytes: manifests, lists, artifacts, layers, all deterministic |
 //! | [`registry`] | [`FakeRegistry`]: a registry in memory that counts, records, and misbehaves on demand |
-//! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process, and `skopeo` beside it |
+//! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process; what stands around it; `skopeo` beside it |
 //! | [`client`] | the few requests a test needs of any registry: push, fetch, compare |
 //!
 //! A test usually reads so:

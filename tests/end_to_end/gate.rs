@@ -1,9 +1,9 @@
-//! A gate on the way to a registry: it lets so many bytes of the answers through, and then none until it is opened. So
-//! a test has as long as it wants in the middle of a transfer, however fast the machine.
+//! A gate on the way to a registry: it lets so many bytes of the answers through, or of the requests, and then none
+//! until it is opened. So a test has as long as it wants in the middle of a transfer, however fast the machine.
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -18,13 +18,30 @@ pub(crate) struct Gate {
     doorman: AbortHandle,
 }
 
+/// Whose bytes are counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Answers,
+    Requests,
+}
+
 impl Gate {
-    /// Lets `bytes` through.
+    /// Lets `bytes` of the answers through.
     pub(crate) async fn before(registry: &str, bytes: usize) -> Self {
+        Self::counting(Counted::Answers, registry, bytes).await
+    }
+
+    /// Lets `bytes` of the requests through.
+    pub(crate) async fn before_uploads(registry: &str, bytes: usize) -> Self {
+        Self::counting(Counted::Requests, registry, bytes).await
+    }
+
+    async fn counting(counted: Counted, registry: &str, bytes: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let host = listener.local_addr().expect("a bound socket has an address").to_string();
         let allowance = Arc::new(Semaphore::new(bytes));
-        let doorman = tokio::spawn(stand(listener, registry.to_owned(), Arc::clone(&allowance))).abort_handle();
+        let doorman =
+            tokio::spawn(stand(listener, registry.to_owned(), counted, Arc::clone(&allowance))).abort_handle();
         Self { host, allowance, doorman }
     }
 
@@ -50,33 +67,36 @@ impl Drop for Gate {
     }
 }
 
-async fn stand(listener: TcpListener, registry: String, allowance: Arc<Semaphore>) {
+async fn stand(listener: TcpListener, registry: String, counted: Counted, allowance: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         // A registry that is down refuses; here that shows as a connection closed at once.
         if let Ok(server) = TcpStream::connect(&registry).await {
-            connections.spawn(join(client, server, Arc::clone(&allowance)));
+            connections.spawn(join(client, server, counted, Arc::clone(&allowance)));
         }
     }
 }
 
-async fn join(client: TcpStream, server: TcpStream, allowance: Arc<Semaphore>) {
-    let (mut from_client, to_client) = client.into_split();
-    let (from_server, mut to_server) = server.into_split();
-    let ask = async move {
-        // It ends when either side does, for whatever reason; then the writing half is closed.
-        let _ = copy(&mut from_client, &mut to_server).await;
-    };
-    tokio::join!(ask, answer(from_server, to_client, &allowance));
+/// It ends when both sides have, for whatever reason; each side's end is passed on to the other.
+async fn join(client: TcpStream, server: TcpStream, counted: Counted, allowance: Arc<Semaphore>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let of = |direction| (counted == direction).then_some(&*allowance);
+    tokio::join!(
+        pass(from_client, to_server, of(Counted::Requests)),
+        pass(from_server, to_client, of(Counted::Answers)),
+    );
 }
 
-async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, allowance: &Semaphore) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, allowance: Option<&Semaphore>) {
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         let permits = u32::try_from(length).expect("a piece is small");
-        // An error means that the gate is open.
-        if let Ok(allowed) = allowance.acquire_many(permits).await {
-            allowed.forget();
+        if let Some(allowance) = allowance {
+            // An error means that the gate is open.
+            if let Ok(allowed) = allowance.acquire_many(permits).await {
+                allowed.forget();
+            }
         }
         if to.write_all(&piece[..length]).await.is_err() {
             return;
