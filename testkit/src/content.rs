@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 pub use build::ImageBuilder;
 pub use descriptor::{Descriptor, Parts};
-pub use digest::{Sha256, digest, matches};
+pub use digest::{Sha256, digest, matches, sha512};
 pub use platform::Platform;
 pub use random::{Repeated, pseudo_random};
 pub use samples::{every_kind, hello_world};

@@ -42,19 +42,20 @@ use auth::Door;
 use fault::Faults;
 use hooks::Hooks;
 use log::Log;
-use options::Options;
+use options::{Locations, Options};
 use session::Sessions;
 use store::Store;
 
 /// A registry that lives in the test: on the current tokio runtime, until it is dropped.
 pub struct FakeRegistry {
     shared: Arc<Shared>,
-    server: AbortHandle,
+    servers: Vec<AbortHandle>,
 }
 
 // What the connections and the test's handle have in common.
 struct Shared {
     host: String,
+    other_host: String,
     options: Options,
     door: Door,
     store: Mutex<Store>,
@@ -67,7 +68,10 @@ struct Shared {
 impl Shared {
     // What a Location begins with.
     fn base(&self) -> String {
-        if self.options.relative_locations { String::new() } else { format!("http://{}", self.host) }
+        match self.options.locations {
+            Locations::Absolute | Locations::Elsewhere => format!("http://{}", self.host),
+            Locations::Path | Locations::Query => String::new(),
+        }
     }
 }
 
@@ -90,11 +94,11 @@ impl FakeRegistry {
     }
 
     async fn start_with(options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let host = listener.local_addr().expect("a bound socket has an address").to_string();
+        let [(host, listener), (other_host, other_listener)] = [listen().await, listen().await];
         let shared = Arc::new(Shared {
             door: Door::new(options.scheme.clone(), options.token_lifetime, &host),
             host,
+            other_host,
             options,
             store: Mutex::default(),
             sessions: Sessions::default(),
@@ -102,8 +106,9 @@ impl FakeRegistry {
             hooks: Hooks::default(),
             faults: Faults::default(),
         });
-        let server = tokio::spawn(serve::accept(listener, Arc::clone(&shared))).abort_handle();
-        Self { shared, server }
+        let servers = [listener, other_listener]
+            .map(|listener| tokio::spawn(serve::accept(listener, Arc::clone(&shared))).abort_handle());
+        Self { shared, servers: servers.into() }
     }
 
     /// `127.0.0.1:<port>`, as it stands in an image reference.
@@ -111,6 +116,19 @@ impl FakeRegistry {
     pub fn host(&self) -> &str {
         &self.shared.host
     }
+
+    /// Another port of the same registry: to a client another origin, with the same content. What a
+    /// request says in `Host` tells which one it came to.
+    #[must_use]
+    pub fn other_host(&self) -> &str {
+        &self.shared.other_host
+    }
+}
+
+async fn listen() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let host = listener.local_addr().expect("a bound socket has an address").to_string();
+    (host, listener)
 }
 
 /// Watching it.
@@ -196,7 +214,7 @@ impl FakeRegistry {
 
 impl Drop for FakeRegistry {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(AbortHandle::abort);
     }
 }
 

@@ -104,6 +104,42 @@ async fn what_podman_login_left_comes_before_what_docker_login_left() {
 }
 
 #[tokio::test]
+async fn what_podman_login_left_in_the_folder_of_configurations_is_used() {
+    let guarded = Guarded::new().await;
+    let config = guarded.docker_config("auths", &format!(r#"{{"auth": "{AUTH}"}}"#));
+
+    guarded.opens_to(|ferry| ferry.file(".config/containers/auth.json", &config)).await;
+    let elsewhere = |ferry: Ferry| {
+        ferry.file("configurations/containers/auth.json", &config).env("XDG_CONFIG_HOME", "configurations")
+    };
+    guarded.opens_to(elsewhere).await;
+}
+
+#[tokio::test]
+async fn the_store_of_credentials_is_asked_before_the_file_itself() {
+    let guarded = Guarded::new().await;
+    let wrong = guarded.docker_config("auths", r#"{"auth": "cmVhZGVyOndyb25n"}"#);
+    let config = wrong.replacen('{', r#"{"credsStore": "test", "#, 1);
+    let script = r#"echo '{"Username": "reader", "Secret": "s3cret"}'"#;
+
+    let prepare = |ferry: Ferry| ferry.file(".docker/config.json", &config).program("docker-credential-test", script);
+    guarded.opens_to(prepare).await;
+}
+
+#[tokio::test]
+async fn the_longest_path_of_a_login_that_covers_the_repository_counts() {
+    let guarded = Guarded::new().await;
+    let entry = |password: &str| format!(r#"{{"auth": "{password}"}}"#);
+    let logins = [&guarded.basic, &guarded.bearer].map(|registry| {
+        let (host, right, wrong) = (registry.host(), entry(AUTH), entry("cmVhZGVyOndyb25n"));
+        format!(r#""{host}": {wrong}, "{host}/app": {right}, "{host}/copy": {right}, "{host}/app/deeper": {wrong}"#)
+    });
+    let config = format!(r#"{{"auths": {{{}}}}}"#, logins.join(", "));
+
+    guarded.opens_to(|ferry| ferry.file(".docker/config.json", &config)).await;
+}
+
+#[tokio::test]
 async fn the_configurations_password_file_comes_before_all_others() {
     let guarded = Guarded::new().await;
     let config = guarded.configuration("password_file = 'secrets/password'");

@@ -1,43 +1,14 @@
 //! Registries that lie, break off and throttle.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use regferry::events::ImageOutcome;
 use testkit::content::hello_world;
-use testkit::{Document, Effect, Endpoint, FakeRegistry, Fault, Image, Method};
+use testkit::{Document, Effect, Endpoint, FakeRegistry, Fault, Method};
 
-use crate::support::{Retries, copy, engine, engine_with};
-
-struct Ferry {
-    source: FakeRegistry,
-    target: FakeRegistry,
-    retries: Arc<Retries>,
-}
-
-impl Ferry {
-    /// Two registries; the source has `app:v1` with one layer of 10,000 bytes.
-    async fn new() -> (Self, Image) {
-        let image = Image::oci("linux/amd64").layer(1, 10_000).build();
-        let ferry =
-            Self { source: FakeRegistry::start().await, target: FakeRegistry::start().await, retries: Arc::default() };
-        ferry.source.seed("app", "v1", &image);
-        (ferry, image)
-    }
-
-    async fn copy(&self) -> Result<u64, String> {
-        let engine = engine_with(HashMap::new(), Arc::clone(&self.retries) as _);
-        let report =
-            copy(&engine, &format!("{}/app:v1", self.source.host()), &format!("{}/app:v1", self.target.host())).await;
-        report.error.map_or(Ok(report.bytes), Err)
-    }
-}
-
-fn layer(image: &Image) -> String {
-    image.blobs().find(|blob| blob.bytes.len() == 10_000).unwrap().digest()
-}
+use crate::ferry::{Ferry, layer};
+use crate::support::{copy, engine};
 
 #[tokio::test]
 async fn a_corrupted_byte_is_never_committed() {

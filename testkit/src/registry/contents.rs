@@ -34,18 +34,28 @@ impl FakeRegistry {
     /// should have.
     pub fn seed_document(&self, repository: &str, tag: &str, document: &Document) -> String {
         let digest = document.digest();
-        let mut store = self.store();
-        store.put_manifest(repository, &digest, document.clone());
-        store.tag(repository, tag, &digest);
+        self.put_document_as(repository, &digest, document);
+        self.retag(repository, tag, &digest);
         digest
+    }
+
+    /// Puts a document as it is, unchecked, under this digest: a SHA-512, or one that is not its
+    /// own.
+    pub fn put_document_as(&self, repository: &str, digest: &str, document: &Document) {
+        self.store().put_manifest(repository, digest, document.clone());
     }
 
     /// Puts a blob; returns its digest.
     pub fn put_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
         let bytes = bytes.into();
         let digest = digest(&bytes);
-        self.store().add_blob(repository, &digest, Stored::Held(bytes));
+        self.put_blob_as(repository, &digest, bytes);
         digest
+    }
+
+    /// Puts a blob under this digest: a SHA-512, or one that is not its own.
+    pub fn put_blob_as(&self, repository: &str, digest: &str, bytes: impl Into<Bytes>) {
+        self.store().add_blob(repository, digest, Stored::Held(bytes.into()));
     }
 
     /// Puts a blob of any size that takes next to no memory: it is made while it is sent, the same

@@ -16,10 +16,25 @@ pub(super) struct Options {
     pub(super) page_size: Option<usize>,
     pub(super) digest_header: bool,
     pub(super) mount: bool,
-    pub(super) relative_locations: bool,
+    pub(super) locations: Locations,
+    pub(super) location_query: String,
     pub(super) keep_at_most: u64,
     pub(super) scheme: Scheme,
     pub(super) token_lifetime: Duration,
+}
+
+/// How `Location` is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Locations {
+    /// A whole URL.
+    #[default]
+    Absolute,
+    /// A path, without scheme and host.
+    Path,
+    /// Of uploads a query alone; else a path.
+    Query,
+    /// A whole URL, of uploads at the registry's other port.
+    Elsewhere,
 }
 
 impl Default for Options {
@@ -28,7 +43,8 @@ impl Default for Options {
             page_size: None,
             digest_header: true,
             mount: true,
-            relative_locations: false,
+            locations: Locations::default(),
+            location_query: String::new(),
             keep_at_most: u64::MAX,
             scheme: Scheme::Open,
             token_lifetime: Duration::from_secs(300),
@@ -61,7 +77,30 @@ impl Builder {
     /// Sends `Location` as a path, without scheme and host.
     #[must_use]
     pub fn relative_locations(mut self) -> Self {
-        self.options.relative_locations = true;
+        self.options.locations = Locations::Path;
+        self
+    }
+
+    /// Sends the `Location` of an upload as a query alone: all else stays as it was asked.
+    #[must_use]
+    pub fn query_locations(mut self) -> Self {
+        self.options.locations = Locations::Query;
+        self
+    }
+
+    /// Has uploads go on at another port, which is another origin: see
+    /// [`FakeRegistry::other_host`].
+    #[must_use]
+    pub fn uploads_elsewhere(mut self) -> Self {
+        self.options.locations = Locations::Elsewhere;
+        self
+    }
+
+    /// Adds this to the query of an upload's `Location`, where it has to come back unchanged: what
+    /// a storage signs, say.
+    #[must_use]
+    pub fn location_query(mut self, query: &str) -> Self {
+        self.options.location_query = query.to_owned();
         self
     }
 

@@ -54,7 +54,12 @@ impl Session {
 
     /// Whether the session with this name could ever have sent this state.
     pub(super) fn issued(id: &str, state: &str) -> bool {
-        state.rsplit_once('.').is_some_and(|(session, _)| session == id)
+        !id.is_empty() && Self::of_state(state) == id
+    }
+
+    /// The name of the session that sent this state, or nothing.
+    pub(super) fn of_state(state: &str) -> &str {
+        state.rsplit_once('.').map_or("", |(session, _)| session)
     }
 
     pub(super) fn advance(&mut self) {

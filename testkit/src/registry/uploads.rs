@@ -11,6 +11,7 @@ use super::Shared;
 use super::answer::{Answer, Reply};
 use super::arriving::Arriving;
 use super::locked;
+use super::options::Locations;
 use super::route::Call;
 use super::session::Session;
 
@@ -44,7 +45,7 @@ pub(super) async fn put(shared: &Shared, call: &Call, body: &mut Arriving) -> Re
     let session = newest(shared, call)?;
     let digest = call.parameter("digest").ok_or_else(|| digest_invalid(json!("digest missing")))?;
     receive(&session, body).await?;
-    shared.sessions.close(call.last());
+    shared.sessions.close(locked(&session).id());
     let content = locked(&session).finish(&digest).ok_or_else(|| digest_invalid(json!({"Digest": digest})))?;
     locked(&shared.store).add_blob(call.repository(), &digest, content);
     Ok(created(shared, call, &digest))
@@ -58,9 +59,10 @@ pub(super) fn status(shared: &Shared, call: &Call) -> Reply {
 
 /// DELETE: gives it up.
 pub(super) fn delete(shared: &Shared, call: &Call) -> Reply {
-    known(shared, call)?;
-    shared.sessions.close(call.last());
-    Ok(Answer::empty(StatusCode::NO_CONTENT).with(UPLOAD_ID, call.last()))
+    let session = known(shared, call)?;
+    let session = locked(&session);
+    shared.sessions.close(session.id());
+    Ok(Answer::empty(StatusCode::NO_CONTENT).with(UPLOAD_ID, session.id()))
 }
 
 // Bytes count as they come, so that what a broken connection brought is there when the client asks
@@ -76,13 +78,15 @@ async fn receive(session: &Mutex<Session>, body: &mut Arriving) -> Result<(), Bo
 }
 
 // Distribution signs the state, so a Location that was made up is told from one whose session is
-// over.
+// over. A Location that is a query alone names its session there only.
 fn known(shared: &Shared, call: &Call) -> Result<Arc<Mutex<Session>>, Box<Answer>> {
     let state = call.parameter("_state").unwrap_or_default();
-    if !Session::issued(call.last(), &state) {
+    let id = if call.last().is_empty() { Session::of_state(&state) } else { call.last() };
+    let signed = shared.options.location_query.as_str();
+    if !Session::issued(id, &state) || !call.query.contains(signed) {
         return Err(invalid());
     }
-    let session = shared.sessions.find(call.last()).ok_or_else(unknown)?;
+    let session = shared.sessions.find(id).ok_or_else(unknown)?;
     let here = locked(&session).repository() == call.repository();
     here.then_some(session).ok_or_else(invalid)
 }
@@ -106,16 +110,23 @@ fn check_offset(shared: &Shared, call: &Call, session: &Session) -> Result<(), B
 }
 
 fn progress(shared: &Shared, status: StatusCode, session: &Session) -> Answer {
-    let location = format!(
-        "{}/v2/{}/blobs/uploads/{}?_state={}",
-        shared.base(),
-        session.repository(),
-        session.id(),
-        session.state()
-    );
     // The last byte's position; of nothing it is 0 as well.
     let range = format!("0-{}", session.size().saturating_sub(1));
-    Answer::empty(status).with(LOCATION, &location).with(RANGE, &range).with(UPLOAD_ID, session.id())
+    Answer::empty(status).with(LOCATION, &location(shared, session)).with(RANGE, &range).with(UPLOAD_ID, session.id())
+}
+
+fn location(shared: &Shared, session: &Session) -> String {
+    let (state, signed) = (session.state(), &shared.options.location_query);
+    let mut query = format!("?_state={state}");
+    if !signed.is_empty() {
+        query += &format!("&{signed}");
+    }
+    let path = format!("/v2/{}/blobs/uploads/{}", session.repository(), session.id());
+    match shared.options.locations {
+        Locations::Query => query,
+        Locations::Elsewhere => format!("http://{}{path}{query}", shared.other_host),
+        Locations::Absolute | Locations::Path => format!("{}{path}{query}", shared.base()),
+    }
 }
 
 fn created(shared: &Shared, call: &Call, digest: &str) -> Answer {

@@ -184,6 +184,21 @@ async fn what_is_removed_behind_the_scenes_makes_its_tags_incomplete() {
 }
 
 #[tokio::test]
+async fn content_is_found_under_the_digest_that_it_was_put_under() {
+    let registry = FakeRegistry::start().await;
+    let (sha512, other) = (content::sha512(b"blob"), format!("sha256:{}", "0".repeat(64)));
+    registry.put_blob_as("app", &sha512, "blob");
+    let document = Image::oci("linux/amd64").build().root;
+    registry.put_document_as("app", &other, &document);
+
+    assert_eq!(ask(registry.host(), &format!("GET /v2/app/blobs/{sha512}"), &[]).await.body, b"blob");
+    let accept = [("accept", document.media_type.as_str())];
+    let reply = ask(registry.host(), &format!("GET /v2/app/manifests/{other}"), &accept).await;
+    assert_eq!(reply.header("docker-content-digest"), Some(other.as_str()));
+    assert_eq!(reply.body, document.bytes);
+}
+
+#[tokio::test]
 async fn the_digest_header_can_be_left_out() {
     let registry = FakeRegistry::builder().digest_header(false).start().await;
     registry.seed("app", "1", &Image::oci("linux/amd64").build());

@@ -95,12 +95,14 @@ async fn a_callback_runs_before_the_answer_and_at_once_if_it_is_late() {
 }
 
 #[tokio::test]
-async fn a_dropped_registry_closes_its_port() {
+async fn a_dropped_registry_closes_its_ports() {
     let registry = FakeRegistry::start().await;
-    let host = registry.host().to_owned();
+    let hosts = [registry.host().to_owned(), registry.other_host().to_owned()];
     drop(registry);
-    // The listener goes with its task, which ends as soon as the runtime gets to it.
-    while tokio::net::TcpStream::connect(&host).await.is_ok() {
-        tokio::task::yield_now().await;
+    // A listener goes with its task, which ends as soon as the runtime gets to it.
+    for host in hosts {
+        while tokio::net::TcpStream::connect(&host).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
     }
 }

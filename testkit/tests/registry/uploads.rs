@@ -115,6 +115,35 @@ async fn mounting_can_be_turned_off_and_locations_can_be_relative() {
 }
 
 #[tokio::test]
+async fn an_upload_may_go_on_at_a_query_alone_and_what_it_signs_has_to_come_back() {
+    let registry = FakeRegistry::builder().query_locations().location_query("sig=a%2Fb").start().await;
+    let query = open(&registry).await;
+    assert_eq!(query, "?_state=upload-1.0&sig=a%2Fb");
+    let all = digest(b"abcdef");
+    let put = |query: &str| format!("PUT /v2/app/blobs/uploads/{query}&digest={all}");
+
+    let unsigned = send(registry.host(), &put("?_state=upload-1.0"), &[], b"abcdef").await;
+    assert_eq!(unsigned.status, 404);
+    let signed = send(registry.host(), &put(&query), &[], b"abcdef").await;
+    assert_eq!(signed.status, 201);
+    assert_eq!(registry.open_sessions(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_may_go_on_at_another_port() {
+    let registry = FakeRegistry::builder().uploads_elsewhere().start().await;
+    let opened = ask(registry.host(), "POST /v2/app/blobs/uploads/", &[]).await;
+    let path = target(registry.other_host(), opened.header("location"));
+    assert!(path.starts_with("/v2/app/blobs/uploads/"), "{path}");
+
+    let line = format!("PUT {path}&digest={}", digest(b"abc"));
+    assert_eq!(send(registry.other_host(), &line, &[], b"abc").await.status, 201);
+
+    assert!(registry.has_blob("app", &digest(b"abc")));
+    assert_eq!(registry.requests()[1].header("host"), Some(registry.other_host()));
+}
+
+#[tokio::test]
 async fn a_large_upload_is_checked_but_not_kept() {
     let registry = FakeRegistry::builder().discard_large_uploads(1000).start().await;
     let small = vec![1; 1000];
