@@ -20,6 +20,7 @@ pub use build::ImageBuilder;
 pub use descriptor::{Descriptor, Parts};
 pub use digest::{Sha256, digest, matches, sha512};
 pub use platform::Platform;
+pub(crate) use random::split_mix;
 pub use random::{Repeated, pseudo_random};
 pub use samples::{every_kind, hello_world};
 

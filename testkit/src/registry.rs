@@ -23,7 +23,6 @@ mod session;
 mod store;
 mod stored;
 mod uploads;
-mod wire;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard};

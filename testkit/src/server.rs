@@ -9,6 +9,7 @@ mod distribution;
 mod nginx;
 mod process;
 mod skopeo;
+mod storage;
 mod tinyproxy;
 mod tls;
 mod tokens;

@@ -1,5 +1,7 @@
 //! The kit against a real registry: what the fake claims to be, this is.
 
+use std::fs;
+
 use testkit::client::{self, Place};
 use testkit::content::{self, media_type};
 use testkit::server::skopeo;
@@ -62,6 +64,27 @@ async fn a_restart_keeps_the_port_and_the_images() {
     assert_eq!(client::fetch_manifest(&host, "app", "1").await, Some(image.root));
     assert!(server.storage().join("docker/registry/v2/repositories/app").is_dir());
     assert!(server.log().contains("listening on"));
+}
+
+#[tokio::test]
+async fn damage_on_the_disk_is_told() {
+    let server = DistributionServer::start();
+    let image = content::hello_world();
+    client::push(server.host(), "a/b", "1", &image).await;
+    assert_eq!(server.damage(), Vec::<String>::new());
+
+    let root = server.storage().join("docker/registry/v2");
+    let layer = image.children[0].blobs[1].digest();
+    let hex = layer.trim_start_matches("sha256:");
+    fs::write(root.join("blobs/sha256").join(&hex[..2]).join(hex).join("data"), "other").expect("the disk is writable");
+    let child = image.children[1].digest();
+    let hex = child.trim_start_matches("sha256:");
+    fs::remove_dir_all(root.join("repositories/a/b/_manifests/revisions/sha256").join(hex)).expect("it is there");
+
+    let damage = server.damage();
+    assert_eq!(damage.len(), 2, "{damage:?}");
+    assert_eq!(damage[0], format!("the bytes of {layer} are others"));
+    assert!(damage[1].ends_with(&format!("a/b: {} lacks {child}", image.digest())), "{damage:?}");
 }
 
 #[tokio::test]

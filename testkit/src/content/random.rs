@@ -10,7 +10,10 @@ use super::digest::Sha256;
 #[must_use]
 pub fn pseudo_random(seed: u64, size: usize) -> Bytes {
     let mut state = seed;
-    let mut bytes: Vec<u8> = (0..size.div_ceil(8)).flat_map(|_| split_mix(&mut state).to_le_bytes()).collect();
+    let mut bytes = vec![0; size.next_multiple_of(8)];
+    for eight in bytes.chunks_exact_mut(8) {
+        eight.copy_from_slice(&split_mix(&mut state).to_le_bytes());
+    }
     bytes.truncate(size);
     bytes.into()
 }
@@ -61,8 +64,8 @@ impl Repeated {
     }
 }
 
-// SplitMix64: eight good bytes from three lines of arithmetic.
-fn split_mix(state: &mut u64) -> u64 {
+/// SplitMix64: eight good bytes from three lines of arithmetic.
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::log::Entry;
 use super::payload::Payload;
 use super::stored::Stored;
-use super::wire::Flushed;
+use crate::wire::Flushed;
 
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::log::Entry;
 use super::stored::Stored;
-use super::wire::Flushed;
+use crate::wire::Flushed;
 
 /// A range of stored bytes on its way out.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use super::answer::{Answer, DOCKER_CONTENT_DIGEST, Reply};
 use super::arriving::Arriving;
 use super::payload::{Cut, Payload};
 use super::route::{Call, Endpoint};
-use super::wire::{Flushed, Wire};
 use super::{blobs, listings, manifests, uploads};
+use crate::wire::{Flushed, Wire};
 
 /// Serves until the task is aborted, and its connections with it.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {

@@ -1,6 +1,7 @@
 //! The fake registry, seen from the wire.
 
 mod api;
+mod chaos;
 mod faults;
 mod likeness;
 mod recording;
