@@ -63,6 +63,7 @@ fn the_example_is_a_configuration() {
 fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("registry-ca.pem"), testkit::server::unknown_authority()).unwrap();
+    testkit::server::ClientCertificate::write(folder.path());
     let mut uncommented = 0;
     let mut uncomment = |line: &str| match line.strip_prefix('#') {
         Some(code) if code.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {

@@ -57,6 +57,14 @@ pub enum Cause {
         /// How many bytes came.
         received: u64,
     },
+    /// A registry has stored other bytes than were sent.
+    #[error("the registry stored {stored} for what was sent as {sent}")]
+    StoredOther {
+        /// What was sent.
+        sent: Digest,
+        /// What the registry says it has.
+        stored: Digest,
+    },
     /// A document that is refused.
     #[error(transparent)]
     Document(#[from] ManifestError),
@@ -134,6 +142,20 @@ pub enum Unreachable {
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
+    /// Nor through the proxy on the way.
+    #[error("through the proxy {proxy}: {why}")]
+    Proxy {
+        /// The proxy's URL.
+        proxy: String,
+        /// What kept the connection from being made.
+        why: String,
+    },
+    /// The proxy on the way lets nobody through without a login.
+    #[error("the proxy {proxy} wants a login")]
+    ProxyLogin {
+        /// The proxy's URL.
+        proxy: String,
+    },
     /// Anything else that kept a connection from being made.
     #[error("{0}")]
     Other(String),
@@ -223,12 +245,14 @@ impl Error {
     pub fn retry_reason(&self) -> Option<RetryReason> {
         match &*self.cause {
             Cause::Refused(refusal) => refusal.retry_reason(),
-            Cause::Unreachable(Unreachable::Tls(_) | Unreachable::NoTls) => None,
+            Cause::Unreachable(Unreachable::Tls(_) | Unreachable::NoTls | Unreachable::ProxyLogin { .. }) => None,
             Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
             Cause::SessionLost | Cause::BodyTooLarge { .. } => Some(RetryReason::Server),
             Cause::Stalled(_) => Some(RetryReason::Stall),
             Cause::TokenRefused => Some(RetryReason::Auth),
-            Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => Some(RetryReason::Digest),
+            Cause::Mismatch { .. } | Cause::StoredOther { .. } | Cause::Document(ManifestError::Digest { .. }) => {
+                Some(RetryReason::Digest)
+            }
             Cause::NotFound
             | Cause::Document(_)
             | Cause::Protocol(_)
@@ -264,6 +288,12 @@ impl Error {
                     "for a registry without TLS use --tls {host}=http, or tls = \"http\" in [registries.\"{host}\"]"
                 )
             }
+            Cause::Unreachable(Unreachable::Proxy { .. }) => {
+                "check that the proxy is up, and HTTPS_PROXY and NO_PROXY".into()
+            }
+            Cause::Unreachable(Unreachable::ProxyLogin { .. }) => {
+                "write its login into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT".into()
+            }
             Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_)) | Cause::Broken(_) | Cause::Stalled(_) => {
                 "check the network between this machine and the registry, and its proxies".into()
             }
@@ -277,6 +307,7 @@ impl Error {
             Cause::Document(ManifestError::Unknown { .. }) => {
                 "check that the host is a registry and not a web page or a proxy's login".into()
             }
+            Cause::StoredOther { .. } => "something before the registry changes what is sent to it".into(),
             Cause::Document(_)
             | Cause::SessionLost
             | Cause::BodyTooLarge { .. }
@@ -297,6 +328,8 @@ impl Refusal {
     fn retry_reason(&self) -> Option<RetryReason> {
         match self.status {
             429 => Some(RetryReason::Throttled),
+            // Of distribution, with 500 as well.
+            _ if self.code.as_deref() == Some("MANIFEST_BLOB_UNKNOWN") => None,
             // The bytes arrived other than they were sent: what is sent again may arrive whole.
             400 if self.code.as_deref() == Some("DIGEST_INVALID") => Some(RetryReason::Digest),
             408 | 425 | 499 | 500 | 502 | 503 | 504 | 520..=529 => Some(RetryReason::Server),

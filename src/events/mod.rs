@@ -19,6 +19,8 @@ pub trait Observer: Send + Sync {
     fn request(&self, _request: &Request<'_>) {}
     /// A request will be made again, after `pause`.
     fn retry(&self, _retry: &Retry<'_>) {}
+    /// A registry has something to say to whoever runs this (`Warning`); once for each text.
+    fn warning(&self, _registry: &Host, _text: &str) {}
     /// Something waited because of a limit.
     fn throttled(&self, _registry: &Host, _reason: ThrottleReason, _waited: Duration) {}
     /// A registry announced how many pulls are left.
@@ -141,6 +143,9 @@ impl Observer for Observers {
     }
     fn retry(&self, retry: &Retry<'_>) {
         self.0.iter().for_each(|o| o.retry(retry));
+    }
+    fn warning(&self, registry: &Host, text: &str) {
+        self.0.iter().for_each(|o| o.warning(registry, text));
     }
     fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
         self.0.iter().for_each(|o| o.throttled(registry, reason, waited));

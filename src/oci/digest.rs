@@ -51,6 +51,11 @@ impl Digest {
         format!("{}…", &text[..colon + 13])
     }
 
+    /// `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &'static str {
+        self.parts().0
+    }
+
     fn parts(&self) -> (&'static str, &[u8]) {
         match self {
             Self::Sha256(bytes) => ("sha256", bytes),

@@ -153,15 +153,21 @@ impl Manifest {
 
     /// The blobs that this document itself names and that registries keep: config and layers, not foreign layers.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.all_blobs().filter(|blob| !blob.is_foreign_layer())
+    }
+
+    /// The layers that it names and that lie elsewhere.
+    pub fn foreign_layers(&self) -> impl Iterator<Item = &Descriptor> {
+        self.all_blobs().filter(|blob| blob.is_foreign_layer())
+    }
+
+    fn all_blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, others) = match &self.content {
             Content::Image(image) => (image.config.as_deref(), &image.layers),
             Content::Index(index) => (None, &index.manifests),
         };
         let is_image = matches!(self.content, Content::Image(_));
-        config
-            .into_iter()
-            .chain(others.iter().filter(move |d| is_image || !d.is_manifest()))
-            .filter(|d| !d.is_foreign_layer())
+        config.into_iter().chain(others.iter().filter(move |d| is_image || !d.is_manifest()))
     }
 }
 

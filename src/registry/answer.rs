@@ -82,7 +82,10 @@ fn error_document(body: &[u8]) -> Refusal {
     let Ok(document) = serde_json::from_slice::<Document>(body) else { return nothing };
     let mut digests = Vec::new();
     document.errors.iter().for_each(|error| collect_digests(&error.detail, &mut digests));
-    let Some(first) = document.errors.into_iter().next() else {
+    // Distribution puts UNKNOWN before what it does know.
+    let is_known = |error: &Entry| error.code.as_deref() != Some("UNKNOWN");
+    let known = document.errors.iter().position(is_known).unwrap_or(0);
+    let Some(first) = document.errors.into_iter().nth(known) else {
         return Refusal { message: document.details.as_deref().and_then(said), ..nothing };
     };
     let message = [first.message.as_deref(), first.detail.as_str()].into_iter().flatten().find_map(said);
@@ -100,7 +103,7 @@ fn collect_digests(detail: &serde_json::Value, digests: &mut Vec<Digest>) {
 }
 
 /// A registry's words on one line, without control characters, cut at a readable length.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.retain(|c| !c.is_control());
     if let Some((cut, _)) = line.char_indices().nth(MAX_MESSAGE) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 
 use super::auth::RealmAddresses;
+use super::proxy;
 use super::settings::{Identity, Settings, Tls};
 use crate::oci::Host;
 
@@ -85,7 +86,7 @@ fn basic(host: &Host, settings: &Settings, http: Http) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         .tls_danger_accept_invalid_certs(settings.tls == Tls::Insecure);
     let builder = if http == Http::One { builder.http1_only() } else { builder };
-    if host.is_loopback() { builder.no_proxy() } else { builder }
+    if proxy::is_bypassed(host) { builder.no_proxy() } else { builder }
 }
 
 fn build(settings: &Settings, builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {

@@ -13,7 +13,10 @@ use crate::oci::Digest;
 ///
 /// A proxy that ends TLS makes `http` URLs of an HTTPS registry: the scheme is repaired for the same host.
 pub(super) fn upload(headers: &HeaderMap, asked: &Url) -> Option<Url> {
-    let mut url = asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    repaired(asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()?, asked)
+}
+
+fn repaired(mut url: Url, asked: &Url) -> Option<Url> {
     if asked.scheme() == "https" && url.scheme() == "http" && url.host() == asked.host() {
         let behind_default_port = url.port().is_none();
         url.set_scheme("https").ok()?;
@@ -31,16 +34,22 @@ pub(super) fn commit(upload: &Url, digest: &Digest) -> Url {
     url
 }
 
-/// The next page: `Link: </v2/…?n=…&last=…>; rel="next"`, of the same origin only. Source: RFC 8288.
-pub(super) fn next_page(headers: &HeaderMap, asked: &Url) -> Option<Url> {
-    headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(links)
-        .filter(|(_, parameters)| is_next(parameters))
-        .filter_map(|(target, _)| asked.join(target).ok())
-        .find(|url| url.origin() == asked.origin())
+/// The next page: `Link: </v2/…?n=…&last=…>; rel="next"`. Source: RFC 8288.
+///
+/// # Errors
+/// If it is of another origin: it is not followed, and what was listed is not all.
+pub(super) fn next_page(headers: &HeaderMap, asked: &Url) -> Result<Option<Url>, String> {
+    let mut links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).flat_map(links);
+    let Some((target, _)) = links.find(|(_, parameters)| is_next(parameters)) else { return Ok(None) };
+    let url = asked.join(target).ok().and_then(|url| repaired(url, asked));
+    match url.filter(|url| url.origin() == asked.origin()) {
+        Some(mut url) => {
+            // A login that the registry makes up is none of ours.
+            let _ = (url.set_username(""), url.set_password(None));
+            Ok(Some(url))
+        }
+        None => Err("the listing goes on at another host, where it is not followed".to_owned()),
+    }
 }
 
 /// Targets and parameters of a `Link` header's value; a comma inside `<…>` or quotes separates nothing.
@@ -111,16 +120,22 @@ mod tests {
     #[test]
     fn pages_are_followed_on_the_same_origin_only() {
         let asked: Url = "http://r.example/v2/a/tags/list?n=2".parse().unwrap();
-        let next = |link: &str| next_page(&headers(LINK, link), &asked).map(String::from);
-        assert_eq!(
-            next("</v2/a/tags/list?n=2&last=b>; rel=\"next\"").unwrap(),
-            "http://r.example/v2/a/tags/list?n=2&last=b"
-        );
-        assert_eq!(next("<?last=b>; rel=next").unwrap(), "http://r.example/v2/a/tags/list?last=b");
-        assert_eq!(next("<http://r.example/x>;title=\"a,b\";rel=\"next\"").unwrap(), "http://r.example/x");
-        assert_eq!(next("</a>; rel=\"prev\", </b>; rel=\"next\"").unwrap(), "http://r.example/b");
-        assert_eq!(next("<http://evil.example/x>; rel=\"next\""), None);
-        assert_eq!(next("</a>; rel=\"prev\""), None);
-        assert_eq!(next("</a"), None);
+        let next = |link: &str| next_page(&headers(LINK, link), &asked).map(|url| url.map(String::from));
+        for (link, page) in [
+            ("</v2/a/tags/list?n=2&last=b>; rel=\"next\"", Some("http://r.example/v2/a/tags/list?n=2&last=b")),
+            ("<?last=b>; rel=next", Some("http://r.example/v2/a/tags/list?last=b")),
+            ("<http://r.example/x>;title=\"a,b\";rel=\"next\"", Some("http://r.example/x")),
+            ("<http://u:p@r.example/x>;rel=next", Some("http://r.example/x")),
+            ("</a>; rel=\"prev\", </b>; rel=\"next\"", Some("http://r.example/b")),
+            ("</a>; rel=\"prev\"", None),
+            ("</a", None),
+        ] {
+            assert_eq!(next(link), Ok(page.map(str::to_owned)), "{link}");
+        }
+        assert!(next("<http://evil.example/x>; rel=\"next\"").is_err());
+        assert!(next("<https://r.example/x>; rel=\"next\"").is_err());
+        let secure: Url = "https://r.example:8443/v2/a/tags/list".parse().unwrap();
+        let repaired = next_page(&headers(LINK, "<http://r.example/x>; rel=next"), &secure).unwrap();
+        assert_eq!(repaired.unwrap().as_str(), "https://r.example:8443/x", "a proxy ends TLS before it");
     }
 }

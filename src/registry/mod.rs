@@ -14,6 +14,7 @@ mod client;
 mod credentials;
 mod limits;
 mod location;
+mod proxy;
 mod pull;
 mod push;
 mod remote;
@@ -21,6 +22,7 @@ mod settings;
 mod tags;
 mod transport;
 mod upload;
+mod warnings;
 mod wire;
 
 /// What holds whatever comes, as tests and fuzzing hold it against any bytes.

@@ -16,8 +16,9 @@ use super::location;
 use super::pull::announced_digest;
 use super::remote::Remote;
 use super::upload::{self, Feed};
+use crate::backoff::RetryReason;
 use crate::content::{Cause, Error, Mount, Push};
-use crate::oci::{Descriptor, Manifest, Repository, TagOrDigest};
+use crate::oci::{Descriptor, Digest, Manifest, Repository, TagOrDigest};
 
 /// Source: distribution spec, "Pushing a blob in chunks".
 const OCI_CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
@@ -51,13 +52,18 @@ impl Push for Remote {
         let what = format!("mounting blob {blob} from {from} in {}", self.caller.location);
         let call = Call::new(Method::POST, url, what);
         let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
-        match self.transport.send(&caller, &call).await {
-            Ok(answered) if answered.response.status() == StatusCode::CREATED => Ok(Mount::Done),
-            Ok(answered) => session(&call, &answered.response).map(Mount::Session),
-            Err(error) if error.is_refusal() || matches!(error.cause(), Cause::NotFound) => {
-                self.open_upload(blob).await.map(Mount::Session)
+        // Whatever a registry has against mounting, an upload does as well; but one that is only busy is asked again.
+        let ask = || async {
+            match self.transport.send_once(&caller, &call).await {
+                Ok(answered) => Ok(Some(answered.response)),
+                Err(error) if error.is_cancelled() || is_passing(&error) => Err(error),
+                Err(_) => Ok(None),
             }
-            Err(error) => Err(error),
+        };
+        match self.transport.persistently(&caller, &call, ask).await? {
+            Some(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
+            Some(response) if let Ok(session) = session(&call, &response) => Ok(Mount::Session(session)),
+            _ => self.open_upload(blob).await.map(Mount::Session),
         }
     }
 
@@ -109,22 +115,25 @@ impl Push for Remote {
     async fn abandon(&self, upload: &Upload) {
         let call =
             Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.caller.location));
-        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send_once(&self.caller, &call)).await;
+        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&self.caller, &call)).await;
     }
 
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
         let what = format!("pushing manifest {at} to {}", self.caller.location);
         let call = Call::new(Method::PUT, self.manifest_url(at), what).class(Class::ManifestWrite);
         let call = call.body(manifest.media_type(), manifest.bytes().clone());
-        let response = self.transport.send(&self.caller, &call).await?.response;
-        match announced_digest(response.headers()) {
-            // A registry may name the same bytes by its own algorithm.
-            Some(other) if !other.matches(manifest.bytes()) => {
-                let reason = format!("the registry stored {other} for what was sent as {}", manifest.digest());
-                Err(call.error(Cause::Protocol(reason)))
+        let put = || async {
+            let response = self.transport.send_once(&self.caller, &call).await?.response;
+            match announced_digest(response.headers()) {
+                // A registry may name the same bytes by its own algorithm.
+                Some(stored) if !stored.matches(manifest.bytes()) => {
+                    Err(call.error(Cause::StoredOther { sent: manifest.digest().clone(), stored }))
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        }
+        };
+        let put = self.transport.persistently(&self.caller, &call, put).await;
+        put.map_err(|error| if lacks_foreign_layers(&error, manifest) { call.error(foreign_layers()) } else { error })
     }
 }
 
@@ -187,6 +196,24 @@ impl Remote {
             None => error,
         }
     }
+}
+
+/// Whether an error has nothing to do with what was asked.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.retry_reason(), Some(RetryReason::Throttled | RetryReason::Connection | RetryReason::Stall))
+}
+
+/// Whether all that a registry misses of a document are layers that registries do not keep.
+fn lacks_foreign_layers(error: &Error, manifest: &Manifest) -> bool {
+    let foreign: Vec<&Digest> = manifest.foreign_layers().map(|layer| &layer.digest).collect();
+    let lost = error.missing_parts().unwrap_or_default();
+    !lost.is_empty() && lost.iter().all(|digest| foreign.contains(&digest))
+}
+
+fn foreign_layers() -> Cause {
+    let reason =
+        "the registry takes no foreign layers; allow their URLs there (distribution: validation.manifests.urls)";
+    Cause::Protocol(reason.to_owned())
 }
 
 /// Which side of a transfer an error is of.

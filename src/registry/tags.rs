@@ -31,7 +31,8 @@ pub(super) async fn list(remote: &Remote) -> Result<Option<Vec<Tag>>, Error> {
     while seen.insert(page.url.clone()) && seen.len() <= MAX_PAGES {
         let read = |headers: &HeaderMap, body: Bytes| {
             let tags = parse(&body).map_err(Cause::Protocol)?;
-            Ok((tags, location::next_page(headers, &page.url)))
+            let next = location::next_page(headers, &page.url).map_err(Cause::Protocol)?;
+            Ok((tags, next))
         };
         let Some((listed, next)) = remote.transport.fetch(&remote.caller, &page, MAX_PAGE_BYTES, read).await? else {
             return if seen.len() == 1 { Ok(None) } else { Err(page.error(Cause::NotFound)) };

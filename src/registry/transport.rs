@@ -1,7 +1,7 @@
 //! The one way out to a registry: what every request carries, waits for, reports, and when it is made again.
 //!
-//! A request passes, in this line: a pause that the registry asked for → its quota of pulls → authorisation → a
-//! connection, the adaptive window and the rate ([`Line`]) → the wire → classification → perhaps a pause and the same
+//! A request passes, in this line: the registry's quota of pulls → authorisation → a pause that the registry asked for →
+//! a connection, the adaptive window and the rate ([`Line`]) → the wire → classification → perhaps a pause and the same
 //! again. Further limits belong into this line and nowhere else.
 
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::limits::quota::{Pull, Quota};
 use super::limits::{Line, Load, Pass, Pauses};
 use super::settings::{Settings, Tls};
+use super::warnings::Warnings;
 use super::wire::{Outgoing, Wire};
 use crate::backoff::{Patience, RetryReason};
 use crate::content::{Cause, Error, Location, LoginSent, Refusal};
@@ -45,6 +46,7 @@ pub(super) struct Transport {
     quota: Arc<Quota>,
     has_answered: AtomicBool,
     chunking: Chunking,
+    warnings: Warnings,
     patience: Patience,
     idle_timeout: Duration,
 }
@@ -81,6 +83,7 @@ impl Transport {
             quota: Quota::new(settings.limits.pull_reserve),
             has_answered: AtomicBool::new(false),
             chunking: Chunking::new(settings.chunk_size),
+            warnings: Warnings::default(),
             patience: settings.retry,
             idle_timeout: settings.idle_timeout,
         })
@@ -190,7 +193,7 @@ impl Transport {
         outgoing.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         outgoing.headers.insert(CONTENT_LENGTH, length.into());
         outgoing.body = Some(body);
-        let mut pass = self.line.enter(call.class, caller.lane.is_some()).await;
+        let mut pass = self.admit(caller, call).await?;
         let response = self.execute(caller, call, outgoing, &mut pass).await?;
         if self.challenged(caller, &response, authorization.as_ref()).await && authorization.is_some() {
             // The next try, which the caller makes, carries a new one.
@@ -234,7 +237,6 @@ impl Transport {
 
     /// One try; two if the registry challenges the first and there is something else to say to it.
     async fn attempt(&self, caller: &Caller, call: &Call) -> Result<Answered, Error> {
-        self.wait_as_asked(caller, call).await?;
         let pull = self.take_pull(caller, call)?;
         let first = self.authorization(caller, call).await?;
         let answered = self.execute_in_time(caller, call, first.as_ref()).await?;
@@ -254,11 +256,25 @@ impl Transport {
         self.accept_answer(caller, call, answered, second.as_ref()).await
     }
 
+    /// Waits for a request's turn. What was asked for while it waited holds for it too.
+    async fn admit(&self, caller: &Caller, call: &Call) -> Result<Pass, Error> {
+        loop {
+            self.wait_as_asked(caller, call).await?;
+            let pass = self.line.enter(call.class, caller.lane.is_some()).await;
+            if self.asked_to_wait(caller, call).is_none() {
+                return Ok(pass);
+            }
+        }
+    }
+
+    fn asked_to_wait(&self, caller: &Caller, call: &Call) -> Option<(Duration, Refusal)> {
+        self.pauses.left(&caller.location.repository, call.class, Instant::now().into_std())
+    }
+
     /// Waits out a pause that the registry asked for; where a connection is held meanwhile, or the pause is longer than
     /// our patience, its refusal holds for this request too.
     async fn wait_as_asked(&self, caller: &Caller, call: &Call) -> Result<(), Error> {
-        let repository = &caller.location.repository;
-        while let Some((left, refusal)) = self.pauses.left(repository, call.class, Instant::now().into_std()) {
+        while let Some((left, refusal)) = self.asked_to_wait(caller, call) {
             if caller.lane.is_some() || left > self.patience().max_elapsed {
                 return Err(call.error(Cause::Refused(refusal)));
             }
@@ -294,7 +310,7 @@ impl Transport {
         } else if call.method == Method::POST {
             outgoing.headers.insert(CONTENT_LENGTH, 0.into());
         }
-        let mut pass = self.line.enter(call.class, caller.lane.is_some()).await;
+        let mut pass = self.admit(caller, call).await?;
         let executing = self.execute(caller, call, outgoing, &mut pass);
         match tokio::time::timeout(self.idle_timeout, executing).await {
             Ok(result) => result.map(|response| Answered { response, pass }),
@@ -361,13 +377,21 @@ impl Transport {
         caller.requests.fetch_add(1, Ordering::Relaxed);
         let response = self.wire.send(outgoing).await.map_err(|cause| call.error(cause))?;
         self.has_answered.store(true, Ordering::Relaxed);
-        if self.wire.is_own(response.url())
-            && let Some(remaining) = self.quota.hear(response.headers(), Instant::now().into_std())
-        {
-            self.observer.pulls_left(&self.host, remaining);
+        if self.wire.is_own(response.url()) {
+            self.hear(response.headers());
         }
         pass.answered(self.load(call, &response));
         Ok(response)
+    }
+
+    /// What a registry tells beside its answer.
+    fn hear(&self, headers: &HeaderMap) {
+        if let Some(remaining) = self.quota.hear(headers, Instant::now().into_std()) {
+            self.observer.pulls_left(&self.host, remaining);
+        }
+        for text in self.warnings.news(headers) {
+            self.observer.warning(&self.host, &text);
+        }
     }
 
     /// A quota that is used up says nothing of how much the registry can do at once.

@@ -11,6 +11,7 @@ use url::{Origin, Url};
 
 use super::answer;
 use super::client::{self, Http};
+use super::proxy;
 use super::settings::{Settings, Tls};
 use crate::content::Cause;
 use crate::events::{Observer, Request};
@@ -24,6 +25,7 @@ pub(super) struct Wire {
     host: Host,
     settings: Settings,
     origin: Origin,
+    proxy: Option<String>,
     client: Client,
     http1: OnceLock<Result<Client, String>>,
     strangers: OnceLock<Result<Client, String>>,
@@ -54,6 +56,7 @@ impl Wire {
         Ok(Self {
             host: host.clone(),
             origin: base.origin(),
+            proxy: proxy::before(host, base),
             client: client::for_registry(host, settings, Http::OneOrTwo)?,
             settings: settings.clone(),
             http1: OnceLock::new(),
@@ -108,7 +111,8 @@ impl Wire {
                 // The next try, which the caller makes, goes by HTTP/1.1, and so do all that follow.
                 self.http2_fails.store(true, Ordering::Relaxed);
             }
-            answer::failure(&error)
+            let cause = answer::failure(&error);
+            self.proxy.iter().fold(cause, |cause, proxy| proxy::behind(proxy, cause))
         })
     }
 

@@ -3,6 +3,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::events::{ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome};
+use crate::oci::Host;
 
 /// Writes events to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ impl Observer for Log {
 
     fn retry(&self, retry: &Retry<'_>) {
         warn!(registry = %retry.registry, reason = retry.reason.as_str(), pause = ?retry.pause, "trying again after: {}", retry.error);
+    }
+
+    fn warning(&self, registry: &Host, text: &str) {
+        warn!(registry = %registry, "the registry warns: {text}");
     }
 
     fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::documents::Documents;
 use super::engine::Engine;
-use super::route::Route;
+use super::route::{Route, is_same, resolve_target};
 use super::tally::{Tally, note_failure};
 use crate::content::{Cause, Error, Pull};
 use crate::events::{self, ImageOutcome, ImageReport};
@@ -43,6 +43,18 @@ struct Target {
     tag: Option<TagOrDigest>,
     found: Option<Digest>,
     tally: Tally,
+}
+
+impl Target {
+    /// Names what it has as the source does, if it is the same.
+    async fn agree_on(&mut self, digest: &Digest) -> Result<(), Error> {
+        if let (Some(tag), Some(found)) = (&self.tag, &self.found)
+            && is_same(&self.remote, tag, found, digest).await?
+        {
+            self.found = Some(digest.clone());
+        }
+        Ok(())
+    }
 }
 
 impl Engine {
@@ -95,7 +107,12 @@ impl Engine {
                 Error::new(format!("looking up manifest {from} of {}", source.location()), Cause::NotFound)
             })
         };
-        tokio::try_join!(digest, try_join_all(import.targets.iter().map(|target| self.ask(target, cancel))))
+        let asking = try_join_all(import.targets.iter().map(|target| self.ask(target, cancel)));
+        let (digest, mut targets) = tokio::try_join!(digest, asking)?;
+        for target in &mut targets {
+            target.agree_on(&digest).await?;
+        }
+        Ok((digest, targets))
     }
 
     async fn ask(&self, target: &Reference, cancel: &CancellationToken) -> Result<Target, Error> {
@@ -120,7 +137,7 @@ async fn bring(
 ) -> Result<ImageOutcome, Error> {
     let found = match &target.tag {
         Some(_) => target.found.clone(),
-        None => route.context.unless_stopped(target.remote.resolve(at)).await??,
+        None => route.context.unless_stopped(resolve_target(&target.remote, at)).await??,
     };
     if found.as_ref() == Some(digest) {
         return Ok(ImageOutcome::Unchanged);

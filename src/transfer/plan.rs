@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::documents::Documents;
 use super::knowledge::{Knowledge, Known};
-use super::route::Route;
+use super::route::{Route, resolve_target};
 use crate::content::{Cause, Error, Location, Pull, Push};
 use crate::events::BlobCounts;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, TagOrDigest, media_type};
@@ -144,11 +144,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if media_type::is_index(&child.media_type) || knowledge.is_new(location) {
             return Ok(true);
         }
-        let found = match self.target.resolve(&TagOrDigest::Digest(child.digest.clone())).await {
-            // As for blobs, some registries forbid what is not there.
-            Err(error) if error.is_forbidden() => None,
-            found => found?,
-        };
+        let found = resolve_target(self.target, &TagOrDigest::Digest(child.digest.clone())).await?;
         if found.is_some() {
             knowledge.learn_manifest(location, &child.digest);
         }

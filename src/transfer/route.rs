@@ -43,12 +43,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             let manifest = self.source.manifest(from).await?.ok_or_else(|| self.missing(from))?;
             return Ok(Comparison::Different(manifest.digest().clone(), Some(manifest)));
         }
-        let (source, target) = tokio::try_join!(self.resolve_source(from), self.target.resolve(to))?;
-        Ok(if target.as_ref() == Some(&source) {
-            Comparison::Same(source)
-        } else {
-            Comparison::Different(source, None)
-        })
+        let (source, target) = tokio::try_join!(self.resolve_source(from), resolve_target(self.target, to))?;
+        let is_same = match &target {
+            Some(found) => is_same(self.target, to, found, &source).await?,
+            None => false,
+        };
+        Ok(if is_same { Comparison::Same(source) } else { Comparison::Different(source, None) })
     }
 
     /// A digest is its own answer; a tag costs a HEAD.
@@ -62,4 +62,27 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     fn missing(&self, from: &TagOrDigest) -> Error {
         Error::new(format!("looking up manifest {from} of {}", self.source.location()), Cause::NotFound)
     }
+}
+
+/// What the target has under a name. Some registries forbid what is not there (Artifactory): where no tag's absence
+/// decides, that is taken for absence.
+pub(super) async fn resolve_target(target: &impl Pull, at: &TagOrDigest) -> Result<Option<Digest>, Error> {
+    match (target.resolve(at).await, at) {
+        (Err(error), TagOrDigest::Digest(_)) if error.is_forbidden() => Ok(None),
+        (found, _) => found,
+    }
+}
+
+/// Whether what the target has is the source's document. If the two sides name documents by different algorithms, its
+/// bytes tell.
+pub(super) async fn is_same(
+    target: &impl Pull,
+    at: &TagOrDigest,
+    found: &Digest,
+    source: &Digest,
+) -> Result<bool, Error> {
+    if found == source || found.algorithm() == source.algorithm() {
+        return Ok(found == source);
+    }
+    Ok(target.manifest(at).await?.is_some_and(|manifest| source.matches(manifest.bytes())))
 }

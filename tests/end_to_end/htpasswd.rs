@@ -62,8 +62,8 @@ async fn a_wrong_password_is_refused_with_the_registrys_name() {
     let registries = Registries::new().await;
     let wrong = |ferry: Ferry| ferry.file(login::FILE, &registries.login(WRONG));
 
-    assert_snapshot!(registries.fails(wrong(registries.copy_out("back"))).await, @r#"error: looking up manifest v1 of GUARDED/app: 401 Unauthorized; log in with `docker login GUARDED`, or set username and password_file in [registries."GUARDED"]"#);
-    assert_snapshot!(registries.fails(wrong(registries.copy_in("new"))).await, @r#"error: looking up manifest v1 of GUARDED/new: 401 Unauthorized; log in with `docker login GUARDED`, or set username and password_file in [registries."GUARDED"]"#);
+    assert_snapshot!(registries.fails(wrong(registries.copy_out("back"))).await, @r#"error: looking up manifest v1 of GUARDED/app: 401 Unauthorized; the login for GUARDED was refused: check its user name, and that its password still holds"#);
+    assert_snapshot!(registries.fails(wrong(registries.copy_in("new"))).await, @r#"error: looking up manifest v1 of GUARDED/new: 401 Unauthorized; the login for GUARDED was refused: check its user name, and that its password still holds"#);
 }
 
 #[tokio::test]

@@ -39,7 +39,6 @@ async fn who_shows_no_certificate_is_refused_where_one_is_wanted() {
 }
 
 #[tokio::test]
-#[ignore = "waits for client_cert_file"]
 async fn who_shows_the_certificate_that_is_wanted_is_let_in() {
     let (open, registry) = (with_app(&small()).await, DistributionServer::start());
     let nginx = Nginx::before(registry.host()).with_client_certificates().start();

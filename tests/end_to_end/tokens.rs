@@ -141,8 +141,8 @@ async fn what_the_token_server_refuses_is_told_of_either_side() {
         copy.run().await.failure(1).replace(source, "SOURCE").replace(target, "TARGET")
     };
 
-    assert_snapshot!(fails(&[(source, WRONG), (target, RIGHT)]).await, @r#"error: looking up manifest v1 of SOURCE/app (logging in): 401 incorrect username or password; log in with `docker login SOURCE`, or set username and password_file in [registries."SOURCE"]"#);
-    assert_snapshot!(fails(&[(source, RIGHT), (target, WRONG)]).await, @r#"error: looking up manifest v1 of TARGET/app (logging in): 401 incorrect username or password; log in with `docker login TARGET`, or set username and password_file in [registries."TARGET"]"#);
+    assert_snapshot!(fails(&[(source, WRONG), (target, RIGHT)]).await, @r#"error: looking up manifest v1 of SOURCE/app (logging in): 401 incorrect username or password; the login for SOURCE was refused: check its user name, and that its password still holds"#);
+    assert_snapshot!(fails(&[(source, RIGHT), (target, WRONG)]).await, @r#"error: looking up manifest v1 of TARGET/app (logging in): 401 incorrect username or password; the login for TARGET was refused: check its user name, and that its password still holds"#);
     assert_snapshot!(fails(&[(target, RIGHT)]).await, @r#"error: looking up manifest v1 of SOURCE/app (logging in): 401 incorrect username or password; log in with `docker login SOURCE`, or set username and password_file in [registries."SOURCE"]"#);
     assert_snapshot!(fails(&[(source, RIGHT)]).await, @r#"error: looking up manifest v1 of TARGET/app (logging in): 401 incorrect username or password; log in with `docker login TARGET`, or set username and password_file in [registries."TARGET"]"#);
 }

@@ -78,7 +78,6 @@ async fn a_listing_is_never_followed_to_another_registry() {
 }
 
 #[tokio::test]
-#[ignore = "a link to another origin is passed over, and the listing ends there"]
 async fn a_listing_that_would_go_on_elsewhere_is_not_taken_for_whole() {
     let (source, target) = (with_tags(&["a", "b", "c"]).await, FakeRegistry::start().await);
     let link = format!(r#"<http://{}/v2/app/tags/list?last=b>; rel="next""#, source.other_host());

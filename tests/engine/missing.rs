@@ -56,7 +56,6 @@ async fn a_child_that_is_forbidden_to_be_looked_at_is_brought() {
 }
 
 #[tokio::test]
-#[ignore = "an import takes a 403 for an error, though no tag is at stake"]
 async fn a_digest_that_is_forbidden_to_be_looked_at_is_imported() {
     let (ferry, image) = Ferry::new().await;
     let fault = Fault::on(Method::HEAD, Endpoint::Manifest).reference(&image.digest());
@@ -75,7 +74,6 @@ async fn a_digest_that_is_forbidden_to_be_looked_at_is_imported() {
 }
 
 #[tokio::test]
-#[ignore = "a comparison takes a 403 for an error, though no tag is at stake"]
 async fn a_rules_digest_that_is_forbidden_to_be_looked_at_is_brought() {
     let (ferry, image) = Ferry::new().await;
     let fault = Fault::on(Method::HEAD, Endpoint::Manifest).reference(&image.digest());

@@ -1,10 +1,15 @@
 //! Refusals: which are worth another try, and what is told of them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use futures_util::future::join_all;
+use regferry::events::Observer;
+use regferry::oci::Host;
 use testkit::{Effect, Endpoint, Fault, Method};
 
 use crate::ferry::Ferry;
-use crate::support::{engine, location, rule, run};
+use crate::support::{engine_with, location, rule, run};
 
 #[tokio::test]
 async fn every_status_of_a_passing_trouble_is_worth_another_try() {
@@ -136,16 +141,25 @@ async fn a_warning_changes_nothing() {
     assert_eq!(ferry.target.check_whole("app", "v1"), Ok(()));
 }
 
+/// Remembers what registries say.
+#[derive(Default)]
+struct Said(Mutex<Vec<String>>);
+
+impl Observer for Said {
+    fn warning(&self, registry: &Host, text: &str) {
+        self.0.lock().unwrap().push(format!("{registry}: {text}"));
+    }
+}
+
 #[tokio::test]
-#[ignore = "headers named Warning are read nowhere"]
 async fn a_warning_is_shown_once_however_often_it_comes() {
     let (ferry, _) = Ferry::new().await;
     let warning = Effect::header("Warning", r#"299 - "this registry closes on Monday""#);
     ferry.source.fault(Fault::any(), warning);
     let (from, to) = (location(ferry.source.host(), "app"), location(ferry.target.host(), "app"));
+    let said = Arc::new(Said::default());
 
-    let report = run(&engine(), &rule("app", from, to, &["v*"])).await;
+    run(&engine_with(HashMap::new(), Arc::clone(&said) as _), &rule("app", from, to, &["v*"])).await;
 
-    let shown = report.warnings.iter().filter(|warning| warning.contains("this registry closes on Monday"));
-    assert_eq!(shown.count(), 1, "{:?}", report.warnings);
+    assert_eq!(*said.0.lock().unwrap(), [format!("{}: this registry closes on Monday", ferry.source.host())]);
 }

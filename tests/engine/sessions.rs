@@ -147,7 +147,8 @@ async fn a_session_that_is_lost_between_two_chunks_begins_again_with_the_first()
         headers: Vec::new(),
         body: r#"{"errors":[{"code":"BLOB_UPLOAD_INVALID","message":"blob upload invalid"}]}"#.to_owned(),
     };
-    ferry.target.fault(Fault::on(Method::PATCH, Endpoint::Upload).skip(1).times(1), lost);
+    ferry.target.fault(Fault::on(Method::PATCH, Endpoint::Upload).skip(1).times(1), lost.clone());
+    ferry.target.fault(Fault::on(Method::GET, Endpoint::Upload), lost);
 
     ferry.copy().await.unwrap();
 

@@ -65,7 +65,6 @@ async fn a_bearer_challenge_is_found_among_others_in_one_header_or_in_many() {
 }
 
 #[tokio::test]
-#[ignore = "the first challenge that is understood counts, whether there is a login or not"]
 async fn without_a_login_a_token_is_asked_for_also_where_basic_is_offered_first() {
     for challenges in [&[r#"Basic realm="r""#, BEARER][..], &[&format!(r#"Basic realm="r", {BEARER}"#)]] {
         let challenged = Challenged::with(challenges).await;

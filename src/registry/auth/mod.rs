@@ -118,7 +118,10 @@ impl Authenticator {
         challenges: &[Challenge],
         carried: Option<&HeaderValue>,
     ) -> bool {
-        let Some(scheme) = challenges.iter().find_map(Scheme::from_challenge) else {
+        // A token may be had without a login, Basic may not.
+        let mut offered: Vec<Scheme> = challenges.iter().filter_map(Scheme::from_challenge).collect();
+        offered.sort_by_key(|scheme| matches!(scheme, Scheme::Basic));
+        let Some(scheme) = offered.into_iter().next() else {
             return false;
         };
         *self.scheme.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheme);

@@ -9,7 +9,7 @@ use crate::events::ThrottleReason;
 const INITIAL: f64 = 4.0;
 /// The first distance between requests where even one at a time is too much.
 const FIRST_PACE: Duration = Duration::from_millis(100);
-const LONGEST_PACE: Duration = Duration::from_secs(10);
+const LONGEST_PACE: Duration = Duration::from_secs(2);
 /// A distance below this is none.
 const SHORTEST_PACE: Duration = Duration::from_millis(10);
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 
 // Linux takes a connection to 0.0.0.0 to loopback: a name of it that programs do not treat as such.
@@ -38,24 +38,39 @@ pub fn unknown_authority() -> String {
 /// client.
 pub(super) fn write(folder: &Path) -> Files {
     let authority = authority();
-    let file = |name: &str, text: &str| {
-        let path = folder.join(name);
-        fs::write(&path, text).expect("the home is writable");
-        path
-    };
-    let sign = |name: &str, parameters: CertificateParams| {
-        let key = KeyPair::generate().expect("a key can be made");
-        let certificate = parameters.signed_by(&key, &authority).expect("the authority can sign");
-        (file(&format!("{name}.pem"), &certificate.pem()), file(&format!("{name}.key"), &key.serialize_pem()))
-    };
-    let (certificate, key) = sign("server", server());
-    let (client_certificate, client_key) = sign("client", client());
-    Files {
-        authority: file("ca.pem", &authority.pem()),
-        certificate,
-        key,
-        client: ClientCertificate { certificate: client_certificate, key: client_key },
+    let (certificate, key) = sign(folder, "server", server(), &authority);
+    let client = ClientCertificate::signed_by(&authority, folder);
+    Files { authority: file(folder, "ca.pem", &authority.pem()), certificate, key, client }
+}
+
+impl ClientCertificate {
+    /// Writes one into the folder, as `client.pem` and `client.key`, whose authority nobody knows.
+    ///
+    /// # Panics
+    /// If the folder is not writable.
+    pub fn write(folder: &Path) -> Self {
+        Self::signed_by(&authority(), folder)
     }
+
+    fn signed_by(authority: &Authority, folder: &Path) -> Self {
+        let (certificate, key) = sign(folder, "client", client(), authority);
+        Self { certificate, key }
+    }
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn sign(folder: &Path, name: &str, parameters: CertificateParams, authority: &Authority) -> (PathBuf, PathBuf) {
+    let key = KeyPair::generate().expect("a key can be made");
+    let certificate = parameters.signed_by(&key, authority).expect("the authority can sign");
+    let certificate = file(folder, &format!("{name}.pem"), &certificate.pem());
+    (certificate, file(folder, &format!("{name}.key"), &key.serialize_pem()))
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, text).expect("the home is writable");
+    path
 }
 
 fn server() -> CertificateParams {
@@ -64,11 +79,13 @@ fn server() -> CertificateParams {
 
 fn client() -> CertificateParams {
     let mut parameters = CertificateParams::new(Vec::new()).expect("a client needs no names");
+    // One that is called as its issuer is taken for self-signed.
+    parameters.distinguished_name.push(DnType::CommonName, "a client");
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     parameters
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+fn authority() -> Authority {
     let mut parameters = CertificateParams::new(Vec::new()).expect("an authority needs no names");
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign];
