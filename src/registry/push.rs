@@ -107,7 +107,10 @@ impl Push for Remote {
             return None;
         }
         // `0-0` is what some say of nothing.
-        let kept = kept(response.headers()).filter(|kept| (2..=blob.size).contains(kept))?;
+        let kept = kept(response.headers()).filter(|kept| *kept > 1).unwrap_or(0);
+        if kept > blob.size {
+            return None;
+        }
         upload.url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
         Some(kept)
     }

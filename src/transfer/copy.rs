@@ -10,8 +10,8 @@ use super::knowledge::{Flight, Known};
 use super::lanes;
 use super::plan::{PlannedBlob, Presence};
 use super::route::Route;
-use crate::backoff::{Patience, RetryReason};
-use crate::content::{Error, Mount, Pull, Push, Trail};
+use crate::backoff::RetryReason;
+use crate::content::{Cause, Error, Mount, Pull, Push, Trail};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
 
@@ -70,7 +70,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             };
             // What was spent on moving bytes is no reason to give up: only the pauses count.
             let worth = broken.retry_reason().and_then(|reason| {
-                let limit = self.side(broken.side).max_elapsed;
+                let patience = if broken.side.is_source() { self.source.patience() } else { self.target.patience() };
+                let limit = patience.max_elapsed;
                 Some((reason, effort.next(reason, limit, waited, broken.error.retry_after())?))
             });
             let Some((reason, pause)) = worth else {
@@ -78,7 +79,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 return Err(broken.error);
             };
             waited += pause;
-            let registry = if broken.side == Side::Target { self.target.location() } else { self.source.location() };
+            let registry = if broken.side.is_source() { self.source.location() } else { self.target.location() };
             self.context.observer.retry(&Retry { registry: &registry.host, reason, pause, error: &broken.error });
             match self.pause_and_look(blob, &broken, pause, &mut progress).await {
                 Ok(false) => {}
@@ -104,14 +105,15 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         progress: &mut Progress<T::Upload>,
     ) -> Result<bool, Error> {
         self.context.unless_stopped(tokio::time::sleep(pause)).await?;
-        if broken.side == Side::SourceOpening {
+        if matches!(broken.side, Side::SourceOpening | Side::TargetOpening) {
             return Ok(false);
         }
-        if broken.side == Side::Target && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
+        if broken.may_be_done() && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
             return Ok(true);
         }
         let is_wrong = broken.error.retry_reason() == Some(RetryReason::Digest);
-        if let Some((session, offset)) = progress.open.as_mut().filter(|_| !is_wrong)
+        let is_lost = matches!(broken.error.cause(), Cause::SessionLost);
+        if let Some((session, offset)) = progress.open.as_mut().filter(|_| !is_wrong && !is_lost)
             && let Some(kept) = self.target.kept(session, blob).await
         {
             *offset = kept;
@@ -129,7 +131,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         from: Option<Repository>,
         progress: &mut Progress<T::Upload>,
     ) -> Result<BlobOutcome, Broken> {
-        let at_target = |error| Broken { error, side: Side::Target };
         if let Some(from) = &from {
             match self.target.mount(blob, from).await.map_err(Broken::finally)? {
                 Mount::Done if *from == self.target.location().repository => return Ok(BlobOutcome::Present),
@@ -150,7 +151,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             }
         };
         let (bytes, opened) = tokio::join!(self.context.unless_stopped(bytes), opening);
-        if let Some(session) = opened.map_err(at_target)? {
+        if let Some(session) = opened.map_err(|error| Broken { error, side: Side::TargetOpening })? {
             progress.open = Some((session, 0));
         }
         let bytes = bytes.map_err(Broken::finally)?.map_err(|error| Broken { error, side: Side::SourceOpening })?;
@@ -183,10 +184,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             self.target.abandon(&session).await;
         }
     }
-
-    fn side(&self, side: Side) -> Patience {
-        if side == Side::Target { self.target.patience() } else { self.source.patience() }
-    }
 }
 
 /// How far a blob's transfer has come.
@@ -218,10 +215,18 @@ enum Side {
     SourceOpening,
     /// In the middle of its bytes, which have been asked for again and again.
     SourceBody,
+    /// Before the target took a byte.
+    TargetOpening,
     /// At the target.
     Target,
     /// On neither: it is over.
     Neither,
+}
+
+impl Side {
+    fn is_source(self) -> bool {
+        matches!(self, Self::SourceOpening | Self::SourceBody)
+    }
 }
 
 impl Broken {
@@ -229,10 +234,16 @@ impl Broken {
         Self { error, side: Side::Neither }
     }
 
+    /// Whether the target may have committed all the same: what was throttled, or was too large, it did not look at.
+    fn may_be_done(&self) -> bool {
+        let refused = matches!(self.error.cause(), Cause::BodyTooLarge { .. });
+        self.side == Side::Target && !refused && self.error.retry_reason() != Some(RetryReason::Throttled)
+    }
+
     fn retry_reason(&self) -> Option<RetryReason> {
         let reason = self.error.retry_reason();
         match self.side {
-            Side::SourceOpening | Side::Target => reason,
+            Side::SourceOpening | Side::TargetOpening | Side::Target => reason,
             // Bytes that were wrong have to come anew.
             Side::SourceBody => reason.filter(|reason| *reason == RetryReason::Digest),
             Side::Neither => None,

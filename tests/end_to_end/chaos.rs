@@ -23,7 +23,7 @@ const STALL: Duration = Duration::from_millis(1500);
 
 /// Everything that may happen, on either side.
 const EVERYTHING: [(Harm, f64); 10] = [
-    (Harm::Throttle, 0.03),
+    (Harm::Throttle, 0.015),
     (Harm::ServerError, 0.03),
     (Harm::NoAnswer, 0.02),
     (Harm::LoseAnswer, 0.03),

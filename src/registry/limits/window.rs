@@ -13,7 +13,7 @@ const LONGEST_PACE: Duration = Duration::from_secs(2);
 /// A distance below this is none.
 const SHORTEST_PACE: Duration = Duration::from_millis(10);
 
-/// Grows by successes: doubled in a round trip until the registry first throttles, from then on by one. A throttled
+/// Grows by successes: doubled in a round trip until the registry first throttles, from then on by two. A throttled
 /// request halves it, once in a round trip; below one request at a time, the distance between requests doubles instead.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -68,7 +68,7 @@ impl Window {
             }
             return;
         }
-        let growth = if self.has_been_cut { 1.0 / self.size } else { 1.0 };
+        let growth = if self.has_been_cut { 2.0 / self.size } else { 1.0 };
         self.size = (self.size + growth).min(self.most);
     }
 
@@ -139,7 +139,7 @@ mod tests {
                 sent
             })
             .collect();
-        assert_eq!(sizes, [4, 4, 5]);
+        assert_eq!(sizes, [4, 5, 7]);
     }
 
     #[test]
