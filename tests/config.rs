@@ -166,6 +166,79 @@ regferry.toml:45: rules."hello".platforms: unknown key
 }
 
 #[test]
+fn what_is_wrong_with_the_limits_of_a_registry_is_told() {
+    let text = r#"
+[registries."r.example"]
+max_connections = 0
+requests_per_second = 0
+burst = 0
+bandwidth = "50MiB"
+pull_reserve = -1
+chunk_size = "1KiB"
+retry = { max_elapsd = "15m", max_attempts = 0, max_pause = 20 }
+trusted_realms = ["https://auth.example", 5]
+client_cert_file = "client.pem"
+
+[registries."s.example"]
+burst = 2
+bandwidth = 50
+chunk_size = "64"
+client_key_file = "client.key"
+
+[registries."t.example"]
+client_cert_file = "no/such.pem"
+client_key_file = "no/such.key"
+"#;
+    let expected = r#"
+regferry.toml:3: registries."r.example".max_connections: must be from 1 to 10000
+regferry.toml:4: registries."r.example".requests_per_second: must be from 0.001 to 10000
+regferry.toml:5: registries."r.example".burst: must be from 1 to 10000
+regferry.toml:6: registries."r.example".bandwidth: "50MiB" is no bandwidth: write bytes a second with their unit, as 50MiB/s
+regferry.toml:7: registries."r.example".pull_reserve: must be from 0 to 1000000
+regferry.toml:8: registries."r.example".chunk_size: must be 64.0 KiB at least
+regferry.toml:9: registries."r.example".retry.max_elapsd: unknown key; did you mean `max_elapsed`?
+regferry.toml:9: registries."r.example".retry.max_attempts: must be from 1 to 10000
+regferry.toml:9: registries."r.example".retry.max_pause: must be a number with a unit in quotes, as "90s", "15m" or "6h"
+regferry.toml:10: registries."r.example".trusted_realms: "https://auth.example" is a URL: a host is written without its scheme
+regferry.toml:10: registries."r.example".trusted_realms: must be text in quotes
+regferry.toml:11: registries."r.example".client_cert_file: needs a `client_key_file` beside it
+regferry.toml:14: registries."s.example".burst: needs `requests_per_second` beside it
+regferry.toml:15: registries."s.example".bandwidth: must be bytes a second in quotes, as "50MiB/s"
+regferry.toml:16: registries."s.example".chunk_size: "64" is no size: write a number with a unit, as 512KiB, 64MiB or 1GiB
+regferry.toml:17: registries."s.example".client_key_file: needs a `client_cert_file` beside it
+regferry.toml:20: registries."t.example".client_cert_file: client_cert_file no/such.pem cannot be read: No such file or directory (os error 2)
+"#;
+    assert_eq!(mistakes(text).join("\n"), expected.trim());
+}
+
+#[test]
+fn the_limits_of_a_registry_are_what_the_file_says() {
+    let config = parse(
+        r#"
+[registries."r.example"]
+max_connections = 5
+requests_per_second = 0.5
+burst = 3
+bandwidth = "1.5MiB/s"
+pull_reserve = 20
+chunk_size = "10MB"
+retry = { max_elapsed = "15m", max_attempts = 7 }
+trusted_realms = ["auth.example:8443"]
+"#,
+    )
+    .unwrap();
+
+    let settings = &config.registries[&"r.example".parse::<Host>().unwrap()];
+    let rate = settings.limits.rate.unwrap();
+    assert_eq!((settings.limits.max_connections, rate.per_second, rate.burst.get()), (Some(5), 0.5, 3));
+    assert_eq!((settings.limits.bandwidth, settings.limits.pull_reserve), (Some(3 << 19), 20));
+    assert_eq!(settings.chunk_size, Some(10_000_000));
+    assert_eq!((settings.retry.max_elapsed, settings.retry.max_attempts), (Duration::from_secs(900), 7));
+    assert_eq!(settings.retry.initial, Duration::from_millis(500), "what is not said is as ever");
+    assert_eq!(settings.trusted_realms, ["auth.example:8443".parse::<Host>().unwrap()]);
+}
+
+#[test]
 fn what_is_no_toml_gives_line_and_column_and_not_the_line_itself() {
     let told = mistake("[registries.'docker.io']\npassword = \"hunter2\\q\"\n");
     assert!(told.starts_with("regferry.toml:2:21: no valid TOML: "), "{told}");
