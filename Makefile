@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 30
 
-.PHONY: help demo build test lint doc deny fuzz clean
+.PHONY: help demo build bench test lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -14,6 +14,10 @@ demo: ## the main job in one minute, with nothing else installed
 
 build: ## the binary, target/release/regferry
 	$(CARGO) build --release --locked
+
+bench: build ## regferry beside skopeo on the same faults: a few minutes
+	@scripts/install-test-tools
+	$(CARGO) run --release --quiet --locked --example faults
 
 test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools
