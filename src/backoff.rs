@@ -92,6 +92,11 @@ pub struct Effort {
 }
 
 impl Effort {
+    /// Something has come of the tries: pauses are short again, and as many tries may follow. Wrong bytes stay counted.
+    pub fn progressed(&mut self, patience: Patience) {
+        *self = Self { digest_tries: self.digest_tries, ..patience.effort() };
+    }
+
     /// The pause before the next try: never shorter than what the registry asked for (`Retry-After`). None if it is not
     /// worth it: the pause would end past `limit`, of which `spent` has gone, it was tried too often, or wrong bytes
     /// have come too often.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Refusal;
 use crate::backoff::RetryReason;
 use crate::oci::{Digest, Host, ManifestError, Size};
 
@@ -31,6 +32,9 @@ pub enum Cause {
     /// The connection broke in the middle.
     #[error("the connection broke: {0}")]
     Broken(String),
+    /// The other side broke HTTP/2 off.
+    #[error("HTTP/2 was broken off: {0}")]
+    Http2(String),
     /// The registry, restarted or another replica of it, does not know the upload session.
     #[error("the registry lost the upload session")]
     SessionLost,
@@ -83,32 +87,6 @@ pub enum Cause {
     /// Stopped by the user, a timeout of the rule, or the end of the program.
     #[error("stopped before it was done")]
     Cancelled,
-}
-
-/// A registry's refusal: the status, and what its error document says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: u16,
-    /// The first error's code, `TOOMANYREQUESTS`, if the body held one.
-    pub code: Option<String>,
-    /// The first error's message, shortened to one line.
-    pub message: Option<String>,
-    /// How long the registry asks to wait (`Retry-After`).
-    pub retry_after: Option<Duration>,
-    /// The digests that the error document names: what a manifest lacks.
-    pub digests: Vec<Digest>,
-    /// What the request carried to say who we are.
-    pub login: LoginSent,
-}
-
-/// Who a request said that we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginSent {
-    /// Nobody: there is no login for the registry.
-    Nothing,
-    /// The user of a login.
-    User,
 }
 
 /// No document may be read now: the registry counts them, and has announced that none are left for us.
@@ -194,7 +172,7 @@ impl Error {
 
     /// Whether the connection broke off or stood still.
     pub fn is_break(&self) -> bool {
-        matches!(&*self.cause, Cause::Broken(_) | Cause::Stalled(_))
+        matches!(&*self.cause, Cause::Broken(_) | Cause::Http2(_) | Cause::Stalled(_))
     }
 
     /// Whether the answer was 403.
@@ -208,6 +186,11 @@ impl Error {
             Cause::OutOfPulls(none) => Some(none),
             _ => None,
         }
+    }
+
+    /// Whether it is of this registry.
+    pub fn is_at(&self, host: &Host) -> bool {
+        self.host.as_ref() == Some(host)
     }
 
     /// Whether this is a stop that somebody asked for, not a failure.
@@ -246,7 +229,7 @@ impl Error {
         match &*self.cause {
             Cause::Refused(refusal) => refusal.retry_reason(),
             Cause::Unreachable(Unreachable::Tls(_) | Unreachable::NoTls | Unreachable::ProxyLogin { .. }) => None,
-            Cause::Unreachable(_) | Cause::Broken(_) => Some(RetryReason::Connection),
+            Cause::Unreachable(_) | Cause::Broken(_) | Cause::Http2(_) => Some(RetryReason::Connection),
             Cause::SessionLost | Cause::BodyTooLarge { .. } => Some(RetryReason::Server),
             Cause::Stalled(_) => Some(RetryReason::Stall),
             Cause::TokenRefused => Some(RetryReason::Auth),
@@ -294,9 +277,10 @@ impl Error {
             Cause::Unreachable(Unreachable::ProxyLogin { .. }) => {
                 "write its login into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT".into()
             }
-            Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_)) | Cause::Broken(_) | Cause::Stalled(_) => {
-                "check the network between this machine and the registry, and its proxies".into()
-            }
+            Cause::Unreachable(Unreachable::Timeout | Unreachable::Other(_))
+            | Cause::Broken(_)
+            | Cause::Http2(_)
+            | Cause::Stalled(_) => "check the network between this machine and the registry, and its proxies".into(),
             Cause::OutOfPulls(none) if none.reserve > 0 => {
                 format!("log in for a larger quota, or lower pull_reserve in [registries.\"{host}\"]")
             }
@@ -316,55 +300,6 @@ impl Error {
             | Cause::Credentials(_)
             | Cause::Cancelled => return None,
         })
-    }
-}
-
-impl Refusal {
-    /// One that says nothing but its status.
-    pub fn of_status(status: u16) -> Self {
-        Self { status, code: None, message: None, retry_after: None, digests: Vec::new(), login: LoginSent::Nothing }
-    }
-
-    fn retry_reason(&self) -> Option<RetryReason> {
-        match self.status {
-            429 => Some(RetryReason::Throttled),
-            // Of distribution, with 500 as well.
-            _ if self.code.as_deref() == Some("MANIFEST_BLOB_UNKNOWN") => None,
-            // The bytes arrived other than they were sent: what is sent again may arrive whole.
-            400 if self.code.as_deref() == Some("DIGEST_INVALID") => Some(RetryReason::Digest),
-            408 | 425 | 499 | 500 | 502 | 503 | 504 | 520..=529 => Some(RetryReason::Server),
-            _ => None,
-        }
-    }
-
-    fn advice(&self, host: &str) -> Option<String> {
-        Some(match self.status {
-            401 if self.login == LoginSent::User => {
-                format!("the login for {host} was refused: check its user name, and that its password still holds")
-            }
-            401 => format!(
-                "log in with `docker login {host}`, or set username and password_file in [registries.\"{host}\"]"
-            ),
-            403 => "these credentials lack the right: pull at the source, pull and push at the target".into(),
-            413 => "the registry or a proxy before it does not take bodies of this size".into(),
-            429 => "the registry throttles: log in for a larger quota, or run less often".into(),
-            500..=599 => "the registry has trouble of its own: see its logs, or try later".into(),
-            _ => return None,
-        })
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.status)?;
-        match (&self.code, &self.message) {
-            (Some(code), Some(message)) => write!(f, " {code}: {message}"),
-            (Some(text), None) | (None, Some(text)) => write!(f, " {text}"),
-            (None, None) => {
-                let reason = http::StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
-                write!(f, " {}", reason.unwrap_or("without a reason"))
-            }
-        }
     }
 }
 

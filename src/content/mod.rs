@@ -1,6 +1,7 @@
 //! Where content lies: the traits that a registry (and later an image layout) implements, and their one error.
 
 mod error;
+mod refusal;
 mod trail;
 mod verified;
 
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 
-pub use error::{Cause, Error, LoginSent, NoPulls, Refusal, Unreachable};
+pub use error::{Cause, Error, NoPulls, Unreachable};
+pub use refusal::{LoginSent, Refusal};
 pub use trail::Trail;
 pub use verified::Verified;
 

@@ -50,7 +50,10 @@ impl<S> Verified<S> {
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(piece);
-            self.trail.mark(self.received, hasher);
+            // Behind the last byte there is nothing to read on.
+            if self.received < self.size {
+                self.trail.mark(self.received, hasher);
+            }
         }
         piece.advance(usize::try_from(known).map_or(piece.len(), |known| known.min(piece.len())));
         if self.received == self.size { self.conclude() } else { Ok(()) }

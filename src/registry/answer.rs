@@ -24,11 +24,12 @@ const MAX_ERROR_BODY: usize = 64 << 10;
 /// Messages are shown up to here.
 const MAX_MESSAGE: usize = 200;
 
-/// What a refusal says. Reads the body's beginning; a body that cannot be read or understood is no second error.
-pub(super) async fn refusal(response: Response) -> Refusal {
+/// What a refusal says. Reads the body's beginning; a body that cannot be read or understood, or does not come for
+/// `idle`, is no second error.
+pub(super) async fn refusal(response: Response, idle: Duration) -> Refusal {
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers(), SystemTime::now());
-    let body = read_at_most(response, MAX_ERROR_BODY).await;
+    let body = tokio::time::timeout(idle, read_at_most(response, MAX_ERROR_BODY)).await.unwrap_or_default();
     Refusal { status, retry_after, ..error_document(&body) }
 }
 
@@ -128,6 +129,9 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
     if let Some(ClosedDoor(reason)) = chain(error).find_map(|error| error.downcast_ref()) {
         return Cause::Credentials(reason.clone());
     }
+    if chain(error).any(is_http2_failure) {
+        return Cause::Http2(innermost(error));
+    }
     match chain(error).find_map(tls_failure) {
         Some(failure) => Cause::Unreachable(failure),
         None if error.is_timeout() => Cause::Unreachable(Unreachable::Timeout),
@@ -137,9 +141,8 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
 }
 
 /// Whether the other side broke HTTP/2 itself off (GOAWAY, RST_STREAM), as some proxies do under load.
-pub(super) fn is_http2_failure(error: &reqwest::Error) -> bool {
-    chain(error)
-        .any(|error| error.downcast_ref::<h2::Error>().is_some_and(|error| error.is_go_away() || error.is_reset()))
+fn is_http2_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<h2::Error>().is_some_and(|error| error.is_go_away() || error.is_reset())
 }
 
 fn connect_failure(error: &reqwest::Error) -> Unreachable {

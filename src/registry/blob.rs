@@ -73,7 +73,8 @@ impl BlobBody {
         self.received += piece.len() as u64;
         // Progress: what is left may take as much patience again.
         if !self.waited.is_zero() {
-            (self.effort, self.waited) = (self.remote.transport.patience().effort(), Duration::ZERO);
+            self.effort.progressed(self.remote.transport.patience());
+            self.waited = Duration::ZERO;
         }
         Some(piece)
     }

@@ -2,7 +2,8 @@
 
 use std::ops::{RangeFrom, RangeInclusive};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -41,6 +42,8 @@ pub(super) struct Call {
     pub(super) range: Option<RangeFrom<u64>>,
     pub(super) chunk: Option<RangeInclusive<u64>>,
     what: String,
+    /// How long its tries have waited in line, in milliseconds: no fault of the registry's.
+    waited: Arc<AtomicU64>,
 }
 
 impl Call {
@@ -58,6 +61,7 @@ impl Call {
             range: None,
             chunk: None,
             what,
+            waited: Arc::default(),
         }
     }
 
@@ -68,7 +72,8 @@ impl Call {
 
     /// A request that carries or fetches the bytes of a blob.
     pub(super) fn bulk(self) -> Self {
-        Self { is_bulk: true, ..self }
+        let class = if self.class == Class::Upload { Class::Body } else { self.class };
+        Self { is_bulk: true, class, ..self }
     }
 
     pub(super) fn class(self, class: Class) -> Self {
@@ -91,6 +96,16 @@ impl Call {
     /// Sends a part of an upload.
     pub(super) fn chunk(self, bytes: RangeInclusive<u64>) -> Self {
         Self { chunk: Some(bytes), ..self }
+    }
+
+    /// A try of it has stood in line for so long.
+    pub(super) fn has_waited(&self, time: Duration) {
+        self.waited.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long all its tries have stood in line.
+    pub(super) fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited.load(Ordering::Relaxed))
     }
 
     /// An error of this request.

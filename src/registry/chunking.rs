@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::oci::{Descriptor, Digest};
 
@@ -12,12 +13,15 @@ const SIZES: [u64; 5] = [64 << 20, 16 << 20, 4 << 20, 2 << 20, 512 << 10];
 /// A body that broke so often may be too large for what stands before the registry: some do not say so, they cut.
 const BREAKS: usize = 2;
 
+/// A break is remembered for this long.
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+
 /// What is known of one registry.
 pub(super) struct Chunking {
     /// The size for all uploads; 0 as long as whole bodies are taken.
     size: AtomicU64,
     /// How often the upload of a blob broke, since it last arrived.
-    breaks: Mutex<HashMap<Digest, usize>>,
+    breaks: Mutex<HashMap<Digest, (usize, Instant)>>,
 }
 
 impl Chunking {
@@ -29,7 +33,7 @@ impl Chunking {
     /// The size of chunks for a blob; `None` to send it whole.
     pub(super) fn size_for(&self, blob: &Descriptor) -> Option<u64> {
         let known = Some(self.size.load(Ordering::Relaxed)).filter(|size| *size > 0);
-        let broke = self.breaks().get(&blob.digest).copied().unwrap_or(0);
+        let broke = self.breaks().get(&blob.digest).map_or(0, |(times, _)| *times);
         let tried = broke.checked_sub(BREAKS).map(|more| {
             let mut smaller = SIZES.into_iter().filter(|size| *size < known.unwrap_or(blob.size));
             smaller.clone().nth(more / BREAKS).or(smaller.next_back())
@@ -46,7 +50,10 @@ impl Chunking {
 
     /// The upload of a blob broke off.
     pub(super) fn broke(&self, blob: &Descriptor) {
-        *self.breaks().entry(blob.digest.clone()).or_default() += 1;
+        let mut breaks = self.breaks();
+        breaks.retain(|_, (_, last)| last.elapsed() < REMEMBERED);
+        let (times, last) = breaks.entry(blob.digest.clone()).or_insert((0, Instant::now()));
+        (*times, *last) = (*times + 1, Instant::now());
     }
 
     /// The registry does not take chunks: their blob goes whole again.
@@ -56,7 +63,7 @@ impl Chunking {
 
     /// A blob arrived. If that took chunks, they are the way for all.
     pub(super) fn arrived(&self, blob: &Descriptor, in_chunks_of: Option<u64>) {
-        let broke = self.breaks().remove(&blob.digest).unwrap_or(0);
+        let broke = self.breaks().remove(&blob.digest).map_or(0, |(times, _)| times);
         if let Some(size) = in_chunks_of.filter(|_| broke >= BREAKS) {
             self.keep(size);
         }
@@ -70,7 +77,7 @@ impl Chunking {
         size
     }
 
-    fn breaks(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+    fn breaks(&self) -> MutexGuard<'_, HashMap<Digest, (usize, Instant)>> {
         self.breaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

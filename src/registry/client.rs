@@ -1,59 +1,142 @@
 //! The HTTP clients of one registry: TLS, proxies, HTTP's versions. None of them follows a redirect by itself.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use url::Url;
 
 use super::auth::RealmAddresses;
 use super::proxy;
 use super::settings::{Identity, Settings, Tls};
-use crate::oci::Host;
 
 /// Which versions of HTTP a client speaks; HTTP/2 only where TLS offers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Http {
     One,
     OneOrTwo,
 }
 
-/// Builds a client for requests to `host` itself.
-///
-/// # Errors
-/// If the CA file or the client certificate cannot be used, or the system has no CA roots and HTTPS is wanted.
-pub(super) fn for_registry(host: &Host, settings: &Settings, http: Http) -> Result<Client, String> {
-    let identity = settings.identity.as_ref().map(identity).transpose()?;
-    build(settings, || {
-        let builder = basic(host, settings, http);
-        match &identity {
-            Some(identity) => builder.identity(identity.clone()),
-            None => builder,
-        }
-    })
+/// What a client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// Requests to the registry, and to where it sends us.
+    Content,
+    /// Logins, which do not go to every address.
+    Tokens,
 }
 
-/// Builds a client for where `host` sends us: its storage, say. It does not show our certificate.
-///
-/// # Errors
-/// As for [`for_registry`].
-pub(super) fn for_strangers(host: &Host, settings: &Settings) -> Result<Client, String> {
-    build(settings, || basic(host, settings, Http::One))
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    purpose: Purpose,
+    http: Http,
+    nearness: Nearness,
+    is_proxied: bool,
 }
 
-/// Builds the client that asks a token server on behalf of `host`. It shows our certificate if the server is the
-/// registry itself, and connects to the addresses that `addresses` lets through.
-///
-/// # Errors
-/// As for [`for_registry`].
-pub(super) fn for_realms(host: &Host, settings: &Settings, addresses: &Arc<RealmAddresses>) -> Result<Client, String> {
-    let identity = settings.identity.as_ref().map(identity).transpose()?;
-    build(settings, || {
-        let builder = basic(host, settings, Http::OneOrTwo).dns_resolver(Arc::clone(addresses));
-        match &identity {
-            Some(identity) => builder.identity(identity.clone()),
-            None => builder,
+/// How near a URL is to its registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Nearness {
+    /// Its own origin, which alone is shown our certificate.
+    Origin,
+    /// Its own host, at another port: what its certificate is forgiven holds here too.
+    Host,
+    /// Anything else.
+    Stranger,
+}
+
+/// The clients of one registry, each built when it is first needed.
+pub(super) struct Clients {
+    base: Url,
+    settings: Settings,
+    addresses: Arc<RealmAddresses>,
+    built: Mutex<HashMap<Kind, Client>>,
+}
+
+impl Clients {
+    /// # Errors
+    /// If a client of these settings cannot be had: the CA file or the client certificate cannot be used, or the system
+    /// has no CA roots and HTTPS is wanted.
+    pub(super) fn new(base: &Url, settings: &Settings) -> Result<Self, String> {
+        let addresses = Arc::new(RealmAddresses::new(base, &settings.trusted_realms));
+        let clients = Self { base: base.clone(), settings: settings.clone(), addresses, built: Mutex::default() };
+        clients.client_for(base, Http::OneOrTwo, Purpose::Content)?;
+        Ok(clients)
+    }
+
+    /// The client for a URL.
+    ///
+    /// # Errors
+    /// As [`Clients::new`].
+    pub(super) fn client_for(&self, url: &Url, http: Http, purpose: Purpose) -> Result<Client, String> {
+        let kind = Kind { purpose, http, nearness: self.nearness(url), is_proxied: proxy::before(url).is_some() };
+        let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = built.get(&kind) {
+            return Ok(client.clone());
         }
-    })
+        let client = self.build(kind)?;
+        built.insert(kind, client.clone());
+        Ok(client)
+    }
+
+    /// Which addresses logins may go to.
+    pub(super) fn addresses(&self) -> &RealmAddresses {
+        &self.addresses
+    }
+
+    fn nearness(&self, url: &Url) -> Nearness {
+        if url.origin() == self.base.origin() {
+            Nearness::Origin
+        } else if url.host() == self.base.host() {
+            Nearness::Host
+        } else {
+            Nearness::Stranger
+        }
+    }
+
+    fn build(&self, kind: Kind) -> Result<Client, String> {
+        install_provider();
+        let own_identity = self.settings.identity.as_ref().filter(|_| kind.nearness == Nearness::Origin);
+        let identity = own_identity.map(identity).transpose()?;
+        let mut trusted = Vec::new();
+        for file in &self.settings.ca_files {
+            trusted.extend(certificates(file)?);
+        }
+        let builder = || match &identity {
+            Some(identity) => self.basic(kind).identity(identity.clone()),
+            None => self.basic(kind),
+        };
+        if !trusted.is_empty() {
+            return builder().tls_certs_merge(trusted).build().map_err(|error| innermost(&error));
+        }
+        match (builder().build(), self.settings.tls) {
+            // No CA roots on this machine: a registry without TLS needs none.
+            (Err(_), Tls::Http) => builder().tls_certs_only([]).build(),
+            (built, _) => built,
+        }
+        .map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
+    }
+
+    fn basic(&self, kind: Kind) -> ClientBuilder {
+        let is_forgiven = self.settings.tls == Tls::Insecure && kind.nearness != Nearness::Stranger;
+        let mut builder = Client::builder()
+            .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.settings.connect_timeout)
+            .redirect(redirect::Policy::none())
+            .tls_danger_accept_invalid_certs(is_forgiven);
+        if kind.http == Http::One {
+            builder = builder.http1_only();
+        }
+        if !kind.is_proxied {
+            builder = builder.no_proxy();
+        }
+        // A proxy resolves names itself; and its own name is none of the realm's.
+        if kind.purpose == Purpose::Tokens && !kind.is_proxied {
+            builder = builder.dns_resolver(Arc::clone(&self.addresses));
+        }
+        builder
+    }
 }
 
 /// Whether a file holds CA certificates that can be trusted beside the system's.
@@ -77,34 +160,6 @@ pub fn check_identity(files: &Identity) -> Result<(), String> {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         format!("client_cert_file {certificate} with client_key_file {key}: {}", innermost(&error))
     })
-}
-
-fn basic(host: &Host, settings: &Settings, http: Http) -> ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(settings.connect_timeout)
-        .redirect(redirect::Policy::none())
-        .tls_danger_accept_invalid_certs(settings.tls == Tls::Insecure);
-    let builder = if http == Http::One { builder.http1_only() } else { builder };
-    if proxy::is_bypassed(host) { builder.no_proxy() } else { builder }
-}
-
-fn build(settings: &Settings, builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
-    install_provider();
-    let mut trusted = Vec::new();
-    for file in &settings.ca_files {
-        trusted.extend(certificates(file)?);
-    }
-    if !trusted.is_empty() {
-        let merged = builder().tls_certs_merge(trusted).build();
-        return merged.map_err(|error| innermost(&error));
-    }
-    match (builder().build(), settings.tls) {
-        // No CA roots on this machine: a registry without TLS needs none.
-        (Err(_), Tls::Http) => builder().tls_certs_only([]).build(),
-        (built, _) => built,
-    }
-    .map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
 }
 
 fn install_provider() {

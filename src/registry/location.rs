@@ -11,7 +11,8 @@ use crate::oci::Digest;
 
 /// Where an upload goes on: the answer's `Location`, relative or absolute, its query kept as it is.
 ///
-/// A proxy that ends TLS makes `http` URLs of an HTTPS registry: the scheme is repaired for the same host.
+/// A proxy that ends TLS makes `http` URLs of an HTTPS registry: the scheme is repaired for the same host. Elsewhere
+/// nothing goes in clear.
 pub(super) fn upload(headers: &HeaderMap, asked: &Url) -> Option<Url> {
     repaired(asked.join(headers.get(LOCATION)?.to_str().ok()?).ok()?, asked)
 }
@@ -24,7 +25,7 @@ fn repaired(mut url: Url, asked: &Url) -> Option<Url> {
             url.set_port(asked.port()).ok()?;
         }
     }
-    Some(url)
+    Some(url).filter(|url| asked.scheme() != "https" || url.scheme() == "https")
 }
 
 /// The URL that commits an upload: `digest=` appended, nothing rebuilt.
@@ -101,10 +102,11 @@ mod tests {
             ("https://storage.example/u/1", "https://storage.example/u/1"),
             ("http://r.example/v2/u/1", "https://r.example:8443/v2/u/1"),
             ("http://r.example:8443/v2/u/1", "https://r.example:8443/v2/u/1"),
-            ("http://other.example/u/1", "http://other.example/u/1"),
         ] {
             assert_eq!(upload_of(asked, location), means, "{location}");
         }
+        let elsewhere = headers(LOCATION, "http://other.example/u/1");
+        assert_eq!(upload(&elsewhere, &asked.parse().unwrap()), None, "nothing goes in clear");
     }
 
     #[test]

@@ -9,16 +9,13 @@ use url::Url;
 use crate::content::{Cause, Unreachable};
 use crate::oci::Host;
 
-/// Whether a host is spoken to directly: this machine always, and all where `NO_PROXY` says `*`.
-pub(super) fn is_bypassed(host: &Host) -> bool {
+/// The proxy on the way to a URL, without its login. This machine is always spoken to directly, and so are all where
+/// `NO_PROXY` says `*`.
+pub(super) fn before(url: &Url) -> Option<String> {
     let all =
         |name: &str| std::env::var(name).is_ok_and(|exceptions| exceptions.split(',').any(|one| one.trim() == "*"));
-    host.is_loopback() || all("NO_PROXY") || all("no_proxy")
-}
-
-/// The proxy on the way to a URL, without its login.
-pub(super) fn before(host: &Host, url: &Url) -> Option<String> {
-    if is_bypassed(host) {
+    let is_this_machine = url.host_str()?.parse::<Host>().is_ok_and(|host| host.is_loopback());
+    if is_this_machine || all("NO_PROXY") || all("no_proxy") {
         return None;
     }
     let uri: Uri = url.as_str().parse().ok()?;

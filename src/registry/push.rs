@@ -1,6 +1,7 @@
 //! Writing a repository. Source: distribution spec, "Push".
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use futures_util::Stream;
 use http::header::RANGE;
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::call::{Call, Caller};
@@ -52,11 +54,16 @@ impl Push for Remote {
         let what = format!("mounting blob {blob} from {from} in {}", self.caller.location);
         let call = Call::new(Method::POST, url, what);
         let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
-        // Whatever a registry has against mounting, an upload does as well; but one that is only busy is asked again.
+        // Whatever a registry has against mounting, an upload does as well; but one that is only busy is asked again, and
+        // one that has trouble is so once.
+        let has_trouble = AtomicBool::new(false);
         let ask = || async {
             match self.transport.send_once(&caller, &call).await {
                 Ok(answered) => Ok(Some(answered.response)),
                 Err(error) if error.is_cancelled() || is_passing(&error) => Err(error),
+                Err(error) if error.retry_reason().is_some() && !has_trouble.swap(true, Ordering::Relaxed) => {
+                    Err(error)
+                }
                 Err(_) => Ok(None),
             }
         };
@@ -118,7 +125,9 @@ impl Push for Remote {
     async fn abandon(&self, upload: &Upload) {
         let call =
             Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.caller.location));
-        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&self.caller, &call)).await;
+        // Also after a stop.
+        let caller = Caller { cancel: CancellationToken::new(), ..self.caller.clone() };
+        let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&caller, &call)).await;
     }
 
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
@@ -183,8 +192,9 @@ impl Remote {
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
+        let ready = self.transport.ready_to_stream(&self.caller, call).await?;
         let body = reqwest::Body::wrap(feed.next(size));
-        let request = self.transport.send_stream(&self.caller, call, size, body);
+        let request = self.transport.send_stream(&self.caller, call, ready, size, body);
         let sent = upload::watched(request, feed.watch(), self.transport.idle_timeout(), &self.caller.cancel).await;
         sent.unwrap_or_else(|cause| Err(call.error(cause))).map_err(|error| self.part_failed(call, size, error))
     }

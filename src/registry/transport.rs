@@ -4,30 +4,32 @@
 //! a connection, the adaptive window and the rate ([`Line`]) → the wire → classification → perhaps a pause and the same
 //! again. Further limits belong into this line and nowhere else.
 
+mod attempt;
+mod outcome;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue};
 use reqwest::{Body, Response};
 use tokio::time::Instant;
 use url::Url;
 
 use super::answer;
-use super::auth::{Authenticator, Challenge, challenges};
-use super::blob::range_header;
+use super::auth::{Authenticator, Trust};
 use super::call::{Call, Caller};
 use super::chunking::Chunking;
+use super::client::Clients;
 use super::credentials::{CredentialStore, DockerConfigFiles};
-use super::limits::quota::{Pull, Quota};
-use super::limits::{Line, Load, Pass, Pauses};
+use super::limits::quota::Quota;
+use super::limits::{Line, Pass, Pauses};
 use super::settings::{Settings, Tls};
 use super::warnings::Warnings;
-use super::wire::{Outgoing, Wire};
+use super::wire::Wire;
 use crate::backoff::{Patience, RetryReason};
-use crate::content::{Cause, Error, Location, LoginSent, Refusal};
+use crate::content::{Cause, Error, Location};
 use crate::events::{Direction, Observer, Retry, ThrottleReason};
 use crate::oci::{Host, ManifestError};
 
@@ -57,6 +59,12 @@ pub(super) struct Answered {
     pass: Pass,
 }
 
+/// What a request with a body needs before its first byte.
+pub(super) struct Ready {
+    authorization: Option<HeaderValue>,
+    pass: Pass,
+}
+
 impl Transport {
     pub(super) fn new(
         host: &Host,
@@ -71,11 +79,13 @@ impl Transport {
             .parse()
             .map_err(|error| Error::new(format!("making the URL of {host}"), Cause::Protocol(format!("{error}"))))?;
         let credentials = CredentialStore::new(settings.credentials.clone(), docker_config);
+        let clients = Arc::new(Clients::new(&base, settings).map_err(unusable)?);
         let line = Line::new(host, &settings.limits, Arc::clone(&observer));
+        let trust = Trust::new(host, &base, &settings.trusted_realms);
         Ok(Self {
             host: host.clone(),
-            wire: Wire::new(host, &base, settings, Arc::clone(&observer)).map_err(unusable)?,
-            auth: Authenticator::new(host, &base, settings, credentials, Arc::clone(&line), Arc::clone(&observer)),
+            wire: Wire::new(host, &base, Arc::clone(&clients), Arc::clone(&observer)),
+            auth: Authenticator::new(trust, clients, credentials, Arc::clone(&line), Arc::clone(&observer)),
             base,
             observer,
             line,
@@ -162,7 +172,10 @@ impl Transport {
         let attempt = || async {
             let Answered { response, pass } = self.attempt(caller, call).await?;
             let headers = response.headers().clone();
-            let body = answer::body(response, limit, self.idle_timeout).await.map_err(|cause| call.error(cause))?;
+            let body = answer::body(response, limit, self.idle_timeout).await.map_err(|cause| {
+                self.wire.learn(&cause);
+                call.error(cause)
+            })?;
             drop(pass);
             let body = body.ok_or_else(|| call.error(ManifestError::TooLarge { limit }.into()))?;
             read(&headers, body).map_err(|cause| call.error(cause))
@@ -175,31 +188,22 @@ impl Transport {
         self.attempt(caller, call).await.map_err(|error| error.at(&self.host))
     }
 
+    /// Waits until a body may be sent.
+    pub(super) async fn ready_to_stream(&self, caller: &Caller, call: &Call) -> Result<Ready, Error> {
+        self.get_ready(caller, call).await.map_err(|error| error.at(&self.host))
+    }
+
     /// Makes a request once, with a body that cannot be read twice. There is no limit to how long the body may take:
     /// whoever feeds it watches over that.
     pub(super) async fn send_stream(
         &self,
         caller: &Caller,
         call: &Call,
+        ready: Ready,
         length: u64,
         body: Body,
     ) -> Result<Response, Error> {
-        self.try_stream(caller, call, length, body).await.map_err(|error| error.at(&self.host))
-    }
-
-    async fn try_stream(&self, caller: &Caller, call: &Call, length: u64, body: Body) -> Result<Response, Error> {
-        let authorization = self.authorization(caller, call).await?;
-        let mut outgoing = self.outgoing(call, authorization.as_ref());
-        outgoing.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        outgoing.headers.insert(CONTENT_LENGTH, length.into());
-        outgoing.body = Some(body);
-        let mut pass = self.admit(caller, call).await?;
-        let response = self.execute(caller, call, outgoing, &mut pass).await?;
-        if self.challenged(caller, &response, authorization.as_ref()).await && authorization.is_some() {
-            // The next try, which the caller makes, carries a new one.
-            return Err(call.error(Cause::TokenRefused));
-        }
-        self.accept(caller, call, response, authorization.as_ref()).await
+        self.try_stream(caller, call, ready, length, body).await.map_err(|error| error.at(&self.host))
     }
 
     /// Tries, and tries again after a pause while the error says that it is worth it.
@@ -222,7 +226,9 @@ impl Transport {
             let reason = error.retry_reason().filter(|_| caller.lane.is_none());
             let Some(reason) = reason else { return Err(error) };
             let limit = self.patience().max_elapsed;
-            let Some(pause) = effort.next(reason, limit, started.elapsed(), error.retry_after()) else {
+            let Some(pause) =
+                effort.next(reason, limit, started.elapsed().saturating_sub(call.waited()), error.retry_after())
+            else {
                 return Err(error);
             };
             self.report_retry(reason, pause, &error);
@@ -234,216 +240,6 @@ impl Transport {
             }
         }
     }
-
-    /// One try; two if the registry challenges the first and there is something else to say to it.
-    async fn attempt(&self, caller: &Caller, call: &Call) -> Result<Answered, Error> {
-        let pull = self.take_pull(caller, call)?;
-        let first = self.authorization(caller, call).await?;
-        let answered = self.execute_in_time(caller, call, first.as_ref()).await?;
-        if !self.challenged(caller, &answered.response, first.as_ref()).await {
-            return self.accept_answer(caller, call, answered, first.as_ref()).await;
-        }
-        let second = self.authorization(caller, call).await?;
-        if second.is_none() || second == first {
-            return self.accept_answer(caller, call, answered, first.as_ref()).await;
-        }
-        drop(answered);
-        if first.is_some() {
-            self.report_retry(RetryReason::Auth, Duration::ZERO, &call.error(Cause::TokenRefused));
-        }
-        let answered = self.execute_in_time(caller, call, second.as_ref()).await?;
-        drop(pull);
-        self.accept_answer(caller, call, answered, second.as_ref()).await
-    }
-
-    /// Waits for a request's turn. What was asked for while it waited holds for it too.
-    async fn admit(&self, caller: &Caller, call: &Call) -> Result<Pass, Error> {
-        loop {
-            self.wait_as_asked(caller, call).await?;
-            let pass = self.line.enter(call.class, caller.lane.is_some()).await;
-            if self.asked_to_wait(caller, call).is_none() {
-                return Ok(pass);
-            }
-        }
-    }
-
-    fn asked_to_wait(&self, caller: &Caller, call: &Call) -> Option<(Duration, Refusal)> {
-        self.pauses.left(&caller.location.repository, call.class, Instant::now().into_std())
-    }
-
-    /// Waits out a pause that the registry asked for; where a connection is held meanwhile, or the pause is longer than
-    /// our patience, its refusal holds for this request too.
-    async fn wait_as_asked(&self, caller: &Caller, call: &Call) -> Result<(), Error> {
-        while let Some((left, refusal)) = self.asked_to_wait(caller, call) {
-            if caller.lane.is_some() || left > self.patience().max_elapsed {
-                return Err(call.error(Cause::Refused(refusal)));
-            }
-            if caller.cancel.run_until_cancelled(tokio::time::sleep(left)).await.is_none() {
-                return Err(call.error(Cause::Cancelled));
-            }
-            self.observer.throttled(&self.host, ThrottleReason::RetryAfter, left);
-        }
-        Ok(())
-    }
-
-    /// Whoever runs rules waits for a quota; here it is an error.
-    fn take_pull(&self, caller: &Caller, call: &Call) -> Result<Option<Pull>, Error> {
-        if !call.is_pull {
-            return Ok(None);
-        }
-        let pull = self.quota.take(caller.seat.as_deref(), Instant::now().into_std());
-        pull.map(Some).map_err(|none| call.error(Cause::OutOfPulls(none)))
-    }
-
-    async fn execute_in_time(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<Answered, Error> {
-        let mut outgoing = self.outgoing(call, authorization);
-        if let Some((media_type, bytes)) = &call.body {
-            let media_type = HeaderValue::from_str(media_type)
-                .map_err(|_| call.error(Cause::Protocol(format!("{media_type:?} cannot be sent as a media type"))))?;
-            outgoing.headers.insert(CONTENT_TYPE, media_type);
-            outgoing.body = Some(bytes.clone().into());
-        } else if call.method == Method::POST {
-            outgoing.headers.insert(CONTENT_LENGTH, 0.into());
-        }
-        let mut pass = self.admit(caller, call).await?;
-        let executing = self.execute(caller, call, outgoing, &mut pass);
-        match tokio::time::timeout(self.idle_timeout, executing).await {
-            Ok(result) => result.map(|response| Answered { response, pass }),
-            Err(_) => Err(call.error(Cause::Stalled(self.idle_timeout))),
-        }
-    }
-
-    /// Credentials go to the registry's own origin only: upload sessions may lie elsewhere.
-    async fn authorization(&self, caller: &Caller, call: &Call) -> Result<Option<HeaderValue>, Error> {
-        if !self.wire.is_own(&call.url) {
-            return Ok(None);
-        }
-        self.auth.authorization(&caller.location, &caller.scope).await.map_err(|cause| call.login_error(cause))
-    }
-
-    /// Takes a challenge in, if the answer is one. Another origin's is not ours to answer: who believed it would send
-    /// the registry's password to a stranger.
-    async fn challenged(&self, caller: &Caller, response: &Response, carried: Option<&HeaderValue>) -> bool {
-        if response.status() != StatusCode::UNAUTHORIZED || !self.wire.is_own(response.url()) {
-            return false;
-        }
-        let mut offered = challenges(response.headers());
-        if offered.is_empty() {
-            offered = self.base_challenges(caller).await;
-        }
-        self.auth.challenged(&caller.scope, &offered, carried).await
-    }
-
-    /// The challenges of `/v2/`, for registries whose other answers do not say how to log in (gcr.io).
-    async fn base_challenges(&self, caller: &Caller) -> Vec<Challenge> {
-        let call = Call::new(Method::GET, self.base.clone(), format!("asking {} how to log in", self.host));
-        match self.execute_in_time(caller, &call, None).await {
-            Ok(answered) if self.wire.is_own(answered.response.url()) => challenges(answered.response.headers()),
-            _ => Vec::new(),
-        }
-    }
-
-    fn outgoing(&self, call: &Call, authorization: Option<&HeaderValue>) -> Outgoing {
-        let mut headers = HeaderMap::new();
-        if let Some(media_types) = call.accept {
-            headers.insert(ACCEPT, HeaderValue::from_static(media_types));
-        }
-        if let Some(range) = &call.range {
-            headers.insert(RANGE, range_header(range));
-        }
-        if let Some(chunk) = &call.chunk {
-            // Without the unit: so the distribution spec has it.
-            let value = HeaderValue::from_str(&format!("{}-{}", chunk.start(), chunk.end()));
-            headers.extend(value.ok().map(|value| (CONTENT_RANGE, value)));
-        }
-        if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization.clone());
-        }
-        Outgoing { method: call.method.clone(), url: call.url.clone(), headers, body: None, is_bulk: call.is_bulk }
-    }
-
-    async fn execute(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        outgoing: Outgoing,
-        pass: &mut Pass,
-    ) -> Result<Response, Error> {
-        caller.requests.fetch_add(1, Ordering::Relaxed);
-        let response = self.wire.send(outgoing).await.map_err(|cause| call.error(cause))?;
-        self.has_answered.store(true, Ordering::Relaxed);
-        if self.wire.is_own(response.url()) {
-            self.hear(response.headers());
-        }
-        pass.answered(self.load(call, &response));
-        Ok(response)
-    }
-
-    /// What a registry tells beside its answer.
-    fn hear(&self, headers: &HeaderMap) {
-        if let Some(remaining) = self.quota.hear(headers, Instant::now().into_std()) {
-            self.observer.pulls_left(&self.host, remaining);
-        }
-        for text in self.warnings.news(headers) {
-            self.observer.warning(&self.host, &text);
-        }
-    }
-
-    /// A quota that is used up says nothing of how much the registry can do at once.
-    fn load(&self, call: &Call, response: &Response) -> Load {
-        match response.status().as_u16() {
-            429 if call.is_pull && self.quota.is_used_up(Instant::now().into_std()).is_some() => Load::Unknown,
-            429 | 503 => Load::TooMuch,
-            500.. => Load::Unknown,
-            _ => Load::Bearable,
-        }
-    }
-
-    async fn accept_answer(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        answered: Answered,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<Answered, Error> {
-        let Answered { response, pass } = answered;
-        let response = self.accept(caller, call, response, authorization).await?;
-        Ok(Answered { response, pass })
-    }
-
-    async fn accept(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        response: Response,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<Response, Error> {
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let mut refusal = tokio::time::timeout(self.idle_timeout, answer::refusal(response))
-            .await
-            .map_err(|_| call.error(Cause::Stalled(self.idle_timeout)))?;
-        let now = Instant::now().into_std();
-        if call.is_pull
-            && refusal.status == 429
-            && let Some(none) = self.quota.is_used_up(now)
-        {
-            return Err(call.error(Cause::OutOfPulls(none)));
-        }
-        if matches!(refusal.status, 429 | 503) {
-            self.pauses.ask(&caller.location.repository, call.class, &refusal, now);
-        }
-        if authorization.is_some() && self.auth.has_login(&caller.scope).await {
-            refusal.login = LoginSent::User;
-        }
-        Err(call.error(if refusal.status == 404 { missing(refusal) } else { Cause::Refused(refusal) }))
-    }
 }
 
 fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
@@ -451,14 +247,5 @@ fn found<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.cause(), Cause::NotFound) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// A 404 is told as the registry tells it where it says more than "not found".
-fn missing(refusal: Refusal) -> Cause {
-    match refusal.code.as_deref() {
-        // Harbor 2.10 says UNKNOWN.
-        Some("NAME_UNKNOWN" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NOT_FOUND" | "UNKNOWN") | None => Cause::NotFound,
-        Some(_) => Cause::Refused(refusal),
     }
 }

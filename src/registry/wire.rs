@@ -1,18 +1,16 @@
 //! From a request to its answer: which client makes it, where redirects lead it, and what is told of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Body, Client, Response};
+use reqwest::{Body, Response};
 use url::{Origin, Url};
 
 use super::answer;
-use super::client::{self, Http};
+use super::client::{Clients, Http, Purpose};
 use super::proxy;
-use super::settings::{Settings, Tls};
 use crate::content::Cause;
 use crate::events::{Observer, Request};
 use crate::oci::Host;
@@ -20,17 +18,17 @@ use crate::oci::Host;
 /// Registries with storage elsewhere send us there in one or two steps.
 const MAX_REDIRECTS: usize = 5;
 
+/// HTTP/2 that a registry broke off is left alone for this long.
+const HTTP2_PAUSE: Duration = Duration::from_secs(600);
+
 /// The connections to one registry, and to where it sends us.
 pub(super) struct Wire {
     host: Host,
-    settings: Settings,
     origin: Origin,
-    proxy: Option<String>,
-    client: Client,
-    http1: OnceLock<Result<Client, String>>,
-    strangers: OnceLock<Result<Client, String>>,
-    /// The registry offered HTTP/2 and then broke it off.
-    http2_fails: AtomicBool,
+    is_plain: bool,
+    clients: Arc<Clients>,
+    /// When the registry offered HTTP/2 and then broke it off.
+    http2_failed: Mutex<Option<Instant>>,
     observer: Arc<dyn Observer>,
 }
 
@@ -45,25 +43,9 @@ pub(super) struct Outgoing {
 }
 
 impl Wire {
-    /// # Errors
-    /// If the settings cannot work, as a text.
-    pub(super) fn new(
-        host: &Host,
-        base: &Url,
-        settings: &Settings,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, String> {
-        Ok(Self {
-            host: host.clone(),
-            origin: base.origin(),
-            proxy: proxy::before(host, base),
-            client: client::for_registry(host, settings, Http::OneOrTwo)?,
-            settings: settings.clone(),
-            http1: OnceLock::new(),
-            strangers: OnceLock::new(),
-            http2_fails: AtomicBool::new(false),
-            observer,
-        })
+    pub(super) fn new(host: &Host, base: &Url, clients: Arc<Clients>, observer: Arc<dyn Observer>) -> Self {
+        let is_plain = base.scheme() == "http";
+        Self { host: host.clone(), origin: base.origin(), is_plain, clients, http2_failed: Mutex::default(), observer }
     }
 
     /// Whether a URL is the registry's own: same scheme, host and port. Nothing private goes anywhere else.
@@ -93,7 +75,9 @@ impl Wire {
     }
 
     async fn send_once(&self, outgoing: Outgoing) -> Result<Response, Cause> {
-        let client = self.client(&outgoing).map_err(Cause::Protocol)?;
+        let http = self.http(&outgoing);
+        let client = self.clients.client_for(&outgoing.url, http, Purpose::Content).map_err(Cause::Protocol)?;
+        let proxy = proxy::before(&outgoing.url);
         let mut request = client.request(outgoing.method.clone(), outgoing.url).headers(outgoing.headers);
         if let Some(body) = outgoing.body {
             request = request.body(body);
@@ -107,28 +91,31 @@ impl Wire {
             elapsed: started.elapsed(),
         });
         result.map_err(|error| {
-            if answer::is_http2_failure(&error) {
-                // The next try, which the caller makes, goes by HTTP/1.1, and so do all that follow.
-                self.http2_fails.store(true, Ordering::Relaxed);
-            }
             let cause = answer::failure(&error);
-            self.proxy.iter().fold(cause, |cause, proxy| proxy::behind(proxy, cause))
+            self.learn(&cause);
+            proxy.iter().fold(cause, |cause, proxy| proxy::behind(proxy, cause))
         })
     }
 
-    fn client(&self, outgoing: &Outgoing) -> Result<&Client, String> {
-        let built = if !self.is_own(&outgoing.url) {
-            self.strangers.get_or_init(|| client::for_strangers(&self.host, &self.settings))
-        } else if self.settings.tls != Tls::Http && (outgoing.is_bulk || self.http2_fails.load(Ordering::Relaxed)) {
-            self.http1.get_or_init(|| client::for_registry(&self.host, &self.settings, Http::One))
+    /// What a failure says of HTTP/2: the next try, which the caller makes, goes by HTTP/1.1.
+    pub(super) fn learn(&self, cause: &Cause) {
+        if matches!(cause, Cause::Http2(_)) {
+            *self.http2_failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    fn http(&self, outgoing: &Outgoing) -> Http {
+        let failed = *self.http2_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_failed = failed.is_some_and(|at| at.elapsed() < HTTP2_PAUSE);
+        if !self.is_plain && (outgoing.is_bulk || has_failed || !self.is_own(&outgoing.url)) {
+            Http::One
         } else {
-            return Ok(&self.client);
-        };
-        built.as_ref().map_err(Clone::clone)
+            Http::OneOrTwo
+        }
     }
 }
 
-/// Where an answer sends a request, if it does; only what has no body is sent on, and never from HTTPS to plain HTTP.
+/// Where an answer sends a request, if it does; only what reads is sent on, and never from HTTPS to plain HTTP.
 fn redirect(method: &Method, response: &Response) -> Result<Option<Url>, Cause> {
     let is_redirect = matches!(
         response.status(),

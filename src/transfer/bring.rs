@@ -58,7 +58,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if *to == at {
             return Ok(true);
         }
-        let Some(manifest) = self.context.unless_stopped(self.target.manifest(&at)).await?? else { return Ok(false) };
-        self.put(&manifest, to).await.map(|()| true)
+        match self.context.unless_stopped(self.target.manifest(&at)).await? {
+            Ok(Some(manifest)) => self.put(&manifest, to).await.map(|()| true),
+            // Where the target counts pulls and has none left, the source is asked after all.
+            Ok(None) => Ok(false),
+            Err(error) if error.no_pulls().is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -61,9 +61,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
         let mut progress = Progress::new(blob);
         let mut effort = self.target.patience().effort();
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut furthest, mut begun_anew) = (Duration::ZERO, 0, false);
         loop {
-            let began_at = progress.offset();
             let broken = match self.attempt(blob, from.take(), &mut progress).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
@@ -76,6 +75,11 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             });
             let Some((reason, pause)) = worth else {
                 self.close(&mut progress).await;
+                // What is refused in the middle may be taken from the beginning.
+                if furthest > 0 && broken.is_refused() && !std::mem::replace(&mut begun_anew, true) {
+                    progress = Progress::new(blob);
+                    continue;
+                }
                 return Err(broken.error);
             };
             waited += pause;
@@ -89,8 +93,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                     return Err(error);
                 }
             }
-            if progress.offset() > began_at {
-                (effort, waited) = (self.target.patience().effort(), Duration::ZERO);
+            if progress.offset() > furthest {
+                furthest = progress.offset();
+                effort.progressed(self.target.patience());
+                waited = Duration::ZERO;
             }
         }
     }
@@ -238,6 +244,12 @@ impl Broken {
     fn may_be_done(&self) -> bool {
         let refused = matches!(self.error.cause(), Cause::BodyTooLarge { .. });
         self.side == Side::Target && !refused && self.error.retry_reason() != Some(RetryReason::Throttled)
+    }
+
+    /// Whether a side would not have what it was asked for.
+    fn is_refused(&self) -> bool {
+        let is_final = matches!(self.error.cause(), Cause::Refused(_) | Cause::Protocol(_) | Cause::NotFound);
+        is_final && matches!(self.side, Side::SourceOpening | Side::Target)
     }
 
     fn retry_reason(&self) -> Option<RetryReason> {

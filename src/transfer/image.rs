@@ -48,7 +48,7 @@ impl Engine {
                 report.outcome = ImageOutcome::Copied;
                 (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
             }
-            Err(error) => match error.no_pulls() {
+            Err(error) => match error.no_pulls().filter(|_| error.is_at(&source.location().host)) {
                 Some(none) if mode == Mode::Execute => {
                     // The next time by digest, so that what is fetched already costs no pull.
                     job.before = Before::Unknown;

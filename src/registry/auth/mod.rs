@@ -2,6 +2,7 @@
 //!
 //! Source: distribution spec, "Token Authentication"; RFC 9110, 11.
 
+mod addresses;
 mod azure;
 mod challenge;
 mod realm;
@@ -15,20 +16,19 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+pub(super) use addresses::{ClosedDoor, RealmAddresses};
 #[cfg(any(test, fuzzing))]
 pub(super) use challenge::properties;
 pub(super) use challenge::{Challenge, challenges};
-pub(super) use realm::{ClosedDoor, RealmAddresses};
 pub(super) use scope::Scope;
-use url::Url;
 
+use super::client::Clients;
 use super::credentials::{CredentialStore, Login};
 use super::limits::Line;
-use super::settings::Settings;
 use crate::content::{Cause, Location, LoginSent, Refusal};
 use crate::events::Observer;
-use crate::oci::Host;
 use realm::Realm;
+pub(super) use realm::Trust;
 use token::TokenClient;
 
 /// Knows how one registry wants to be spoken to, and holds its tokens: one a scope, fetched once however many wait.
@@ -72,15 +72,14 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 impl Authenticator {
     pub(super) fn new(
-        host: &Host,
-        base: &Url,
-        settings: &Settings,
+        trust: Trust,
+        clients: Arc<Clients>,
         credentials: CredentialStore,
         line: Arc<Line>,
         observer: Arc<dyn Observer>,
     ) -> Self {
         Self {
-            tokens: TokenClient::new(host, base, settings, line, observer),
+            tokens: TokenClient::new(trust, clients, line, observer),
             credentials,
             scheme: Mutex::default(),
             slots: Mutex::default(),

@@ -1,12 +1,9 @@
 //! Where a registry sends us for tokens, and what may be sent there.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use url::{Host as UrlHost, Url};
+use url::Url;
 
 use super::Challenge;
+use super::addresses::{RealmAddresses, literal};
 use crate::oci::Host;
 
 /// A token server, by a registry's challenge.
@@ -28,11 +25,10 @@ impl Realm {
 }
 
 /// What a registry's word is worth: which realms get its logins.
-pub(super) struct Trust {
+pub(in crate::registry) struct Trust {
     registry: Host,
     base: Url,
     trusted: Vec<Host>,
-    addresses: Arc<RealmAddresses>,
 }
 
 /// How near a realm is to its registry.
@@ -49,21 +45,19 @@ pub(super) enum Kinship {
 }
 
 impl Trust {
-    pub(super) fn new(registry: &Host, base: &Url, trusted: &[Host]) -> Self {
-        let addresses = RealmAddresses { registry: base.clone(), trusted: trusted.to_vec() };
-        Self {
-            registry: registry.clone(),
-            base: base.clone(),
-            trusted: trusted.to_vec(),
-            addresses: Arc::new(addresses),
-        }
+    pub(in crate::registry) fn new(registry: &Host, base: &Url, trusted: &[Host]) -> Self {
+        Self { registry: registry.clone(), base: base.clone(), trusted: trusted.to_vec() }
+    }
+
+    pub(super) fn registry(&self) -> &Host {
+        &self.registry
     }
 
     /// What may be sent to the realm.
     ///
     /// # Errors
     /// If nothing at all may, as a text: it would go in clear, or into a private network.
-    pub(super) async fn in_realm(&self, realm: &Realm) -> Result<Kinship, String> {
+    pub(super) async fn in_realm(&self, realm: &Realm, addresses: &RealmAddresses) -> Result<Kinship, String> {
         if realm.url.scheme() != "https" && (realm.url.scheme() != "http" || self.base.scheme() != "http") {
             return Err(format!(
                 "the registry sends logins to {}, which is not HTTPS: nothing was sent there",
@@ -71,14 +65,9 @@ impl Trust {
             ));
         }
         if let Some(address) = literal(&realm.url) {
-            self.addresses.check(address, realm.url.host_str().unwrap_or_default()).await?;
+            addresses.check(address, realm.url.host_str().unwrap_or_default()).await?;
         }
         Ok(self.kinship(&realm.url))
-    }
-
-    /// Which addresses a client may connect to.
-    pub(super) fn addresses(&self) -> &Arc<RealmAddresses> {
-        &self.addresses
     }
 
     /// Why a login does not go to a stranger.
@@ -128,83 +117,6 @@ fn is_loopback(url: &Url) -> bool {
     url.host_str().and_then(|host| host.parse::<Host>().ok()).is_some_and(|host| host.is_loopback())
 }
 
-fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        UrlHost::Ipv4(address) => Some(address.into()),
-        UrlHost::Ipv6(address) => Some(address.into()),
-        UrlHost::Domain(_) => None,
-    }
-}
-
-/// Resolves the names of realms. A private, loopback or link-local address that the registry does not have itself is
-/// not connected to: a registry could have us knock at doors that are closed to it.
-pub(in crate::registry) struct RealmAddresses {
-    registry: Url,
-    trusted: Vec<Host>,
-}
-
-/// Why an address is not connected to.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(in crate::registry) struct ClosedDoor(pub(in crate::registry) String);
-
-impl RealmAddresses {
-    async fn check(&self, address: IpAddr, name: &str) -> Result<(), String> {
-        if !is_private(address) || self.is_trusted(name) || self.of_the_registry().await.contains(&address) {
-            return Ok(());
-        }
-        Err(format!(
-            "the registry sends logins to {name}, which is {address}, a private address that is not its own: nothing was \
-             sent there; if that is right, add it to trusted_realms"
-        ))
-    }
-
-    fn is_trusted(&self, name: &str) -> bool {
-        self.trusted.iter().any(|host| host.name() == name)
-    }
-
-    async fn of_the_registry(&self) -> Vec<IpAddr> {
-        if let Some(address) = literal(&self.registry) {
-            return vec![address];
-        }
-        let name = self.registry.host_str().unwrap_or_default();
-        lookup(name).await.unwrap_or_default()
-    }
-}
-
-impl Resolve for RealmAddresses {
-    fn resolve(&self, name: Name) -> Resolving {
-        let this = Self { registry: self.registry.clone(), trusted: self.trusted.clone() };
-        Box::pin(async move {
-            let name = name.as_str();
-            let addresses = lookup(name).await?;
-            for address in &addresses {
-                this.check(*address, name).await.map_err(ClosedDoor)?;
-            }
-            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
-    }
-}
-
-async fn lookup(name: &str) -> std::io::Result<Vec<IpAddr>> {
-    Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            // The last are the addresses that providers share among their customers (RFC 6598).
-            v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || (a == 100 && b & 0xc0 == 64)
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +127,8 @@ mod tests {
     }
 
     async fn kinship(trust: &Trust, realm: &str) -> Result<Kinship, String> {
-        trust.in_realm(&Realm { url: realm.parse().unwrap(), service: None }).await
+        let addresses = RealmAddresses::new(&trust.base, &trust.trusted);
+        trust.in_realm(&Realm { url: realm.parse().unwrap(), service: None }, &addresses).await
     }
 
     #[tokio::test]
@@ -263,16 +176,5 @@ mod tests {
         assert_eq!(kinship(&public, "https://198.51.100.7/token").await, Ok(Kinship::Stranger));
         let private = trust("10.0.0.8", "https://10.0.0.8/v2/", &[]);
         assert_eq!(kinship(&private, "https://10.0.0.8:8443/token").await, Ok(Kinship::Host));
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
-        let resolve = |registry: &str, name: &'static str| {
-            let addresses = RealmAddresses { registry: registry.parse().unwrap(), trusted: Vec::new() };
-            async move { addresses.resolve(name.parse().unwrap()).await.map(Iterator::count) }
-        };
-        let refused = resolve("https://203.0.113.5/", "localhost").await.err().unwrap();
-        assert!(refused.to_string().contains("private address"), "{refused}");
-        assert!(resolve("https://localhost/", "localhost").await.is_ok(), "the registry is there itself");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: distribution's "Token Authentication Specification" and "OAuth2 Token Authentication".
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,17 +11,16 @@ use http::{HeaderValue, Method};
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
 
 use super::realm::{Kinship, Realm, Trust};
 use super::{Scope, azure};
 use crate::content::Cause;
 use crate::events::{Observer, Request};
 use crate::oci::Host;
+use crate::registry::answer;
+use crate::registry::client::{Clients, Http, Purpose};
 use crate::registry::credentials::Login;
 use crate::registry::limits::{Class, Line};
-use crate::registry::settings::{Settings, Tls};
-use crate::registry::{answer, client};
 
 /// A token that says nothing of its end is good for this long, and none is taken for shorter. Source: the spec above.
 const LEAST_LIFETIME: Duration = Duration::from_secs(60);
@@ -41,39 +40,27 @@ pub(super) struct Token {
 /// Asks realms for tokens on behalf of one registry.
 pub(super) struct TokenClient {
     host: Host,
-    settings: Settings,
     trust: Trust,
+    clients: Arc<Clients>,
     line: Arc<Line>,
     observer: Arc<dyn Observer>,
-    clients: [OnceLock<Result<Client, String>>; 3],
 }
 
 impl TokenClient {
-    pub(super) fn new(
-        host: &Host,
-        base: &Url,
-        settings: &Settings,
-        line: Arc<Line>,
-        observer: Arc<dyn Observer>,
-    ) -> Self {
-        Self {
-            host: host.clone(),
-            trust: Trust::new(host, base, &settings.trusted_realms),
-            settings: settings.clone(),
-            line,
-            observer,
-            clients: Default::default(),
-        }
+    pub(super) fn new(trust: Trust, clients: Arc<Clients>, line: Arc<Line>, observer: Arc<dyn Observer>) -> Self {
+        Self { host: trust.registry().clone(), trust, clients, line, observer }
     }
 
     /// A token for the scope: with an identity token by OAuth2's POST, else by GET, with Basic credentials if there
     /// are any.
     pub(super) async fn token(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> Result<Token, Cause> {
-        let kinship = self.trust.in_realm(realm).await.map_err(Cause::Credentials)?;
+        let kinship = self.trust.in_realm(realm, self.clients.addresses()).await.map_err(Cause::Credentials)?;
         if login.is_some() && kinship == Kinship::Stranger {
             return Err(Cause::Credentials(self.trust.refusal(realm)));
         }
-        let asking = Asking { tokens: self, client: self.client(kinship)?, kinship };
+        let client =
+            self.clients.client_for(&realm.url, Http::OneOrTwo, Purpose::Tokens).map_err(Cause::Credentials)?;
+        let asking = Asking { tokens: self, client, kinship };
         match login {
             Some(login @ Login::IdentityToken { token, .. }) => asking.by_identity(realm, scope, login, token).await,
             Some(login @ Login::Basic { password, .. }) => match azure::token(login, realm) {
@@ -87,27 +74,12 @@ impl TokenClient {
             None => asking.token(asking.get(realm, scope, None)).await,
         }
     }
-
-    /// A client that follows no redirect, which would carry a login along. What the registry's own certificate is
-    /// forgiven is not forgiven another host's, and our certificate is shown to the registry alone.
-    fn client(&self, kinship: Kinship) -> Result<&Client, Cause> {
-        let (slot, settings): (usize, fn(Settings) -> Settings) = match kinship {
-            Kinship::Origin => (0, |settings| settings),
-            Kinship::Host => (1, |settings| Settings { identity: None, ..settings }),
-            Kinship::Domain | Kinship::Stranger => (2, |settings| {
-                let tls = if settings.tls == Tls::Insecure { Tls::Https } else { settings.tls };
-                Settings { identity: None, tls, ..settings }
-            }),
-        };
-        let build = || client::for_realms(&self.host, &settings(self.settings.clone()), self.trust.addresses());
-        self.clients[slot].get_or_init(build).as_ref().map_err(|reason| Cause::Credentials(reason.clone()))
-    }
 }
 
 /// Requests to one realm.
 struct Asking<'a> {
     tokens: &'a TokenClient,
-    client: &'a Client,
+    client: Client,
     kinship: Kinship,
 }
 
@@ -169,7 +141,7 @@ impl Asking<'_> {
         });
         let response = result.map_err(|error| answer::failure(&error))?;
         if !response.status().is_success() {
-            return Err(Cause::Refused(answer::refusal(response).await));
+            return Err(Cause::Refused(answer::refusal(response, TIMEOUT).await));
         }
         answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)
     }

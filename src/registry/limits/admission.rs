@@ -15,8 +15,8 @@ pub(super) enum Wanted {
     Request(Class),
     /// To make a request on a connection that is held already.
     InLane(Class),
-    /// So many connections, each for the bytes of one blob.
-    Lanes(usize),
+    /// A connection for the bytes of one blob.
+    Lane,
 }
 
 /// The state of one registry's limits. All that a request needs is had at once or not at all: who waits holds nothing.
@@ -45,16 +45,14 @@ impl Admission {
     /// What it has to wait for: until an instant, or until something is given back.
     pub(super) fn admit(&mut self, wanted: Wanted, now: Instant) -> Result<(), Held> {
         let connections = wanted.connections();
-        if self.connections < connections || matches!(wanted, Wanted::Lanes(count) if self.lanes < count) {
+        if self.connections < connections || (wanted == Wanted::Lane && self.lanes == 0) {
             return Err(Held { reason: ThrottleReason::Connections, until: None });
         }
         if let Wanted::Request(class) | Wanted::InLane(class) = wanted {
             self.admit_request(class, now)?;
         }
         self.connections -= connections;
-        if let Wanted::Lanes(count) = wanted {
-            self.lanes -= count;
-        }
+        self.lanes -= wanted.lanes();
         Ok(())
     }
 
@@ -78,9 +76,7 @@ impl Admission {
     /// Gives connections back.
     pub(super) fn leave(&mut self, wanted: Wanted) {
         self.connections += wanted.connections();
-        if let Wanted::Lanes(count) = wanted {
-            self.lanes += count;
-        }
+        self.lanes += wanted.lanes();
     }
 
     pub(super) fn window(&mut self, class: Class) -> &mut Window {
@@ -91,10 +87,13 @@ impl Admission {
 impl Wanted {
     fn connections(self) -> usize {
         match self {
-            Self::Request(_) => 1,
+            Self::Request(_) | Self::Lane => 1,
             Self::InLane(_) => 0,
-            Self::Lanes(count) => count,
         }
+    }
+
+    fn lanes(self) -> usize {
+        usize::from(self == Self::Lane)
     }
 }
 

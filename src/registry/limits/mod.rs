@@ -29,15 +29,17 @@ pub(super) use pauses::Pauses;
 pub(super) enum Class {
     /// Reading, whatever it is.
     Read,
-    /// Everything about uploads: sessions, mounts, bytes.
+    /// Everything about uploads but their bytes: sessions and mounts.
     Upload,
+    /// The bytes of uploads, which take as long as they take.
+    Body,
     /// Putting or deleting documents.
     ManifestWrite,
 }
 
 impl Class {
-    const COUNT: usize = 3;
-    const ALL: [Self; Self::COUNT] = [Self::Read, Self::Upload, Self::ManifestWrite];
+    const COUNT: usize = 4;
+    const ALL: [Self; Self::COUNT] = [Self::Read, Self::Upload, Self::Body, Self::ManifestWrite];
 
     fn index(self) -> usize {
         self as usize
@@ -99,18 +101,26 @@ impl Line {
     /// Cancel safe: who stops waiting has taken nothing.
     pub(super) async fn enter(self: &Arc<Self>, class: Class, in_lane: bool) -> Pass {
         let wanted = if in_lane { Wanted::InLane(class) } else { Wanted::Request(class) };
-        self.wait_for(wanted).await;
-        let connections = Connections { line: Arc::clone(self), wanted };
-        Pass { class, sent: now(), in_window: true, connections }
+        let _turn = self.queues[queue(wanted)].lock().await;
+        self.wait_at_the_head(wanted).await;
+        let connection = Connection { line: Arc::clone(self), wanted };
+        Pass { class, sent: now(), in_window: true, connection }
     }
 
     /// Waits for the connections of `count` streams of bytes. Requests of a lane need no connection of their own.
     ///
-    /// Where there are fewer in all, those have to do. Cancel safe.
+    /// Where there are fewer in all, those have to do. Who waits for the second one holds the first, and is the only one
+    /// to do so. Cancel safe.
     pub(super) async fn lanes(self: &Arc<Self>, count: usize) -> Lane {
-        let wanted = Wanted::Lanes(count.min(admission::max_lanes(self.max_connections)));
-        self.wait_for(wanted).await;
-        Lane(Arc::new(Connections { line: Arc::clone(self), wanted }))
+        let mut held = Vec::new();
+        if count > 0 {
+            let _turn = self.queues[queue(Wanted::Lane)].lock().await;
+            for _ in 0..count.min(admission::max_lanes(self.max_connections)) {
+                self.wait_at_the_head(Wanted::Lane).await;
+                held.push(Connection { line: Arc::clone(self), wanted: Wanted::Lane });
+            }
+        }
+        Lane(held.into())
     }
 
     /// How long a stream has to wait after these bytes.
@@ -122,8 +132,7 @@ impl Line {
         pause
     }
 
-    async fn wait_for(&self, wanted: Wanted) {
-        let _turn = self.queues[queue(wanted)].lock().await;
+    async fn wait_at_the_head(&self, wanted: Wanted) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // From here on no change is missed.
@@ -145,7 +154,7 @@ fn queue(wanted: Wanted) -> usize {
     match wanted {
         Wanted::Request(class) => class.index(),
         Wanted::InLane(class) => Class::COUNT + class.index(),
-        Wanted::Lanes(_) => 2 * Class::COUNT,
+        Wanted::Lane => 2 * Class::COUNT,
     }
 }
 
@@ -164,7 +173,7 @@ pub(super) struct Pass {
     class: Class,
     sent: Instant,
     in_window: bool,
-    connections: Connections,
+    connection: Connection,
 }
 
 /// What an answer tells of a registry's load.
@@ -184,7 +193,7 @@ impl Pass {
         if !std::mem::take(&mut self.in_window) {
             return;
         }
-        let line = &self.connections.line;
+        let line = &self.connection.line;
         let mut state = line.state();
         state.answered(self.class);
         match load {
@@ -203,17 +212,24 @@ impl Drop for Pass {
     }
 }
 
-/// A connection that is held for the bytes of one blob. Clones share it.
+/// The connections that are held for the bytes of one blob. Clones share them.
 #[derive(Clone)]
-pub(super) struct Lane(#[expect(dead_code, reason = "held, not read")] Arc<Connections>);
+pub(super) struct Lane(#[expect(dead_code, reason = "held, not read")] Arc<[Connection]>);
 
-/// Connections, given back when dropped.
-struct Connections {
+impl Lane {
+    /// None at all, for what is asked beside an answer whose connection is held.
+    pub(super) fn none() -> Self {
+        Self(Arc::new([]))
+    }
+}
+
+/// A connection, given back when dropped.
+struct Connection {
     line: Arc<Line>,
     wanted: Wanted,
 }
 
-impl Drop for Connections {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.line.state().leave(self.wanted);
         self.line.changed.notify_waiters();

@@ -3,7 +3,7 @@
 //!
 //! Source: Docker's documentation, "Docker Hub pull usage and limits".
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// While nothing is left, it is looked again as often as a pull comes back in the mean, within these bounds.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// Who has not wanted a pull for so long is not waited for by those behind.
+const CLAIM_HOLDS: Duration = Duration::from_secs(30);
+
 /// What is known of one registry's quota, and who takes from it.
 pub(in crate::registry) struct Quota {
     reserve: u64,
@@ -33,7 +36,8 @@ struct State {
     pending: u64,
     /// When it last ran out. For a window's length from then on, runs take one after another.
     ran_out: Option<Instant>,
-    seats: BTreeSet<Rank>,
+    /// Those who take part, and when each last wanted a pull.
+    seats: BTreeMap<Rank, Instant>,
     seated: u64,
 }
 
@@ -81,8 +85,9 @@ impl Quota {
     /// # Errors
     /// If what remains is left to others, or is another run's first.
     pub(in crate::registry) fn take(self: &Arc<Self>, seat: Option<&Seat>, now: Instant) -> Result<Pull, NoPulls> {
-        self.check(seat, now)?;
-        self.state().pending += 1;
+        let mut state = self.state();
+        self.check(&mut state, seat, now)?;
+        state.pending += 1;
         Ok(Pull(Arc::clone(self)))
     }
 
@@ -92,18 +97,21 @@ impl Quota {
         (announced.remaining <= self.reserve).then(|| announced.no_pulls(self.reserve))
     }
 
-    fn check(&self, seat: Option<&Seat>, now: Instant) -> Result<(), NoPulls> {
-        let mut state = self.state();
+    fn check(&self, state: &mut State, seat: Option<&Seat>, now: Instant) -> Result<(), NoPulls> {
+        if let Some(seat) = seat {
+            state.seats.insert(seat.rank, now);
+        }
         let Some(announced) = state.announced.filter(|announced| now < announced.at + announced.window) else {
             return Ok(());
         };
         let none = announced.no_pulls(self.reserve);
         if announced.remaining.saturating_sub(state.pending) <= self.reserve {
-            state.ran_out = Some(now);
             return Err(none);
         }
         let is_scarce = state.ran_out.is_some_and(|at| now < at + announced.window);
-        let comes_first = |seat: &Seat| state.seats.first().is_none_or(|first| *first >= seat.rank);
+        let comes_first = |seat: &Seat| {
+            state.seats.range(..seat.rank).all(|(_, wanted)| now.saturating_duration_since(*wanted) >= CLAIM_HOLDS)
+        };
         if is_scarce && !seat.is_none_or(comes_first) { Err(none) } else { Ok(()) }
     }
 
@@ -117,7 +125,7 @@ impl Quota {
         let mut state = self.state();
         state.seated += 1;
         let rank = Rank { last_success, order: state.seated };
-        state.seats.insert(rank);
+        state.seats.insert(rank, now());
         Seat { quota: Arc::clone(self), rank }
     }
 
@@ -132,6 +140,7 @@ pub(in crate::registry) struct Pull(Arc<Quota>);
 impl Drop for Pull {
     fn drop(&mut self) {
         self.0.state().pending -= 1;
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -147,7 +156,13 @@ impl Seat {
         let mut changed = std::pin::pin!(self.quota.changed.notified());
         // From here on no change is missed.
         changed.as_mut().enable();
-        let Err(none) = self.quota.check(Some(self), now()) else { return Waited::Left(self.quota.left()) };
+        let checked = self.quota.check(&mut self.quota.state(), Some(self), now());
+        let Err(none) = checked else { return Waited::Left(self.quota.left()) };
+        if none.remaining > none.reserve {
+            // Another's answer, or another's turn, is waited for.
+            let _ = tokio::time::timeout(CLAIM_HOLDS, changed).await;
+            return Waited::Heard;
+        }
         let (soonest, latest) = LOOK_AGAIN;
         let limit = none.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
         let look_again = (none.window / limit.unwrap_or(1)).clamp(soonest, latest);

@@ -68,7 +68,7 @@ impl Clock for TokioClock {
 pub(super) fn published(host: &Host, class: Class) -> Option<Rate> {
     let is_ecr = host.name().contains(".dkr.ecr") && host.name().contains(".amazonaws.com");
     let (per_second, burst) = match class {
-        Class::Upload if is_ecr => (100.0, NonZeroU32::new(20)?),
+        Class::Upload | Class::Body if is_ecr => (100.0, NonZeroU32::new(20)?),
         Class::ManifestWrite if is_ecr => (10.0, NonZeroU32::new(5)?),
         _ => return None,
     };
