@@ -75,16 +75,17 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             });
             let Some((reason, pause)) = worth else {
                 self.close(&mut progress).await;
-                // What is refused in the middle may be taken from the beginning.
-                if furthest > 0 && broken.is_refused() && !std::mem::replace(&mut begun_anew, true) {
+                // What is refused in the middle may be had from the beginning.
+                let in_the_middle = furthest > 0 || broken.side == Side::SourceBody;
+                if in_the_middle && broken.is_refused() && !std::mem::replace(&mut begun_anew, true) {
+                    self.tell_retry(&broken, RetryReason::Server, Duration::ZERO);
                     progress = Progress::new(blob);
                     continue;
                 }
                 return Err(broken.error);
             };
             waited += pause;
-            let registry = if broken.side.is_source() { self.source.location() } else { self.target.location() };
-            self.context.observer.retry(&Retry { registry: &registry.host, reason, pause, error: &broken.error });
+            self.tell_retry(&broken, reason, pause);
             match self.pause_and_look(blob, &broken, pause, &mut progress).await {
                 Ok(false) => {}
                 Ok(true) => return Ok(BlobOutcome::Copied),
@@ -99,6 +100,11 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 waited = Duration::ZERO;
             }
         }
+    }
+
+    fn tell_retry(&self, broken: &Broken, reason: RetryReason, pause: Duration) {
+        let location = if broken.side.is_source() { self.source.location() } else { self.target.location() };
+        self.context.observer.retry(&Retry { registry: &location.host, reason, pause, error: &broken.error });
     }
 
     /// Waits; then tells whether the blob has arrived all the same: a commit whose answer was lost may have happened.
@@ -249,7 +255,7 @@ impl Broken {
     /// Whether a side would not have what it was asked for.
     fn is_refused(&self) -> bool {
         let is_final = matches!(self.error.cause(), Cause::Refused(_) | Cause::Protocol(_) | Cause::NotFound);
-        is_final && matches!(self.side, Side::SourceOpening | Side::Target)
+        is_final && matches!(self.side, Side::SourceOpening | Side::SourceBody | Side::Target)
     }
 
     fn retry_reason(&self) -> Option<RetryReason> {

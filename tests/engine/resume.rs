@@ -83,43 +83,41 @@ async fn a_registry_that_begins_anew_is_read_past_what_has_come() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_not_the_one_asked_for_is_not_taken() {
-    let download = Download::new().await;
-    download.source.fault(download.of_the_layer().times(1), Effect::CutBody { after_bytes: 7_000 });
-    let lie = Effect::header("Content-Range", "bytes 0-2999/10000");
-    download.source.fault(download.of_the_layer(), lie);
-
-    let error = download.run().await.unwrap_err();
-
-    assert!(error.contains("asked for the bytes from 7000, it answered 206"), "{error}");
-    assert!(!download.target.has_blob("app", &download.layer));
-    assert_eq!(download.target.open_sessions(), 0);
-}
-
-#[tokio::test]
-async fn a_part_without_its_range_is_not_taken() {
-    for effect in [Effect::RemoveHeader("content-range".into()), Effect::header("Content-Range", "bytes */10000")] {
+async fn a_part_that_is_not_the_rest_is_not_taken_and_the_blob_begun_anew() {
+    for effect in [
+        Effect::header("Content-Range", "bytes 0-2999/10000"),
+        Effect::header("Content-Range", "bytes 7000-9999/20000"),
+        Effect::header("Content-Range", "bytes 7000-9998/10000"),
+        Effect::header("Content-Range", "bytes */10000"),
+        Effect::RemoveHeader("content-range".into()),
+        Effect::status(416),
+    ] {
         let download = Download::new().await;
         download.source.fault(download.of_the_layer().times(1), Effect::CutBody { after_bytes: 7_000 });
-        download.source.fault(download.of_the_layer(), effect);
+        download.source.fault(download.of_the_layer().times(1), effect.clone());
 
-        let error = download.run().await.unwrap_err();
+        download.run().await.unwrap_or_else(|error| panic!("{effect:?}: {error}"));
 
-        assert!(error.contains("asked for the bytes from 7000, it answered 206"), "{error}");
-        assert!(!download.target.has_blob("app", &download.layer));
+        assert_eq!(download.asked().0, [None, Some("bytes=7000-".to_owned()), None], "{effect:?}");
+        assert_eq!(download.retries.reasons(), ["connection", "server"], "{effect:?}");
+        assert_eq!(download.target.check_whole("app", "v1"), Ok(()), "{effect:?}");
+        assert_eq!(download.target.open_sessions(), 0, "{effect:?}");
     }
 }
 
 #[tokio::test]
-async fn a_part_of_a_blob_of_another_size_is_not_taken() {
+async fn a_registry_that_never_gives_the_rest_is_given_up() {
     let download = Download::new().await;
     download.source.fault(download.of_the_layer().times(1), Effect::CutBody { after_bytes: 7_000 });
-    let lie = Effect::header("Content-Range", "bytes 7000-9999/20000");
-    download.source.fault(download.of_the_layer(), lie);
+    download.source.fault(download.of_the_layer().times(1), Effect::status(416));
+    download.source.fault(download.of_the_layer().times(1), Effect::CutBody { after_bytes: 7_000 });
+    download.source.fault(download.of_the_layer(), Effect::status(416));
 
     let error = download.run().await.unwrap_err();
 
-    assert!(error.contains("asked for the bytes from 7000"), "{error}");
+    assert!(error.contains("416"), "{error}");
+    assert!(!download.target.has_blob("app", &download.layer));
+    assert_eq!(download.target.open_sessions(), 0);
 }
 
 #[tokio::test]
