@@ -14,7 +14,7 @@ use http::header::RETRY_AFTER;
 use reqwest::Response;
 use serde::Deserialize;
 
-use super::auth::ClosedDoor;
+use super::addresses::ClosedDoor;
 use super::client::innermost;
 use crate::content::{Cause, Refusal, Unreachable};
 use crate::oci::Digest;

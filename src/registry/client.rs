@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use url::Url;
 
-use super::auth::RealmAddresses;
+use super::addresses::RealmAddresses;
 use super::proxy;
 use super::settings::{Identity, Settings, Tls};
 

@@ -4,6 +4,7 @@
 //! ([`Push`](crate::content::Push)). Every request of theirs goes through `transport`, the one place that decides
 //! what is authorised, counted and tried again.
 
+mod addresses;
 mod answer;
 mod auth;
 mod blob;

@@ -7,8 +7,7 @@ use tokio::task::JoinSet;
 
 use super::context::Context;
 use super::engine::Engine;
-use super::image::Ended;
-use super::run::Mode;
+use super::image::{Ended, Mode};
 use super::work::Job;
 use crate::content::{Error, NoPulls, Pull};
 use crate::events::{ImageOutcome, ImageReport, RuleReport, ThrottleReason};

@@ -7,13 +7,21 @@ use super::context::Context;
 use super::engine::Engine;
 use super::plan::CopyPlan;
 use super::route::{Before, Comparison, Route};
-use super::run::Mode;
 use super::tally::{Tally, note_failure};
 use super::work::Job;
 use crate::content::{Error, NoPulls, Pull, Push};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::Digest;
 use crate::registry::Remote;
+
+/// Whether a run changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Brings images over.
+    Execute,
+    /// Ends with the plan: the report says what an execution would do.
+    Plan,
+}
 
 /// What became of a job.
 pub(super) enum Ended {

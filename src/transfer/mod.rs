@@ -23,8 +23,8 @@ mod tally;
 mod work;
 
 pub use engine::{Engine, Limits};
+pub use image::Mode;
 pub use import::{Import, ImportError};
 pub use knowledge::Knowledge;
 pub use rule::{Images, Rule};
-pub use run::Mode;
 pub use select::{InvalidPattern, Selection, TagFilter};

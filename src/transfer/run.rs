@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Batch;
 use super::context::Context;
 use super::engine::Engine;
+use super::image::Mode;
 use super::rule::Rule;
 use super::tally::note_failure;
 use super::work::{self, Work};
@@ -15,15 +16,6 @@ use crate::content::Error;
 use crate::events::{ImageReport, RuleReport, RunOutcome};
 use crate::oci::TagOrDigest;
 use crate::registry::Access;
-
-/// Whether a run changes anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Brings images over.
-    Execute,
-    /// Ends with the plan: the report says what an execution would do.
-    Plan,
-}
 
 impl Engine {
     /// Runs a rule once. Failures stand in the report; one image's failure is its own.

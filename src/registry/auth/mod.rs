@@ -2,7 +2,6 @@
 //!
 //! Source: distribution spec, "Token Authentication"; RFC 9110, 11.
 
-mod addresses;
 mod azure;
 mod challenge;
 mod realm;
@@ -16,7 +15,6 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-pub(super) use addresses::{ClosedDoor, RealmAddresses};
 #[cfg(any(test, fuzzing))]
 pub(super) use challenge::properties;
 pub(super) use challenge::{Challenge, challenges};

@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::Challenge;
-use super::addresses::{RealmAddresses, literal};
 use crate::oci::Host;
+use crate::registry::addresses::{RealmAddresses, literal};
 
 /// A token server, by a registry's challenge.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use crate::oci::Host;
 
 /// Resolves the names of realms. A private, loopback or link-local address that the registry does not have itself is
 /// not connected to: a registry could have us knock at doors that are closed to it.
-pub(in crate::registry) struct RealmAddresses {
+pub(super) struct RealmAddresses {
     registry: Url,
     trusted: Vec<Host>,
 }
@@ -17,10 +17,10 @@ pub(in crate::registry) struct RealmAddresses {
 /// Why an address is not connected to.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub(in crate::registry) struct ClosedDoor(pub(in crate::registry) String);
+pub(super) struct ClosedDoor(pub(super) String);
 
 impl RealmAddresses {
-    pub(in crate::registry) fn new(registry: &Url, trusted: &[Host]) -> Self {
+    pub(super) fn new(registry: &Url, trusted: &[Host]) -> Self {
         Self { registry: registry.clone(), trusted: trusted.to_vec() }
     }
 
