@@ -142,7 +142,10 @@ pub(super) fn failure(error: &reqwest::Error) -> Cause {
 
 /// Whether the other side broke HTTP/2 itself off (GOAWAY, RST_STREAM), as some proxies do under load.
 fn is_http2_failure(error: &(dyn std::error::Error + 'static)) -> bool {
+    // A connection that closes after a GOAWAY which covers the request: what says so is not the system's.
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe && error.raw_os_error().is_none();
     error.downcast_ref::<h2::Error>().is_some_and(|error| error.is_go_away() || error.is_reset())
+        || error.downcast_ref().is_some_and(is_closed)
 }
 
 fn connect_failure(error: &reqwest::Error) -> Unreachable {

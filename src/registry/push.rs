@@ -246,6 +246,6 @@ fn session(call: &Call, response: &Response) -> Result<Upload, Error> {
     let min_chunk = response.headers().get(OCI_CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0) };
     location::upload(response.headers(), &call.url).map(opened).ok_or_else(|| {
-        call.error(Cause::Protocol(format!("the answer {} names no Location to upload to", response.status())))
+        call.error(Cause::Protocol(format!("the answer {} names no Location that an upload may go to", response.status())))
     })
 }

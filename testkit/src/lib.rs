@@ -9,6 +9,7 @@
 //! | [`registry`] | [`FakeRegistry`]: a registry in memory that counts, records, and misbehaves on demand |
 //! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process; what stands around it; `skopeo` beside it |
 //! | [`chaos`] | [`Chaos`]: a proxy before any registry that commits faults at random |
+//! | [`front`] | [`Front`]: TLS before any registry, HTTP/2 too, which records who showed what |
 //! | [`client`] | the few requests a test needs of any registry: push, fetch, compare |
 //!
 //! A test usually reads so:
@@ -31,12 +32,14 @@
 pub mod chaos;
 pub mod client;
 pub mod content;
+pub mod front;
 pub mod registry;
 pub mod server;
 mod wire;
 
 pub use chaos::{Chaos, Harm};
 pub use content::{Blob, Descriptor, Document, Image, Platform};
+pub use front::Front;
 pub use http::Method;
 pub use registry::{Effect, Endpoint, FakeRegistry, Fault};
 

@@ -205,6 +205,14 @@ impl FakeRegistry {
         self.shared.faults.clear();
     }
 
+    /// From now on the user's password is another one. Tokens that were issued stay good.
+    ///
+    /// # Panics
+    /// If the registry knows no password.
+    pub fn change_password(&self, password: &str) {
+        self.shared.door.change_password(password);
+    }
+
     /// Makes every token that was issued so far worthless.
     pub fn revoke_tokens(&self) {
         self.shared.door.revoke();

@@ -11,7 +11,7 @@ mod process;
 mod skopeo;
 mod storage;
 mod tinyproxy;
-mod tls;
+pub(crate) mod tls;
 mod tokens;
 
 use std::io;

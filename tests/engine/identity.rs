@@ -1,17 +1,13 @@
 //! Identity tokens, which `docker login` leaves where a registry gives them: exchanged for a token by OAuth2's POST.
 
-use std::collections::HashMap;
 use std::io::Write as _;
-use std::sync::Arc;
 
-use regferry::registry::{DockerConfigFiles, Registries};
-use regferry::transfer::{Engine, Limits};
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Method};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
-use crate::support::copy;
+use crate::support::{copy, engine_with_docker_config};
 
 #[tokio::test]
 async fn an_identity_token_is_exchanged_by_a_post_of_a_form() {
@@ -24,9 +20,7 @@ async fn an_identity_token_is_exchanged_by_a_post_of_a_form() {
     source.fault(Fault::on(Method::HEAD, Endpoint::Manifest).times(1), refusal);
     let mut config = tempfile::NamedTempFile::new().unwrap();
     write!(config, r#"{{"auths":{{"{}":{{"auth":"MDow","identitytoken":"1d+t/k="}}}}}}"#, source.host()).unwrap();
-    let files = DockerConfigFiles::new(vec![config.path().to_owned()]);
-    let registries = Registries::new(HashMap::new(), files, Arc::new(()));
-    let engine = Arc::new(Engine::new(registries, Limits::default(), Arc::new(())));
+    let engine = engine_with_docker_config(config.path());
 
     let (from, to) = (format!("{}/app:v1", source.host()), format!("{}/app:v1", target.host()));
     let (report, (head, form)) = tokio::join!(copy(&engine, &from, &to), answer_one(&tokens));
@@ -41,6 +35,50 @@ async fn an_identity_token_is_exchanged_by_a_post_of_a_form() {
     assert_eq!(field("refresh_token"), Some("1d+t/k="));
     assert_eq!((field("service"), field("scope")), (Some("a service"), Some("repository:app:pull")));
     assert!(field("client_id").is_some_and(|id| !id.is_empty()));
+}
+
+/// Copies from a registry whose entry in the Docker config this is.
+async fn copy_with(source: &FakeRegistry, entry: &str) -> Option<String> {
+    let target = FakeRegistry::start().await;
+    source.seed("app", "v1", &hello_world());
+    let mut config = tempfile::NamedTempFile::new().unwrap();
+    write!(config, r#"{{"auths":{{"{}":{entry}}}}}"#, source.host()).unwrap();
+    let engine = engine_with_docker_config(config.path());
+    copy(&engine, &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await.error
+}
+
+#[tokio::test]
+async fn where_the_post_is_unknown_the_identity_token_stands_for_the_password() {
+    for (user, entry) in [("", r#"{"identitytoken":"1d"}"#), ("ann", r#"{"auth":"YW5uOg==","identitytoken":"1d"}"#)] {
+        for code in [401, 404, 405] {
+            let source = FakeRegistry::builder().identity_auth(user, "1d").start().await;
+            source.fault(Fault::on(Method::POST, Endpoint::Token), Effect::status(code));
+
+            assert_eq!(copy_with(&source, entry).await, None, "{user:?} {code}");
+
+            let counts = [Method::POST, Method::GET].map(|method| source.count(&method, Endpoint::Token));
+            assert_eq!(counts, [1, 1], "{user:?} {code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_identity_token_that_is_refused_either_way_is_told_and_not_shown() {
+    let source = FakeRegistry::builder().identity_auth("", "right").start().await;
+
+    let error = copy_with(&source, r#"{"identitytoken":"wr0ng"}"#).await.unwrap();
+
+    assert!(error.contains("401") && error.contains("(logging in)") && !error.contains("wr0ng"), "{error}");
+}
+
+#[tokio::test]
+async fn an_identity_token_is_not_tried_otherwise_where_the_server_has_trouble() {
+    let source = FakeRegistry::builder().identity_auth("", "1d").start().await;
+    source.fault(Fault::on(Method::POST, Endpoint::Token).times(1), Effect::status(503));
+
+    assert_eq!(copy_with(&source, r#"{"identitytoken":"1d"}"#).await, None);
+
+    assert_eq!(source.count(&Method::GET, Endpoint::Token), 0, "{}", source.summary());
 }
 
 /// Gives one token; what was said for it: the head in lower case, and the fields of the form.

@@ -3,19 +3,26 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
 mod auth;
+mod azure;
+mod certificates;
 mod chunks;
+mod clear;
 mod counts;
 mod descriptors;
 mod documents;
 mod faults;
 mod ferry;
+mod http2;
 mod identity;
 mod listings;
 mod missing;
 mod mounts;
 mod order;
+mod origins;
+mod realms;
 mod redirects;
 mod refusals;
+mod rereading;
 mod resume;
 mod rules;
 mod sessions;

@@ -1,14 +1,16 @@
 //! An engine to test with, and the shortest way to a rule and an import.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use regferry::content::Location;
 use regferry::events::{ImageOutcome, ImageReport, Observer, Retry, RuleReport};
 use regferry::oci::{Host, Reference};
-use regferry::registry::{Credentials, DockerConfigFiles, Password, Registries, Settings};
+use regferry::registry::{Credentials, DockerConfigFiles, Password, Registries, Settings, Tls};
 use regferry::transfer::{Engine, Images, Import, Limits, Mode, Rule, TagFilter};
+use testkit::Front;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn engine() -> Arc<Engine> {
@@ -20,6 +22,12 @@ pub(crate) fn engine_with(settings: HashMap<Host, Settings>, observer: Arc<dyn O
     Arc::new(Engine::new(registries, Limits::default(), observer))
 }
 
+/// An engine that knows a Docker config.
+pub(crate) fn engine_with_docker_config(file: &Path) -> Arc<Engine> {
+    let files = DockerConfigFiles::new(vec![file.to_owned()]);
+    Arc::new(Engine::new(Registries::new(HashMap::new(), files, Arc::new(())), Limits::default(), Arc::new(())))
+}
+
 pub(crate) fn host(text: &str) -> Host {
     text.parse().unwrap()
 }
@@ -29,6 +37,14 @@ pub(crate) fn login(registry: &str, username: &str, password: &str) -> (Host, Se
     let host = host(registry);
     let credentials = Credentials { username: username.to_owned(), password: Password::Literal(password.into()) };
     let settings = Settings { credentials: Some(credentials), ..Settings::for_host(&host) };
+    (host, settings)
+}
+
+/// HTTPS settings that trust the front's authority.
+pub(crate) fn https(front: &Front) -> (Host, Settings) {
+    let host = host(front.host());
+    let settings =
+        Settings { tls: Tls::Https, ca_files: vec![front.ca_file().to_owned()], ..Settings::for_host(&host) };
     (host, settings)
 }
 

@@ -161,6 +161,7 @@ mod tests {
         let plain = trust("127.0.0.1:5000", "http://127.0.0.1:5000/v2/", &[]);
         assert_eq!(kinship(&plain, "http://127.0.0.1:5001/token").await, Ok(Kinship::Host));
         assert_eq!(kinship(&plain, "http://localhost:5001/token").await, Ok(Kinship::Host));
+        assert_eq!(kinship(&plain, "http://[::1]:5001/token").await, Ok(Kinship::Host));
     }
 
     #[tokio::test]

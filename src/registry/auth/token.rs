@@ -58,8 +58,8 @@ impl TokenClient {
         if login.is_some() && kinship == Kinship::Stranger {
             return Err(Cause::Credentials(self.trust.refusal(realm)));
         }
-        let client =
-            self.clients.client_for(&realm.url, Http::OneOrTwo, Purpose::Tokens).map_err(Cause::Credentials)?;
+        // A token is one request: nothing is gained by a second way for it to fail.
+        let client = self.clients.client_for(&realm.url, Http::One, Purpose::Tokens).map_err(Cause::Credentials)?;
         let asking = Asking { tokens: self, client, kinship };
         match login {
             Some(login @ Login::IdentityToken { token, .. }) => asking.by_identity(realm, scope, login, token).await,

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::Login;
+use crate::registry::answer::one_line;
 
 /// A helper may talk to a cloud; one that takes longer hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,13 +45,19 @@ async fn run(program: &str, server: &str) -> Result<Option<Login>, String> {
     if output.status.success() {
         return parse(&output.stdout).map(Some);
     }
-    // Helpers say why on stdout; it is a message, not a secret, but it may be long.
+    // Helpers say why on stdout, in a message that may be long; what looks like their answer may hold a secret.
     let said =
         String::from_utf8_lossy(if output.stdout.is_empty() { &output.stderr } else { &output.stdout }).into_owned();
     if said.contains("credentials not found") {
         return Ok(None);
     }
-    Err(format!("it failed ({}): {}", output.status, said.lines().next().unwrap_or_default()))
+    if said.trim_start().starts_with('{') {
+        return Err(format!(
+            "it failed ({}), and said something that is not shown: it may hold a secret",
+            output.status
+        ));
+    }
+    Err(format!("it failed ({}): {}", output.status, one_line(said.lines().next().unwrap_or_default())))
 }
 
 fn parse(stdout: &[u8]) -> Result<Login, String> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use url::form_urlencoded;
 
 use super::log::Entry;
 
@@ -21,6 +22,14 @@ pub(super) struct Arriving {
 impl Arriving {
     pub(super) fn new(body: Incoming, entry: Arc<Entry>) -> Self {
         Self { body, entry }
+    }
+
+    /// The fields of a form, which are recorded too; none if the body breaks off.
+    pub(super) async fn form(&mut self) -> Vec<(String, String)> {
+        let Ok(body) = self.collect().await else { return Vec::new() };
+        let form: Vec<_> = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
+        self.entry.filled_in(&form);
+        form
     }
 
     /// Throws away what nobody read, uncounted, while the answer is on its way.

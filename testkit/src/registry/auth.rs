@@ -44,12 +44,29 @@ pub(super) enum Scheme {
     Basic(Credentials),
     /// A token with every request; without credentials to check, anybody gets one.
     Token(Option<Credentials>),
+    /// A token with every request, for what was left by a login: by GET in the place of the user's
+    /// password, by POST as it is.
+    Identity(Credentials),
+    /// A token with every request, as Azure's registries give it.
+    Azure(Azure),
 }
+
+/// The two tokens that stand in the place of a password.
+#[derive(Clone, Debug)]
+pub(super) struct Azure {
+    /// The registry's own.
+    pub(super) refresh: String,
+    /// Another's, which is exchanged for the registry's own.
+    pub(super) access: String,
+}
+
+/// The fields of a form.
+type Form<'a> = &'a [(String, String)];
 
 /// The door: checks requests, and issues what opens it.
 #[derive(Debug)]
 pub(super) struct Door {
-    scheme: Scheme,
+    scheme: Mutex<Scheme>,
     lifetime: Duration,
     realm: String,
     tokens: Mutex<HashMap<String, Grant>>,
@@ -63,35 +80,72 @@ struct Grant {
 
 impl Door {
     pub(super) fn new(scheme: Scheme, lifetime: Duration, host: &str) -> Self {
-        Self { scheme, lifetime, realm: format!("http://{host}/token"), tokens: Mutex::default() }
+        let path = if matches!(scheme, Scheme::Azure(_)) { "oauth2/token" } else { "token" };
+        Self { scheme: Mutex::new(scheme), lifetime, realm: format!("http://{host}/{path}"), tokens: Mutex::default() }
     }
 
     /// Lets the request in, or says why not.
     pub(super) fn admit(&self, call: &Call) -> Result<(), Box<Answer>> {
-        match &self.scheme {
-            _ if call.endpoint == Endpoint::Token => Ok(()),
+        match &*locked(&self.scheme) {
+            _ if matches!(call.endpoint, Endpoint::Token | Endpoint::Exchange) => Ok(()),
             Scheme::Open => Ok(()),
             Scheme::Basic(credentials) if credentials.are_in(call) => Ok(()),
             Scheme::Basic(_) => Err(unauthorized(r#"Basic realm="testkit""#)),
-            Scheme::Token(_) => self.check_token(call),
+            Scheme::Token(_) | Scheme::Identity(_) | Scheme::Azure(_) => self.check_token(call),
+        }
+    }
+
+    /// From now on another password is the right one; tokens stay good.
+    pub(super) fn change_password(&self, password: &str) {
+        match &mut *locked(&self.scheme) {
+            Scheme::Basic(credentials) | Scheme::Token(Some(credentials)) | Scheme::Identity(credentials) => {
+                password.clone_into(&mut credentials.password);
+            }
+            Scheme::Open | Scheme::Token(None) | Scheme::Azure(_) => panic!("there is no password to change"),
         }
     }
 
     /// Answers a request to the token service: everything that is asked for is granted.
     pub(super) fn issue(&self, call: &Call) -> Reply {
-        let Scheme::Token(credentials) = &self.scheme else {
-            return Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        match &*locked(&self.scheme) {
+            Scheme::Open | Scheme::Basic(_) | Scheme::Azure(_) => return Ok(nothing_here()),
+            Scheme::Token(None) => {}
+            Scheme::Token(Some(credentials)) | Scheme::Identity(credentials) if credentials.are_in(call) => {}
+            Scheme::Token(Some(_)) | Scheme::Identity(_) => return Err(unauthorized(r#"Basic realm="testkit""#)),
+        }
+        Ok(self.grant(parameters(&call.query, "scope")))
+    }
+
+    /// The same by POST, for what a login left.
+    pub(super) fn refresh(&self, form: Form<'_>) -> Reply {
+        let expected = match &*locked(&self.scheme) {
+            Scheme::Identity(credentials) => credentials.password.clone(),
+            Scheme::Azure(azure) => azure.refresh.clone(),
+            Scheme::Open | Scheme::Basic(_) | Scheme::Token(_) => return Ok(nothing_here()),
         };
-        if credentials.as_ref().is_some_and(|credentials| !credentials.are_in(call)) {
+        if field(form, "grant_type") != Some("refresh_token") || field(form, "refresh_token") != Some(&expected) {
             return Err(unauthorized(r#"Basic realm="testkit""#));
         }
-        let asked: Vec<_> = parameters(&call.query, "scope").collect();
+        Ok(self.grant(field(form, "scope").map(str::to_owned).into_iter()))
+    }
+
+    /// Gives a refresh token for another's access token.
+    pub(super) fn exchange(&self, form: Form<'_>) -> Reply {
+        let Scheme::Azure(azure) = &*locked(&self.scheme) else { return Ok(nothing_here()) };
+        if field(form, "grant_type") != Some("access_token") || field(form, "access_token") != Some(&azure.access) {
+            return Err(unauthorized(r#"Basic realm="testkit""#));
+        }
+        Ok(Answer::json(StatusCode::OK, &json!({"refresh_token": azure.refresh})))
+    }
+
+    fn grant(&self, asked: impl Iterator<Item = String>) -> Answer {
+        let asked: Vec<_> = asked.collect();
         let scopes = asked.iter().flat_map(|scopes| scopes.split(' ')).filter_map(Scope::parse).collect();
         let mut tokens = locked(&self.tokens);
         let token = format!("token-{}", tokens.len() + 1);
         tokens.insert(token.clone(), Grant { scopes, expires: Instant::now() + self.lifetime });
         let body = json!({"token": token, "access_token": token, "expires_in": self.lifetime.as_secs()});
-        Ok(Answer::json(StatusCode::OK, &body))
+        Answer::json(StatusCode::OK, &body)
     }
 
     /// Makes every token that was issued worthless.
@@ -175,6 +229,14 @@ fn needed_scopes(call: &Call) -> Vec<Scope> {
         scopes.push(Scope::new(format!("repository:{from}"), &["pull"]));
     }
     scopes
+}
+
+fn field<'a>(form: Form<'a>, name: &str) -> Option<&'a str> {
+    form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn nothing_here() -> Answer {
+    Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 fn unauthorized(challenge: &str) -> Box<Answer> {

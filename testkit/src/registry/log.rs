@@ -26,6 +26,8 @@ pub struct Request {
     pub reference: Option<String>,
     /// The headers, as sent.
     pub headers: HeaderMap,
+    /// The fields of the form that was sent to the token service.
+    pub form: Vec<(String, String)>,
     /// The status of the answer; `None` while there is no answer, and for ever if a fault dropped
     /// the connection.
     pub status: Option<u16>,
@@ -48,6 +50,12 @@ impl Request {
         parameters(&self.query, name).next()
     }
 
+    /// A field of the form.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether this mounted a blob from another repository, and did not merely try to.
     #[must_use]
     pub fn is_mount(&self) -> bool {
@@ -60,6 +68,7 @@ impl Request {
 pub(super) struct Entry {
     number: usize,
     asked: Request,
+    form: Mutex<Vec<(String, String)>>,
     status: AtomicU16,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -75,6 +84,10 @@ impl Entry {
         self.status.store(status, Relaxed);
     }
 
+    pub(super) fn filled_in(&self, form: &[(String, String)]) {
+        form.clone_into(&mut locked(&self.form));
+    }
+
     pub(super) fn came_in(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Relaxed);
     }
@@ -86,6 +99,7 @@ impl Entry {
     fn snapshot(&self) -> Request {
         let status = self.status.load(Relaxed);
         Request {
+            form: locked(&self.form).clone(),
             status: (status != 0).then_some(status),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
@@ -108,6 +122,7 @@ impl Log {
             repository: call.named_repository(),
             reference: call.reference(),
             headers: call.headers.clone(),
+            form: Vec::new(),
             status: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -116,6 +131,7 @@ impl Log {
         let entry = Arc::new(Entry {
             number: entries.len() + 1,
             asked,
+            form: Mutex::default(),
             status: AtomicU16::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::FakeRegistry;
-use super::auth::{Credentials, Scheme};
+use super::auth::{Azure, Credentials, Scheme};
 
 /// Options for a [`FakeRegistry`], each a deviation from the default.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +131,23 @@ impl Builder {
     #[must_use]
     pub fn anonymous_tokens(mut self) -> Self {
         self.options.scheme = Scheme::Token(None);
+        self
+    }
+
+    /// Wants a Bearer token, which `/token` of the same host gives for this identity token: by POST as
+    /// an OAuth2 refresh token, by GET in the place of the user's password.
+    #[must_use]
+    pub fn identity_auth(mut self, user: &str, identity_token: &str) -> Self {
+        self.options.scheme = Scheme::Identity(Credentials::new(user, identity_token));
+        self
+    }
+
+    /// Wants a Bearer token as Azure's registries do: `/oauth2/token` gives it for this refresh token,
+    /// by POST alone, and `/oauth2/exchange` gives that for this access token.
+    #[must_use]
+    pub fn azure_auth(mut self, refresh_token: &str, access_token: &str) -> Self {
+        let (refresh, access) = (refresh_token.to_owned(), access_token.to_owned());
+        self.options.scheme = Scheme::Azure(Azure { refresh, access });
         self
     }
 

@@ -11,8 +11,10 @@ use url::form_urlencoded;
 pub enum Endpoint {
     /// `/v2/`
     Base,
-    /// `/token`, where the registry is its own token service.
+    /// `/token` or `/oauth2/token`, where the registry is its own token service.
     Token,
+    /// `/oauth2/exchange`, where Azure's registries give refresh tokens.
+    Exchange,
     /// `/v2/<repository>/manifests/<reference>`
     Manifest,
     /// `/v2/<repository>/blobs/<digest>`
@@ -34,6 +36,7 @@ impl fmt::Display for Endpoint {
         f.write_str(match self {
             Endpoint::Base => "base",
             Endpoint::Token => "token",
+            Endpoint::Exchange => "exchange",
             Endpoint::Manifest => "manifest",
             Endpoint::Blob => "blob",
             Endpoint::Upload => "upload",
@@ -111,7 +114,8 @@ fn locate(path: &str) -> (Endpoint, Option<&str>, &str) {
     let Some(rest) = path.strip_prefix("/v2/") else {
         let endpoint = match path {
             "/v2" => Endpoint::Base,
-            "/token" => Endpoint::Token,
+            "/token" | "/oauth2/token" => Endpoint::Token,
+            "/oauth2/exchange" => Endpoint::Exchange,
             _ => Endpoint::Other,
         };
         return (endpoint, None, "");

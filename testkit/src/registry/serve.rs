@@ -81,6 +81,8 @@ async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
     match (call.endpoint, &call.method) {
         (Endpoint::Base, &Method::GET | &Method::HEAD) => Ok(Answer::json(StatusCode::OK, &serde_json::json!({}))),
         (Endpoint::Token, &Method::GET) => shared.door.issue(call),
+        (Endpoint::Token, &Method::POST) => shared.door.refresh(&body.form().await),
+        (Endpoint::Exchange, &Method::POST) => shared.door.exchange(&body.form().await),
         (Endpoint::Manifest, &Method::GET | &Method::HEAD) => manifests::get(shared, call),
         (Endpoint::Manifest, &Method::PUT) => manifests::put(shared, call, body).await,
         (Endpoint::Manifest, &Method::DELETE) => manifests::delete(shared, call),
@@ -94,7 +96,7 @@ async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
         (Endpoint::Tags, &Method::GET) => listings::tags(shared, call),
         (Endpoint::Catalog, &Method::GET) => listings::catalog(shared, call),
         // Distribution has no referrers, which its router says in plain text.
-        (Endpoint::Referrers | Endpoint::Token | Endpoint::Other, _) => {
+        (Endpoint::Referrers | Endpoint::Token | Endpoint::Exchange | Endpoint::Other, _) => {
             Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"))
         }
         _ => Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed\n")),

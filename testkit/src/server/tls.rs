@@ -13,11 +13,11 @@ const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "0.0.0.0"];
 
 /// Where the files of one server's TLS lie.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
-    pub(super) authority: PathBuf,
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-    pub(super) client: ClientCertificate,
+pub(crate) struct Files {
+    pub(crate) authority: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client: ClientCertificate,
 }
 
 /// What a client shows of itself: files (PEM) that the server's own authority signed.
@@ -37,7 +37,7 @@ pub fn unknown_authority() -> String {
 
 /// Writes a certificate for `127.0.0.1`, `localhost` and `0.0.0.0` into the folder, and one for a
 /// client.
-pub(super) fn write(folder: &Path) -> Files {
+pub(crate) fn write(folder: &Path) -> Files {
     let authority = authority();
     let (certificate, key) = sign(folder, "server", server(), &authority);
     let client = ClientCertificate::signed_by(&authority, folder);

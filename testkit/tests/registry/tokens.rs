@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Method};
 
-use crate::wire::{Reply, ask};
+use crate::wire::{Reply, ask, send};
 
 async fn ask_as(registry: &FakeRegistry, line: &str, authorization: &str) -> Reply {
     ask(registry.host(), line, &[("authorization", authorization)]).await
@@ -117,4 +117,47 @@ async fn who_is_turned_away_uses_up_no_fault() {
     assert_eq!(ask(registry.host(), "GET /v2/", &[]).await.status, 401);
     let token = bearer(&registry, "").await;
     assert_eq!(ask_as(&registry, "GET /v2/", &token).await.status, 503);
+}
+
+/// Posts a form to the token service.
+async fn post(registry: &FakeRegistry, path: &str, form: &str) -> Reply {
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    send(registry.host(), &format!("POST {path}"), &headers, form.as_bytes()).await
+}
+
+#[tokio::test]
+async fn an_identity_token_opens_by_post_and_by_get() {
+    let registry = FakeRegistry::builder().identity_auth("", "1d+t").start().await;
+
+    let form = "grant_type=refresh_token&refresh_token=1d%2Bt&scope=repository:app:pull";
+    assert_eq!(post(&registry, "/token", form).await.status, 200);
+    assert_eq!(post(&registry, "/token", "grant_type=refresh_token&refresh_token=guess").await.status, 401);
+    assert_eq!(ask_as(&registry, "GET /token", &basic("", "1d+t")).await.status, 200);
+
+    assert_eq!(registry.requests()[0].field("refresh_token"), Some("1d+t"), "the form is recorded");
+}
+
+#[tokio::test]
+async fn azures_access_token_gives_a_refresh_token_and_that_a_token() {
+    let registry = FakeRegistry::builder().azure_auth("refresh", "access").start().await;
+
+    let challenge = ask(registry.host(), "GET /v2/", &[]).await;
+    let realm = format!(r#"Bearer realm="http://{}/oauth2/token""#, registry.host());
+    assert!(challenge.header("www-authenticate").expect("a challenge").starts_with(&realm));
+    let exchanged = post(&registry, "/oauth2/exchange", "grant_type=access_token&access_token=access").await;
+    assert_eq!((exchanged.status, exchanged.text()), (200, r#"{"refresh_token":"refresh"}"#.to_owned()));
+    assert_eq!(post(&registry, "/oauth2/exchange", "grant_type=access_token&access_token=guess").await.status, 401);
+    let form = "grant_type=refresh_token&refresh_token=refresh";
+    assert_eq!(post(&registry, "/oauth2/token", form).await.status, 200);
+    assert_eq!(ask(registry.host(), "GET /oauth2/token", &[]).await.status, 404, "by POST alone");
+}
+
+#[tokio::test]
+async fn a_password_can_be_changed() {
+    let registry = FakeRegistry::builder().basic_auth("ann", "before").start().await;
+
+    registry.change_password("after");
+
+    assert_eq!(ask_as(&registry, "GET /v2/", &basic("ann", "before")).await.status, 401);
+    assert_eq!(ask_as(&registry, "GET /v2/", &basic("ann", "after")).await.status, 200);
 }
