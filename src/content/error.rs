@@ -170,6 +170,11 @@ impl Error {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 413)
     }
 
+    /// Whether the answer was 416.
+    pub fn is_out_of_range(&self) -> bool {
+        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 416)
+    }
+
     /// Whether the connection broke off or stood still.
     pub fn is_break(&self) -> bool {
         matches!(&*self.cause, Cause::Broken(_) | Cause::Http2(_) | Cause::Stalled(_))

@@ -12,6 +12,7 @@ const KEPT: usize = 64;
 
 /// The hash of one blob at several places of it. Takes some 10 KiB, however large the blob.
 pub struct Trail {
+    size: u64,
     begin: Hasher,
     marks: Mutex<VecDeque<(u64, Hasher)>>,
 }
@@ -19,7 +20,7 @@ pub struct Trail {
 impl Trail {
     /// The trail of a blob of which nothing is read yet.
     pub fn of(blob: &Descriptor) -> Self {
-        Self { begin: blob.digest.hasher(), marks: Mutex::default() }
+        Self { size: blob.size, begin: blob.digest.hasher(), marks: Mutex::default() }
     }
 
     /// The last place not behind `offset` whose hash is known, and that hash.
@@ -29,14 +30,24 @@ impl Trail {
         nearest.cloned().unwrap_or_else(|| (0, self.begin.clone()))
     }
 
-    /// The hash stands so at `position`.
-    pub(super) fn mark(&self, position: u64, hasher: &Hasher) {
+    /// Hashes a piece that begins at `position`, however large, and keeps the hash at the places on its way.
+    pub(super) fn follow(&self, hasher: &mut Hasher, mut position: u64, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            let room = SPACING - position % SPACING;
+            let (part, rest) = piece.split_at(usize::try_from(room).unwrap_or(usize::MAX).min(piece.len()));
+            hasher.update(part);
+            (position, piece) = (position + part.len() as u64, rest);
+            // Behind the last byte there is nothing to read on.
+            if position.is_multiple_of(SPACING) && position < self.size {
+                self.mark(position, hasher);
+            }
+        }
+    }
+
+    fn mark(&self, position: u64, hasher: &Hasher) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         // Read again from further back, it passes places that are known.
-        if marks.back().is_some_and(|(last, _)| position < last + SPACING) {
-            return;
-        }
-        if marks.is_empty() && position < SPACING {
+        if marks.back().is_some_and(|(last, _)| position <= *last) {
             return;
         }
         if marks.len() == KEPT {

@@ -43,17 +43,13 @@ impl<S> Verified<S> {
 
     /// Takes a piece in, and leaves of it what the reader does not have.
     fn take(&mut self, piece: &mut Bytes) -> Result<(), Error> {
-        let known = self.from.saturating_sub(self.received);
+        let (known, position) = (self.from.saturating_sub(self.received), self.received);
         self.received += piece.len() as u64;
         if self.received > self.size {
             return Err(self.mismatch(None));
         }
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(piece);
-            // Behind the last byte there is nothing to read on.
-            if self.received < self.size {
-                self.trail.mark(self.received, hasher);
-            }
+            self.trail.follow(hasher, position, piece);
         }
         piece.advance(usize::try_from(known).map_or(piece.len(), |known| known.min(piece.len())));
         if self.received == self.size { self.conclude() } else { Ok(()) }

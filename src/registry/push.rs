@@ -201,7 +201,8 @@ impl Remote {
 
     /// What a failed part of an upload means for another try.
     fn part_failed(&self, call: &Call, size: u64, error: Error) -> Error {
-        if error.is_not_found() {
+        // A session that stands elsewhere than it said is as good as lost.
+        if error.is_not_found() || error.is_out_of_range() {
             return call.error(Cause::SessionLost);
         }
         match error.is_too_large().then(|| self.transport.chunking().refused(size)).flatten() {
@@ -246,6 +247,9 @@ fn session(call: &Call, response: &Response) -> Result<Upload, Error> {
     let min_chunk = response.headers().get(OCI_CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0) };
     location::upload(response.headers(), &call.url).map(opened).ok_or_else(|| {
-        call.error(Cause::Protocol(format!("the answer {} names no Location that an upload may go to", response.status())))
+        call.error(Cause::Protocol(format!(
+            "the answer {} names no Location that an upload may go to",
+            response.status()
+        )))
     })
 }

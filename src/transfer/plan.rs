@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use super::documents::Documents;
 use super::knowledge::{Knowledge, Known};
@@ -100,7 +100,9 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let mut level = vec![root.clone()];
         let mut seen = HashSet::from([root.clone()]);
         for _ in 0..=MAX_DEPTH {
-            let found = try_join_all(level.iter().map(|digest| self.node(documents, digest, lost))).await?;
+            // All of them end, whatever one says: a pull that is cut off is spent and brings nothing.
+            let found = join_all(level.iter().map(|digest| self.node(documents, digest, lost))).await;
+            let found = found.into_iter().collect::<Result<Vec<Node>, Error>>()?;
             let listed: Vec<Descriptor> = found
                 .iter()
                 .flat_map(|node| node.manifest.children())

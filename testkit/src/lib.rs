@@ -6,7 +6,7 @@
 //! | module | what it gives |
 //! |---|---|
 //! | [`content`] | images as trees of bytes: manifests, lists, artifacts, layers, all deterministic |
-//! | [`registry`] | [`FakeRegistry`]: a registry in memory that counts, records, and misbehaves on demand |
+//! | [`registry`] | [`FakeRegistry`]: a registry in memory that counts, records, limits, and misbehaves on demand |
 //! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process; what stands around it; `skopeo` beside it |
 //! | [`chaos`] | [`Chaos`]: a proxy before any registry that commits faults at random |
 //! | [`front`] | [`Front`]: TLS before any registry, HTTP/2 too, which records who showed what |

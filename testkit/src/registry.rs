@@ -17,6 +17,7 @@ mod log;
 mod manifests;
 mod options;
 mod payload;
+mod pulls;
 mod route;
 mod serve;
 mod session;
@@ -40,8 +41,9 @@ pub use route::Endpoint;
 use auth::Door;
 use fault::Faults;
 use hooks::Hooks;
-use log::Log;
+use log::{Flights, Log};
 use options::{Locations, Options};
+use pulls::Pulls;
 use session::Sessions;
 use store::Store;
 
@@ -60,6 +62,8 @@ struct Shared {
     store: Mutex<Store>,
     sessions: Sessions,
     log: Log,
+    flights: Arc<Flights>,
+    pulls: Pulls,
     hooks: Hooks,
     faults: Faults,
 }
@@ -95,6 +99,7 @@ impl FakeRegistry {
     async fn start_with(options: Options) -> Self {
         let [(host, listener), (other_host, other_listener)] = [listen().await, listen().await];
         let shared = Arc::new(Shared {
+            pulls: Pulls::new(options.quota),
             door: Door::new(options.scheme.clone(), options.token_lifetime, &host),
             host,
             other_host,
@@ -102,6 +107,7 @@ impl FakeRegistry {
             store: Mutex::default(),
             sessions: Sessions::default(),
             log: Log::default(),
+            flights: Arc::default(),
             hooks: Hooks::default(),
             faults: Faults::default(),
         });
@@ -139,9 +145,10 @@ impl FakeRegistry {
         self.shared.log.snapshot()
     }
 
-    /// Forgets the requests so far; the next one is the first.
+    /// Forgets the requests so far; the next one is the first. Those in flight still count as such.
     pub fn clear_requests(&self) {
         self.shared.log.clear();
+        self.shared.flights.clear();
     }
 
     /// The number of requests with this verb to this part of the API, whatever the answer.
@@ -154,6 +161,14 @@ impl FakeRegistry {
     #[must_use]
     pub fn summary(&self) -> String {
         log::summary(&self.requests())
+    }
+
+    /// The most requests that were in flight at once since the start or the last
+    /// [`clear_requests`](Self::clear_requests): from their arrival until the last byte of the
+    /// answer was given to the connection, or the connection closed.
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
+        self.shared.flights.most()
     }
 
     /// Calls back when the n-th request (from 1) arrives, before it is answered; at once if it has
@@ -211,6 +226,11 @@ impl FakeRegistry {
     /// If the registry knows no password.
     pub fn change_password(&self, password: &str) {
         self.shared.door.change_password(password);
+    }
+
+    /// Uses up a pull of the quota, as somebody else behind the same address would.
+    pub fn spend_pull(&self) {
+        self.shared.pulls.spend();
     }
 
     /// Makes every token that was issued so far worthless.

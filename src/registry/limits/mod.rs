@@ -9,6 +9,8 @@ mod bandwidth;
 mod pauses;
 pub(super) mod quota;
 mod rate;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

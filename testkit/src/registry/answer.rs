@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::log::Entry;
+use super::log::{Entry, Flight};
 use super::payload::Payload;
 use super::stored::Stored;
 use crate::wire::Flushed;
@@ -121,7 +121,13 @@ impl Answer {
     }
 
     /// The form that hyper sends. To a HEAD the same headers go out as to a GET, without the body.
-    pub(super) fn into_response(mut self, method: &Method, flushed: Flushed, entry: Arc<Entry>) -> Response<Payload> {
+    pub(super) fn into_response(
+        mut self,
+        method: &Method,
+        flushed: Flushed,
+        entry: Arc<Entry>,
+        flight: Flight,
+    ) -> Response<Payload> {
         let length = self.range.end - self.range.start;
         // RFC 9110, section 8.6: a 204 has no Content-Length.
         if self.sized && self.status != StatusCode::NO_CONTENT {
@@ -130,8 +136,16 @@ impl Answer {
         let absolute = |at: u64| self.range.start.saturating_add(at);
         let cut = self.cut.map(absolute).filter(|cut| *cut < self.range.end);
         let corrupt = self.corrupt.map(absolute);
-        let mut payload =
-            Payload { content: self.content, rest: self.range, cut, corrupt, sized: self.sized, flushed, entry };
+        let mut payload = Payload {
+            content: self.content,
+            rest: self.range,
+            cut,
+            corrupt,
+            sized: self.sized,
+            flushed,
+            entry,
+            flight,
+        };
         if method == Method::HEAD {
             payload.rest = 0..0;
             payload.cut = None;

@@ -1,5 +1,6 @@
 //! Misbehaviour on demand: which requests, and what happens to them.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,8 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use super::answer::Answer;
+use super::arriving::Arriving;
 use super::locked;
 use super::route::{Call, Endpoint};
 use super::stored::Stored;
@@ -29,6 +32,9 @@ pub struct Fault {
     endpoint: Option<Endpoint>,
     repository: Option<String>,
     reference: Option<String>,
+    larger_than: Option<u64>,
+    busier_than: Option<usize>,
+    faster_than: Option<Pace>,
     skip: usize,
     times: usize,
 }
@@ -37,7 +43,17 @@ impl Fault {
     /// Every request.
     #[must_use]
     pub fn any() -> Self {
-        Self { method: None, endpoint: None, repository: None, reference: None, skip: 0, times: usize::MAX }
+        Self {
+            method: None,
+            endpoint: None,
+            repository: None,
+            reference: None,
+            larger_than: None,
+            busier_than: None,
+            faster_than: None,
+            skip: 0,
+            times: usize::MAX,
+        }
     }
 
     /// Requests with this verb to this part of the API.
@@ -61,6 +77,28 @@ impl Fault {
         self
     }
 
+    /// Only requests whose body has more bytes than that.
+    #[must_use]
+    pub fn larger_than(mut self, bytes: u64) -> Self {
+        self.larger_than = Some(bytes);
+        self
+    }
+
+    /// Only while more than so many requests are in flight, this one and those of other kinds
+    /// among them.
+    #[must_use]
+    pub fn busier_than(mut self, requests: usize) -> Self {
+        self.busier_than = Some(requests);
+        self
+    }
+
+    /// Only those that come when so many of the kind were let through in the last `span`.
+    #[must_use]
+    pub fn faster_than(mut self, requests: usize, span: Duration) -> Self {
+        self.faster_than = Some(Pace { requests, span, passed: VecDeque::new() });
+        self
+    }
+
     /// Lets the first `count` of them pass.
     #[must_use]
     pub fn skip(mut self, count: usize) -> Self {
@@ -80,6 +118,34 @@ impl Fault {
             && self.endpoint.is_none_or(|endpoint| endpoint == call.endpoint)
             && self.repository.as_ref().is_none_or(|repository| repository == call.repository())
             && self.reference.as_ref().is_none_or(|reference| call.reference().as_ref() == Some(reference))
+            && self.larger_than.is_none_or(|bytes| call.length() > bytes)
+    }
+
+    // What hangs on the other requests; asked once for each request that is covered.
+    fn is_due(&mut self, in_flight: usize, now: Instant) -> bool {
+        self.busier_than.is_none_or(|most| in_flight > most)
+            && self.faster_than.as_mut().is_none_or(|pace| !pace.lets_through(now))
+    }
+}
+
+/// So many requests in any span of this length.
+#[derive(Clone, Debug)]
+struct Pace {
+    requests: usize,
+    span: Duration,
+    passed: VecDeque<Instant>,
+}
+
+impl Pace {
+    fn lets_through(&mut self, now: Instant) -> bool {
+        while self.passed.front().is_some_and(|passed| now - *passed >= self.span) {
+            self.passed.pop_front();
+        }
+        let has_room = self.passed.len() < self.requests;
+        if has_room {
+            self.passed.push_back(now);
+        }
+        has_room
     }
 }
 
@@ -127,6 +193,17 @@ pub enum Effect {
         /// Its position in the body that is sent.
         at: u64,
     },
+    /// After exactly so many bytes of the request's body the connection is closed without an
+    /// answer. What came of an upload stays in its session.
+    CutRequest {
+        /// The bytes that arrive. If the body has no more than that, all is done as asked.
+        after_bytes: u64,
+    },
+    /// One byte of the request's body arrives wrong.
+    CorruptRequest {
+        /// Its position in that body.
+        at: u64,
+    },
     /// The usual answer with this header set, instead of what it had there. `Content-Length` is not
     /// to be had: it is always that of the body.
     Header(String, String),
@@ -162,6 +239,15 @@ impl Effect {
         Self::Header(name.to_owned(), value.to_owned())
     }
 
+    /// What happens to the body of the request.
+    pub(super) fn harm(&self, body: &mut Arriving) {
+        match self {
+            Effect::CutRequest { after_bytes } => body.cut_after(*after_bytes),
+            Effect::CorruptRequest { at } => body.corrupt(*at),
+            _ => {}
+        }
+    }
+
     /// The answer instead of the `usual` one; `None` closes the connection.
     pub(super) async fn apply(self, usual: impl Future<Output = Answer>) -> Option<Answer> {
         Some(match self {
@@ -180,6 +266,7 @@ impl Effect {
             Effect::CutBody { after_bytes } => usual.await.cut_after(after_bytes),
             Effect::ShortBody { by } => usual.await.shortened(by),
             Effect::CorruptByte { at } => usual.await.corrupted(at),
+            Effect::CutRequest { .. } | Effect::CorruptRequest { .. } => usual.await,
             Effect::Header(name, value) => usual.await.with(header_name(&name), &value),
             Effect::RemoveHeader(name) => usual.await.without(&header_name(&name)),
         })
@@ -219,9 +306,12 @@ impl Faults {
 
     /// The effect of the first fault that strikes; those that still let requests pass count this
     /// one.
-    pub(super) fn strike(&self, call: &Call) -> Option<Effect> {
-        let mut faults = locked(&self.0);
+    pub(super) fn strike(&self, call: &Call, in_flight: usize) -> Option<Effect> {
+        let (mut faults, now) = (locked(&self.0), Instant::now());
         for (fault, effect) in faults.iter_mut().filter(|(fault, _)| fault.times > 0 && fault.covers(call)) {
+            if !fault.is_due(in_flight, now) {
+                continue;
+            }
             if fault.skip == 0 {
                 fault.times -= 1;
                 return Some(effect.clone());

@@ -1,9 +1,10 @@
 //! What was asked of the registry, and how it went.
 
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Method};
+use tokio::time::Instant;
 
 use super::locked;
 use super::route::{Call, Endpoint, parameters};
@@ -28,6 +29,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The fields of the form that was sent to the token service.
     pub form: Vec<(String, String)>,
+    /// When it arrived, by tokio's clock.
+    pub arrived: Instant,
     /// The status of the answer; `None` while there is no answer, and for ever if a fault dropped
     /// the connection.
     pub status: Option<u16>,
@@ -123,6 +126,7 @@ impl Log {
             reference: call.reference(),
             headers: call.headers.clone(),
             form: Vec::new(),
+            arrived: Instant::now(),
             status: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -150,6 +154,43 @@ impl Log {
 
     pub(super) fn snapshot(&self) -> Vec<Request> {
         locked(&self.0).iter().map(|entry| entry.snapshot()).collect()
+    }
+}
+
+/// How many requests are in flight, and were at most.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Flights {
+    pub(super) fn begin(self: &Arc<Self>) -> Flight {
+        let now = self.now.fetch_add(1, Relaxed) + 1;
+        self.most.fetch_max(now, Relaxed);
+        Flight(Arc::clone(self))
+    }
+
+    pub(super) fn now(&self) -> usize {
+        self.now.load(Relaxed)
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Relaxed)
+    }
+
+    pub(super) fn clear(&self) {
+        self.most.store(self.now(), Relaxed);
+    }
+}
+
+/// A request in flight, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Flight(Arc<Flights>);
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::FakeRegistry;
 use super::auth::{Azure, Credentials, Scheme};
+use super::pulls::Quota;
 
 /// Options for a [`FakeRegistry`], each a deviation from the default.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,7 @@ pub(super) struct Options {
     pub(super) keep_at_most: u64,
     pub(super) scheme: Scheme,
     pub(super) token_lifetime: Duration,
+    pub(super) quota: Option<Quota>,
 }
 
 /// How `Location` is written.
@@ -48,6 +50,7 @@ impl Default for Options {
             keep_at_most: u64::MAX,
             scheme: Scheme::Open,
             token_lifetime: Duration::from_secs(300),
+            quota: None,
         }
     }
 }
@@ -148,6 +151,16 @@ impl Builder {
     pub fn azure_auth(mut self, refresh_token: &str, access_token: &str) -> Self {
         let (refresh, access) = (refresh_token.to_owned(), access_token.to_owned());
         self.options.scheme = Scheme::Azure(Azure { refresh, access });
+        self
+    }
+
+    /// Grants so many pulls in any span of this length, and announces with every answer about a
+    /// manifest how many are left, in whole seconds of the window, as Docker Hub does: a GET of a
+    /// manifest is a pull, a HEAD is none. When none is left, a GET is answered 429. The clock is
+    /// tokio's.
+    #[must_use]
+    pub fn pulls(mut self, limit: usize, window: Duration) -> Self {
+        self.options.quota = Some(Quota { limit, window });
         self
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-use super::log::Entry;
+use super::log::{Entry, Flight};
 use super::stored::Stored;
 use crate::wire::Flushed;
 
@@ -26,15 +26,18 @@ pub(super) struct Payload {
     pub(super) sized: bool,
     pub(super) flushed: Flushed,
     pub(super) entry: Arc<Entry>,
+    /// The request is in flight until the body is sent.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(super) flight: Flight,
 }
 
-/// The body failed on purpose.
+/// The body failed, most often on purpose.
 #[derive(Debug)]
 pub(super) struct Cut;
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the body was cut by a fault")
+        f.write_str("the body was cut")
     }
 }
 
@@ -80,7 +83,8 @@ impl Body for Payload {
     }
 }
 
-fn flip(piece: &[u8], at: u64) -> Bytes {
+/// The same with one byte wrong.
+pub(super) fn flip(piece: &[u8], at: u64) -> Bytes {
     let mut wrong = BytesMut::from(piece);
     let at = usize::try_from(at).expect("a position in a piece");
     wrong[at] ^= 0xff;

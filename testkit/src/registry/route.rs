@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use url::form_urlencoded;
@@ -95,6 +96,11 @@ impl Call {
     /// The first value of a query parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         parameters(&self.query, name).next()
+    }
+
+    /// The length of the body, as announced; 0 if it is not.
+    pub(super) fn length(&self) -> u64 {
+        self.header(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok()).unwrap_or(0)
     }
 
     /// A header, if it is there and is text.

@@ -49,7 +49,7 @@ async fn answer(
 ) -> Result<Response<Payload>, Cut> {
     let (parts, body) = request.into_parts();
     let call = Call::new(parts);
-    let entry = shared.log.arrived(&call);
+    let (entry, flight) = (shared.log.arrived(&call), shared.flights.begin());
     shared.hooks.reached(entry.number()).await;
     let mut body = Arriving::new(body, Arc::clone(&entry));
     let mut answer = respond(&shared, &call, &mut body).await.ok_or(Cut)?;
@@ -58,7 +58,7 @@ async fn answer(
         answer.headers.remove(DOCKER_CONTENT_DIGEST);
     }
     entry.answered(answer.status.as_u16());
-    Ok(answer.into_response(&call.method, flushed, entry))
+    Ok(answer.into_response(&call.method, flushed, entry, flight))
 }
 
 // Faults stand behind the door: a request that is turned away for want of a token uses none of them
@@ -67,14 +67,20 @@ async fn respond(shared: &Shared, call: &Call, body: &mut Arriving) -> Option<An
     if let Err(refusal) = shared.door.admit(call) {
         return Some(*refusal);
     }
+    let effect = shared.faults.strike(call, shared.flights.now());
+    if let Some(effect) = &effect {
+        effect.harm(body);
+    }
     let usual = async {
-        let answer = handle(shared, call, body).await.unwrap_or_else(|error| *error);
+        let answer = handle(shared, call, &mut *body).await.unwrap_or_else(|error| *error);
+        let answer = shared.pulls.announce(call, answer);
         answer.with(http::HeaderName::from_static("docker-distribution-api-version"), "registry/2.0")
     };
-    match shared.faults.strike(call) {
+    match effect {
         Some(effect) => effect.apply(usual).await,
         None => Some(usual.await),
     }
+    .filter(|_| !body.is_cut())
 }
 
 async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
@@ -83,7 +89,8 @@ async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
         (Endpoint::Token, &Method::GET) => shared.door.issue(call),
         (Endpoint::Token, &Method::POST) => shared.door.refresh(&body.form().await),
         (Endpoint::Exchange, &Method::POST) => shared.door.exchange(&body.form().await),
-        (Endpoint::Manifest, &Method::GET | &Method::HEAD) => manifests::get(shared, call),
+        (Endpoint::Manifest, &Method::GET) => shared.pulls.take().and_then(|()| manifests::get(shared, call)),
+        (Endpoint::Manifest, &Method::HEAD) => manifests::get(shared, call),
         (Endpoint::Manifest, &Method::PUT) => manifests::put(shared, call, body).await,
         (Endpoint::Manifest, &Method::DELETE) => manifests::delete(shared, call),
         (Endpoint::Blob, &Method::GET | &Method::HEAD) => blobs::get(shared, call),

@@ -4,6 +4,7 @@ mod api;
 mod chaos;
 mod faults;
 mod likeness;
+mod limits;
 mod recording;
 mod tokens;
 mod uploads;
