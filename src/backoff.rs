@@ -92,11 +92,6 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Something has come of the tries: pauses are short again, and as many tries may follow. Wrong bytes stay counted.
-    pub fn progressed(&mut self, patience: Patience) {
-        *self = Self { digest_tries: self.digest_tries, ..patience.effort() };
-    }
-
     /// The pause before the next try: never shorter than what the registry asked for (`Retry-After`). None if it is not
     /// worth it: the pause would end past `limit`, of which `spent` has gone, it was tried too often, or wrong bytes
     /// have come too often.
@@ -120,6 +115,36 @@ impl Effort {
         let own = self.policy.next_backoff().unwrap_or(self.policy.max_interval);
         let pause = own.max(asked.unwrap_or_default());
         spent.checked_add(pause).is_some_and(|end| end <= limit).then_some(pause)
+    }
+}
+
+/// Tries of something whose own time is no reason to give up, however long bytes have moved: only the pauses count.
+pub struct Retries {
+    patience: Patience,
+    effort: Effort,
+    paused: Duration,
+}
+
+impl Retries {
+    /// Begins.
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, effort: patience.effort(), paused: Duration::ZERO }
+    }
+
+    /// The pause before the next try; None if it is not worth it. See [`Effort::next`].
+    pub fn next(&mut self, reason: RetryReason, asked: Option<Duration>) -> Option<Duration> {
+        let pause = self.effort.next(reason, self.patience.max_elapsed, self.paused, asked)?;
+        self.paused += pause;
+        Some(pause)
+    }
+
+    /// Something has come of the tries: pauses are short again, and as many tries may follow. Wrong bytes stay counted.
+    pub fn progressed(&mut self) {
+        if !self.paused.is_zero() {
+            let digest_tries = self.effort.digest_tries;
+            *self = Self::new(self.patience);
+            self.effort.digest_tries = digest_tries;
+        }
     }
 }
 
@@ -148,6 +173,18 @@ mod tests {
         let mut effort = Patience::STANDARD.effort();
         let mut next = || effort.next(RetryReason::Digest, LIMIT, Duration::ZERO, None);
         assert!(next().is_some() && next().is_some() && next().is_none());
+    }
+
+    #[test]
+    fn progress_begins_anew_but_for_wrong_bytes() {
+        let mut retries = Retries::new(Patience { max_attempts: 3, ..Patience::STANDARD });
+        let mut next = |reason| {
+            let pause = retries.next(reason, None);
+            retries.progressed();
+            pause.is_some()
+        };
+        assert!((0..10).all(|_| next(RetryReason::Connection)));
+        assert_eq!([(); 3].map(|()| next(RetryReason::Digest)), [true, true, false]);
     }
 
     #[test]

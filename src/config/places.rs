@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::oci::without_login;
+
 /// Full keys by the byte at which a key or a value starts.
 pub(super) struct Places(HashMap<usize, String>);
 
@@ -47,7 +49,7 @@ impl Places {
 
 fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    let key = if bare { key.to_owned() } else { format!("{key:?}") };
+    let key = if bare { key.to_owned() } else { format!("{:?}", without_login(key)) };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 

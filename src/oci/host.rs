@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::InvalidName;
+use super::names::without_login;
 
 /// `HOST[:PORT]` of a registry, with Docker Hub's many names made one: `docker.io`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,11 +64,17 @@ impl FromStr for Host {
             return Ok(Self::docker_hub());
         }
         if lower.contains("://") {
-            return Err(InvalidName::because(format!("{text:?} is a URL: a host is written without its scheme")));
+            return Err(InvalidName::because(format!(
+                "{:?} is a URL: a host is written without its scheme",
+                without_login(text)
+            )));
         }
         let (name, port) = split_port(&lower);
         if !is_name(name) || !port.is_none_or(is_port) {
-            return Err(InvalidName::because(format!("{text:?} is no host: HOST, HOST:PORT or [IPV6]:PORT")));
+            return Err(InvalidName::because(format!(
+                "{:?} is no host: HOST, HOST:PORT or [IPV6]:PORT",
+                without_login(text)
+            )));
         }
         Ok(Self(Arc::from(lower)))
     }

@@ -25,7 +25,7 @@ pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use host::Host;
 pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError};
-pub use names::{InvalidName, Repository, Tag};
+pub use names::{InvalidName, Repository, Tag, without_login};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{InvalidReference, Reference, TagOrDigest};
 pub use size::Size;

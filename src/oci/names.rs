@@ -140,6 +140,16 @@ impl Serialize for Tag {
     }
 }
 
+/// The text as errors show it: a login that somebody put before the host is not repeated. A digest's `@` ends none.
+pub fn without_login(text: &str) -> String {
+    let named = text.rfind("@sha256:").or_else(|| text.rfind("@sha512:")).unwrap_or(text.len());
+    let shown = match text[..named].rfind('@') {
+        Some(login_ends) => format!("…{}", &text[login_ends..]),
+        None => text.to_owned(),
+    };
+    shown.chars().take(300).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::names::without_login;
 use super::{Digest, Host, Repository, Tag};
 
 /// `[HOST[:PORT]/]REPO[:TAG][@DIGEST]`, with what is left out filled in as Docker does: `alpine` is
@@ -87,16 +88,6 @@ impl Reference {
         let repository = repository.map_err(|e| invalid(e.to_string()))?;
         Ok(Self { host, repository, tag, digest })
     }
-}
-
-/// The text as errors show it: a login that somebody put before the host is not repeated. A digest's `@` ends none.
-fn without_login(text: &str) -> String {
-    let named = text.rfind("@sha256:").or_else(|| text.rfind("@sha512:")).unwrap_or(text.len());
-    let shown = match text[..named].rfind('@') {
-        Some(login_ends) => format!("…{}", &text[login_ends..]),
-        None => text.to_owned(),
-    };
-    shown.chars().take(300).collect()
 }
 
 /// The first part is a host if it looks like one (Docker's rule): a dot, a port, or `localhost`.

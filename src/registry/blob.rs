@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::answer;
 use super::call::Call;
 use super::remote::Remote;
-use crate::backoff::Effort;
+use crate::backoff::Retries;
 use crate::content::{Cause, Error};
 use crate::events::Direction;
 
@@ -36,8 +36,7 @@ pub struct BlobBody {
     state: State,
     /// The pause that the registry's bandwidth asks for.
     pacing: Option<Pin<Box<Sleep>>>,
-    effort: Effort,
-    waited: Duration,
+    retries: Retries,
 }
 
 enum State {
@@ -55,9 +54,9 @@ impl BlobBody {
         let asked = if position > 0 { call.clone().range(position..) } else { call.clone() };
         let response = remote.transport.send_once(&remote.caller, &asked).await?.response;
         let skip = if position > 0 { skip(&call, &response, position, size)? } else { 0 };
-        let effort = remote.transport.patience().effort();
+        let retries = Retries::new(remote.transport.patience());
         let state = State::reading(response);
-        Ok(Self { remote, call, size, received: position, skip, state, pacing: None, effort, waited: Duration::ZERO })
+        Ok(Self { remote, call, size, received: position, skip, state, pacing: None, retries })
     }
 
     /// A piece of what was asked for, or nothing if all of it belongs to what came before.
@@ -72,22 +71,15 @@ impl BlobBody {
         }
         self.received += piece.len() as u64;
         // Progress: what is left may take as much patience again.
-        if !self.waited.is_zero() {
-            self.effort.progressed(self.remote.transport.patience());
-            self.waited = Duration::ZERO;
-        }
+        self.retries.progressed();
         Some(piece)
     }
 
     /// Goes on behind the last byte that came, after a pause; or fails with `error` if that is not worth it.
     fn resume(&mut self, error: Error) -> Result<(), Error> {
-        let limit = self.remote.transport.patience().max_elapsed;
-        let worth = error.retry_reason().filter(|_| self.received < self.size).and_then(|reason| {
-            let pause = self.effort.next(reason, limit, self.waited, error.retry_after())?;
-            Some((reason, pause))
-        });
+        let reason = error.retry_reason().filter(|_| self.received < self.size);
+        let worth = reason.and_then(|reason| Some((reason, self.retries.next(reason, error.retry_after())?)));
         let Some((reason, pause)) = worth else { return Err(error) };
-        self.waited += pause;
         self.remote.transport.report_retry(reason, pause, &error);
         let (remote, call) = (self.remote.clone(), self.call.clone().range(self.received..));
         let resuming = tokio::spawn(async move {

@@ -10,7 +10,7 @@ use super::knowledge::{Flight, Known};
 use super::lanes;
 use super::plan::{PlannedBlob, Presence};
 use super::route::Route;
-use crate::backoff::RetryReason;
+use crate::backoff::{Retries, RetryReason};
 use crate::content::{Cause, Error, Mount, Pull, Push, Trail};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
@@ -60,19 +60,18 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Mounts or streams a blob. When the target breaks it off it goes on where the session stands, else from the start.
     async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
         let mut progress = Progress::new(blob);
-        let mut effort = self.target.patience().effort();
-        let (mut waited, mut furthest, mut begun_anew) = (Duration::ZERO, 0, false);
+        let mut at_source = Retries::new(self.source.patience());
+        let mut at_target = Retries::new(self.target.patience());
+        let (mut furthest, mut begun_anew) = (0, false);
         loop {
             let broken = match self.attempt(blob, from.take(), &mut progress).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
             };
-            // What was spent on moving bytes is no reason to give up: only the pauses count.
-            let worth = broken.retry_reason().and_then(|reason| {
-                let patience = if broken.side.is_source() { self.source.patience() } else { self.target.patience() };
-                let limit = patience.max_elapsed;
-                Some((reason, effort.next(reason, limit, waited, broken.error.retry_after())?))
-            });
+            let retries = if broken.side.is_source() { &mut at_source } else { &mut at_target };
+            let worth = broken
+                .retry_reason()
+                .and_then(|reason| Some((reason, retries.next(reason, broken.error.retry_after())?)));
             let Some((reason, pause)) = worth else {
                 self.close(&mut progress).await;
                 // What is refused in the middle may be had from the beginning.
@@ -84,7 +83,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 }
                 return Err(broken.error);
             };
-            waited += pause;
             self.tell_retry(&broken, reason, pause);
             match self.pause_and_look(blob, &broken, pause, &mut progress).await {
                 Ok(false) => {}
@@ -96,8 +94,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             }
             if progress.offset() > furthest {
                 furthest = progress.offset();
-                effort.progressed(self.target.patience());
-                waited = Duration::ZERO;
+                at_source.progressed();
+                at_target.progressed();
             }
         }
     }

@@ -34,7 +34,7 @@ struct State {
     announced: Option<Announced>,
     /// Pulls under way, which the last announcement may not count yet.
     pending: u64,
-    /// When it last ran out. For a window's length from then on, runs take one after another.
+    /// When it last ran out. From then on, for two windows, runs take one after another.
     ran_out: Option<Instant>,
     /// Those who take part, and when each last wanted a pull.
     seats: BTreeMap<Rank, Instant>,
@@ -108,7 +108,8 @@ impl Quota {
         if announced.remaining.saturating_sub(state.pending) <= self.reserve {
             return Err(none);
         }
-        let is_scarce = state.ran_out.is_some_and(|at| now < at + announced.window);
+        // For the window in which it came back, too.
+        let is_scarce = state.ran_out.is_some_and(|at| now < at + announced.window * 2);
         let comes_first = |seat: &Seat| {
             state.seats.range(..seat.rank).all(|(_, wanted)| now.saturating_duration_since(*wanted) >= CLAIM_HOLDS)
         };

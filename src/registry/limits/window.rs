@@ -68,7 +68,7 @@ impl Window {
             }
             return;
         }
-        let growth = if self.has_been_cut { 2.0 / self.size } else { 1.0 };
+        let growth = if self.has_been_cut { (2.0 / self.size).min(1.0) } else { 1.0 };
         self.size = (self.size + growth).min(self.most);
     }
 
