@@ -25,6 +25,9 @@ async fn main() -> Result<()> {
         cut(peer).await?;
     }
     for peer in PEERS {
+        cut_both(peer).await?;
+    }
+    for peer in PEERS {
         restart(peer).await?;
     }
     for peer in PEERS {
@@ -46,6 +49,26 @@ async fn cut(peer: Peer) -> Result<()> {
 
     let requests = source.requests().len();
     ended.tell("cut every 32 of 256 MiB", requests, 0, read_twice(&source, &image));
+    Ok(())
+}
+
+/// A 4 GiB layer over links that break every 500 MiB: the source's answers, and what the target takes at once. Both can
+/// go on.
+async fn cut_both(peer: Peer) -> Result<()> {
+    let image = Image::oci("linux/amd64").layer(1, 4096 * MIB).build();
+    let source = FakeRegistry::start().await;
+    let target = FakeRegistry::builder().discard_large_uploads(MIB as u64).start().await;
+    source.seed("app", "v1", &image);
+    let part = 500 * MIB as u64;
+    source.fault(Fault::on(Method::GET, Endpoint::Blob), Effect::CutBody { after_bytes: part });
+    for method in [Method::PUT, Method::PATCH] {
+        target.fault(Fault::on(method, Endpoint::Upload).larger_than(part), Effect::CutRequest { after_bytes: part });
+    }
+
+    let ended = peer.copy(source.host(), target.host())?.ended().await?;
+
+    let requests = source.requests().len();
+    ended.tell("both break, 500 of 4096", requests, 0, read_twice(&source, &image));
     Ok(())
 }
 
