@@ -102,6 +102,13 @@ pub struct NoPulls {
     pub window: Duration,
 }
 
+impl NoPulls {
+    /// Whether waiting helps: not where all that there ever are is reserved for others.
+    pub fn may_end(&self) -> bool {
+        self.limit.is_none_or(|limit| limit > self.reserve)
+    }
+}
+
 /// Why no answer came from a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::remote::Remote;
 use super::tags;
 use crate::backoff::Patience;
-use crate::content::{Error, Location, Pull, Trail, Verified};
+use crate::content::{Cause, Error, Location, Pull, Trail, Verified};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
@@ -55,7 +55,11 @@ impl Pull for Remote {
         let body = if self.caller.lane.is_some() {
             BlobBody::open(self.clone(), call, position, blob.size).await?
         } else {
-            let open = || async { BlobBody::open(self.in_lanes(1).await, call.clone(), position, blob.size).await };
+            let open = || async {
+                let lane = self.caller.cancel.run_until_cancelled(self.in_lanes(1)).await;
+                BlobBody::open(lane.ok_or_else(|| call.error(Cause::Cancelled))?, call.clone(), position, blob.size)
+                    .await
+            };
             self.transport.persistently(&self.caller, &call, open).await?
         };
         Ok(Verified::new(body, blob, what, trail, from))

@@ -32,6 +32,8 @@ pub struct Upload {
     url: Url,
     /// The smallest chunk that the registry takes, the last one apart.
     min_chunk: u64,
+    /// Whether its last body broke off.
+    broke: bool,
 }
 
 impl Push for Remote {
@@ -67,9 +69,12 @@ impl Push for Remote {
                 Err(_) => Ok(None),
             }
         };
-        match self.transport.persistently(&caller, &call, ask).await? {
-            Some(response) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
-            Some(response) if let Ok(session) = session(&call, &response) => Ok(Mount::Session(session)),
+        match self.transport.persistently(&caller, &call, ask).await {
+            Ok(Some(response)) if response.status() == StatusCode::CREATED => Ok(Mount::Done),
+            Ok(Some(response)) if let Ok(session) = session(&call, &response) => Ok(Mount::Session(session)),
+            Err(error) if !matches!(error.retry_reason(), Some(RetryReason::Throttled | RetryReason::Stall)) => {
+                Err(error)
+            }
             _ => self.open_upload(blob).await.map(Mount::Session),
         }
     }
@@ -93,12 +98,13 @@ impl Push for Remote {
             None if from == 0 => self.upload_whole(upload, blob, &feed).await,
             chunk => self.upload_in_chunks(upload, blob, &feed, from, chunk.unwrap_or(blob.size)).await,
         };
+        feed.close();
         // What broke the source's side shows at the target's as a broken request: the first is the reason.
         let sent =
             sent.map_err(|error| feed.take_source_error().map_or((error, Side::Target), |error| (error, Side::Source)));
         match &sent {
             Ok(()) => chunking.arrived(blob, chunk),
-            Err((error, Side::Target)) if error.is_break() => chunking.broke(blob),
+            Err((error, Side::Target)) if error.is_break() => upload.broke = true,
             Err((error, Side::Target)) if error.is_refusal() => chunking.unwanted(blob),
             Err(_) => {}
         }
@@ -109,17 +115,15 @@ impl Push for Remote {
     async fn kept(&self, upload: &mut Upload, blob: &Descriptor) -> Option<u64> {
         let what = format!("asking how far blob {blob} came to {}", self.caller.location);
         let call = Call::new(Method::GET, upload.url.clone(), what).class(Class::Upload);
-        let response = self.transport.send_once(&self.caller, &call).await.ok()?.response;
-        if response.status() != StatusCode::NO_CONTENT {
-            return None;
-        }
+        let response = self.transport.send_once(&self.caller, &call).await.ok().map(|answered| answered.response);
+        let response = response.filter(|response| response.status() == StatusCode::NO_CONTENT);
         // `0-0` is what some say of nothing.
-        let kept = kept(response.headers()).filter(|kept| *kept > 1).unwrap_or(0);
-        if kept > blob.size {
-            return None;
+        let kept = response.as_ref().map(|response| kept(response.headers()).filter(|kept| *kept > 1).unwrap_or(0));
+        if std::mem::take(&mut upload.broke) && kept.unwrap_or(0) == 0 {
+            self.transport.chunking().broke(blob);
         }
-        upload.url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
-        Some(kept)
+        upload.url = location::upload(response?.headers(), &call.url).unwrap_or(call.url);
+        kept.filter(|kept| *kept <= blob.size)
     }
 
     async fn abandon(&self, upload: &Upload) {
@@ -157,7 +161,7 @@ impl Remote {
     {
         let commit = location::commit(&upload.url, &blob.digest);
         let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.caller.location)).bulk();
-        self.send_part(&call, feed, blob.size).await.map(drop)
+        self.send_part(upload, &call, feed, blob.size).await.map(drop)
     }
 
     /// Sized chunks, for what lies behind a proxy that limits bodies. Source: distribution spec, "Pushing a blob in
@@ -179,16 +183,22 @@ impl Remote {
             let size = chunk.min(blob.size - offset);
             let call =
                 Call::new(Method::PATCH, upload.url.clone(), what.clone()).chunk(offset..=offset + size - 1).bulk();
-            let response = self.send_part(&call, feed, size).await?;
+            let response = self.send_part(upload, &call, feed, size).await?;
             // Always the newest: it may carry the session's state.
             upload.url = location::upload(response.headers(), &call.url).unwrap_or(call.url);
             offset += size;
         }
         let call = Call::new(Method::PUT, location::commit(&upload.url, &blob.digest), what).bulk();
-        self.send_part(&call, feed, 0).await.map(drop)
+        self.send_part(upload, &call, feed, 0).await.map(drop)
     }
 
-    async fn send_part<B>(&self, call: &Call, feed: &Arc<Feed<B>>, size: u64) -> Result<Response, Error>
+    async fn send_part<B>(
+        &self,
+        upload: &Upload,
+        call: &Call,
+        feed: &Arc<Feed<B>>,
+        size: u64,
+    ) -> Result<Response, Error>
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
@@ -196,16 +206,18 @@ impl Remote {
         let body = reqwest::Body::wrap(feed.next(size));
         let request = self.transport.send_stream(&self.caller, call, ready, size, body);
         let sent = upload::watched(request, feed.watch(), self.transport.idle_timeout(), &self.caller.cancel).await;
-        sent.unwrap_or_else(|cause| Err(call.error(cause))).map_err(|error| self.part_failed(call, size, error))
+        sent.unwrap_or_else(|cause| Err(call.error(cause))).map_err(|error| self.part_failed(upload, call, size, error))
     }
 
     /// What a failed part of an upload means for another try.
-    fn part_failed(&self, call: &Call, size: u64, error: Error) -> Error {
+    fn part_failed(&self, upload: &Upload, call: &Call, size: u64, error: Error) -> Error {
         // A session that stands elsewhere than it said is as good as lost.
         if error.is_not_found() || error.is_out_of_range() {
             return call.error(Cause::SessionLost);
         }
         match error.is_too_large().then(|| self.transport.chunking().refused(size)).flatten() {
+            // What is before the registry takes less than the registry wants: there is no way between them.
+            Some(next) if next.max(upload.min_chunk) >= size => error,
             Some(next) => call.error(Cause::BodyTooLarge { refused: size, next }),
             None => error,
         }
@@ -245,7 +257,7 @@ fn kept(headers: &HeaderMap) -> Option<u64> {
 
 fn session(call: &Call, response: &Response) -> Result<Upload, Error> {
     let min_chunk = response.headers().get(OCI_CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0) };
+    let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0), broke: false };
     location::upload(response.headers(), &call.url).map(opened).ok_or_else(|| {
         call.error(Cause::Protocol(format!(
             "the answer {} names no Location that an upload may go to",

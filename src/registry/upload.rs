@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,7 +83,10 @@ pub(super) struct Feed<S> {
 }
 
 struct Source<S> {
-    stream: Pin<Box<S>>,
+    /// None when the upload has ended, well or not.
+    stream: Option<Pin<Box<S>>>,
+    /// The body that waits for a piece.
+    waker: Option<Waker>,
     /// What a body could not take of a piece, since it was full.
     left_over: Bytes,
     /// The pause that the registry's bandwidth asks for.
@@ -96,16 +99,17 @@ impl<S: Stream<Item = Result<Bytes, Error>>> Source<S> {
             ready!(pacing.as_mut().poll(cx));
             self.pacing = None;
         }
-        if self.left_over.is_empty() {
-            return self.stream.as_mut().poll_next(cx);
+        if !self.left_over.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.left_over))));
         }
-        Poll::Ready(Some(Ok(std::mem::take(&mut self.left_over))))
+        self.waker = Some(cx.waker().clone());
+        self.stream.as_mut().map_or(Poll::Ready(None), |stream| stream.as_mut().poll_next(cx))
     }
 }
 
 impl<S> Feed<S> {
     pub(super) fn new(stream: S, transport: Arc<Transport>) -> Arc<Self> {
-        let source = Source { stream: Box::pin(stream), left_over: Bytes::new(), pacing: None };
+        let source = Source { stream: Some(Box::pin(stream)), waker: None, left_over: Bytes::new(), pacing: None };
         Arc::new(Self { source: Mutex::new(source), watch: Watch::default(), transport })
     }
 
@@ -117,6 +121,15 @@ impl<S> Feed<S> {
 
     pub(super) fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Ends the source's side: a body whose answer came early would otherwise be read on, for nobody.
+    pub(super) fn close(&self) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        (source.stream, source.left_over) = (None, Bytes::new());
+        let waker = source.waker.take();
+        drop(source);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// The error that ended the source's side, if one did.

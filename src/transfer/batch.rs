@@ -41,7 +41,10 @@ impl Batch<'_> {
             let later = waiting.split_off(at_once.min(waiting.len()));
             let (parked, none) = self.side_by_side(waiting, &mut done, report).await;
             waiting = parked.into_iter().chain(later).collect();
-            let (Some(none), Some((_, first))) = (none, waiting.first()) else { continue };
+            let (Some(none), Some((_, first))) = (none, waiting.first()) else {
+                at_once = at_once.saturating_mul(2);
+                continue;
+            };
             match self.wait_for_pulls(first, none, waiting.len(), report).await {
                 Ok(left) => at_once = left,
                 Err(_) => {

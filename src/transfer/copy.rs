@@ -62,7 +62,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let mut progress = Progress::new(blob);
         let mut at_source = Retries::new(self.source.patience());
         let mut at_target = Retries::new(self.target.patience());
-        let (mut furthest, mut begun_anew) = (0, false);
+        let (mut furthest, mut has_broken, mut begun_anew) = (0, false, false);
         loop {
             let broken = match self.attempt(blob, from.take(), &mut progress).await {
                 Ok(outcome) => return Ok(outcome),
@@ -74,8 +74,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 .and_then(|reason| Some((reason, retries.next(reason, broken.error.retry_after())?)));
             let Some((reason, pause)) = worth else {
                 self.close(&mut progress).await;
-                // What is refused in the middle may be had from the beginning.
-                let in_the_middle = furthest > 0 || broken.side == Side::SourceBody;
+                // What is refused in the middle, or in chunks, may be had from the beginning, or whole.
+                let in_the_middle = has_broken || broken.side == Side::SourceBody;
                 if in_the_middle && broken.is_refused() && !std::mem::replace(&mut begun_anew, true) {
                     self.tell_retry(&broken, RetryReason::Server, Duration::ZERO);
                     progress = Progress::new(blob);
@@ -83,6 +83,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 }
                 return Err(broken.error);
             };
+            has_broken = true;
             self.tell_retry(&broken, reason, pause);
             match self.pause_and_look(blob, &broken, pause, &mut progress).await {
                 Ok(false) => {}
@@ -252,7 +253,8 @@ impl Broken {
 
     /// Whether a side would not have what it was asked for.
     fn is_refused(&self) -> bool {
-        let is_final = matches!(self.error.cause(), Cause::Refused(_) | Cause::Protocol(_) | Cause::NotFound);
+        let is_refusal = matches!(self.error.cause(), Cause::Refused(_) | Cause::Protocol(_) | Cause::NotFound);
+        let is_final = is_refusal && self.error.retry_reason().is_none();
         is_final && matches!(self.side, Side::SourceOpening | Side::SourceBody | Side::Target)
     }
 

@@ -56,14 +56,16 @@ impl Engine {
                 report.outcome = ImageOutcome::Copied;
                 (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
             }
-            Err(error) => match error.no_pulls().filter(|_| error.is_at(&source.location().host)) {
-                Some(none) if mode == Mode::Execute => {
-                    // The next time by digest, so that what is fetched already costs no pull.
-                    job.before = Before::Unknown;
-                    return Ended::Parked(job, none);
+            Err(error) => {
+                match error.no_pulls().filter(|none| none.may_end() && error.is_at(&source.location().host)) {
+                    Some(none) if mode == Mode::Execute => {
+                        // The next time by digest, so that what is fetched already costs no pull.
+                        job.before = Before::Unknown;
+                        return Ended::Parked(job, none);
+                    }
+                    _ => note_failure(&mut report, &error),
                 }
-                _ => note_failure(&mut report, &error),
-            },
+            }
         }
         report.elapsed = clock.elapsed();
         Ended::Reported(report)

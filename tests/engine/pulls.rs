@@ -135,8 +135,20 @@ async fn a_quota_that_others_used_up_is_not_hammered() {
 }
 
 #[tokio::test]
+async fn a_run_does_not_wait_for_pulls_that_never_come() {
+    let (hub, target) = (hub(3, MINUTE, 3).await, FakeRegistry::start().await);
+    let (engine, _) = gauged([settings(&hub, |s| s.limits.pull_reserve = 3)]);
+
+    let report = tokio::time::timeout(LIMIT, run(&engine, &mirror(&hub, &target, 3, None))).await.unwrap();
+
+    assert_eq!((report.outcome, outcomes(&report, ImageOutcome::Failed)), (RunOutcome::Failure, 3));
+    assert!(failures(&report).iter().all(|error| error.contains("pull_reserve")), "{:?}", failures(&report));
+}
+
+#[tokio::test]
 async fn others_go_on_while_a_run_waits_for_pulls() {
-    let (hub, target, other) = (hub(0, MINUTE, 3).await, FakeRegistry::start().await, FakeRegistry::start().await);
+    let (hub, target, other) = (hub(1, MINUTE, 3).await, FakeRegistry::start().await, FakeRegistry::start().await);
+    hub.spend_pull();
     other.seed("other", "v1", &image(9));
     let engine = engine();
     let waiting = mirror(&hub, &target, 3, None);

@@ -64,6 +64,9 @@ struct Issued {
 /// Credentials are read again so often, so that changed ones are used before the old ones are refused.
 const CREDENTIALS_HOLD: Duration = Duration::from_secs(300);
 
+/// With so many scopes, those that are no good any more are dropped.
+const MANY_SCOPES: usize = 1024;
+
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 /// A login that was refused is refused again, and too many may lock the account.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
@@ -167,6 +170,11 @@ impl Authenticator {
 
     fn slot(&self, scope: &Scope) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MANY_SCOPES && !slots.contains_key(scope) {
+            // Who is busy with one holds its lock.
+            let is_good = |held: &Held| Instant::now() < held.until;
+            slots.retain(|_, slot| slot.try_lock().map_or(true, |held| held.as_ref().is_some_and(is_good)));
+        }
         Arc::clone(slots.entry(scope.clone()).or_default())
     }
 }

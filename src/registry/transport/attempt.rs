@@ -20,8 +20,9 @@ use crate::registry::wire::Outgoing;
 
 impl Transport {
     pub(super) async fn get_ready(&self, caller: &Caller, call: &Call) -> Result<Ready, Error> {
-        let authorization = self.authorization(caller, call).await?;
-        Ok(Ready { authorization, pass: self.admit(caller, call).await? })
+        let pass = self.admit(caller, call).await?;
+        // After the line, in which a token may have run out.
+        Ok(Ready { authorization: self.authorization(caller, call).await?, pass })
     }
 
     pub(super) async fn try_stream(
