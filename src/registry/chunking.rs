@@ -48,8 +48,12 @@ impl Chunking {
         Some(self.keep(smaller))
     }
 
-    /// The upload of a blob broke off.
-    pub(super) fn broke(&self, blob: &Descriptor) {
+    /// The upload of a blob broke off after so many bytes had arrived. As many as the largest chunk has are no sign of a
+    /// bound on bodies.
+    pub(super) fn broke(&self, blob: &Descriptor, arrived: u64) {
+        if arrived >= SIZES[0] {
+            return;
+        }
         let mut breaks = self.breaks();
         breaks.retain(|_, (_, last)| last.elapsed() < REMEMBERED);
         let (times, last) = breaks.entry(blob.digest.clone()).or_insert((0, Instant::now()));
@@ -109,12 +113,12 @@ mod tests {
     fn a_blob_that_breaks_again_goes_in_chunks_and_teaches_when_they_arrive() {
         let chunking = Chunking::new(None);
         let large = blob(100 * MIB);
-        chunking.broke(&large);
+        chunking.broke(&large, 0);
         assert_eq!(chunking.size_for(&large), None, "once is the network");
-        chunking.broke(&large);
+        chunking.broke(&large, 0);
         assert_eq!(chunking.size_for(&large), Some(64 * MIB));
-        chunking.broke(&large);
-        chunking.broke(&large);
+        chunking.broke(&large, 0);
+        chunking.broke(&large, 0);
         assert_eq!(chunking.size_for(&large), Some(16 * MIB));
         assert_eq!(chunking.size_for(&blob(80 * MIB)), None, "others are not concerned yet");
         chunking.arrived(&large, Some(16 * MIB));
@@ -122,10 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_breaks_now_and_then_is_no_bound() {
+        let chunking = Chunking::new(None);
+        let large = blob(10_000 * MIB);
+        (0..20).for_each(|_| chunking.broke(&large, 500 * MIB));
+        assert_eq!(chunking.size_for(&large), None);
+    }
+
+    #[test]
     fn a_registry_that_takes_no_chunks_gets_whole_bodies_again() {
         let chunking = Chunking::new(None);
         let large = blob(100 * MIB);
-        (0..BREAKS).for_each(|_| chunking.broke(&large));
+        (0..BREAKS).for_each(|_| chunking.broke(&large, 0));
         chunking.unwanted(&large);
         assert_eq!(chunking.size_for(&large), None);
     }

@@ -32,8 +32,8 @@ pub struct Upload {
     url: Url,
     /// The smallest chunk that the registry takes, the last one apart.
     min_chunk: u64,
-    /// Whether its last body broke off.
-    broke: bool,
+    /// Where its last body began, if that broke off.
+    broke: Option<u64>,
 }
 
 impl Push for Remote {
@@ -104,7 +104,7 @@ impl Push for Remote {
             sent.map_err(|error| feed.take_source_error().map_or((error, Side::Target), |error| (error, Side::Source)));
         match &sent {
             Ok(()) => chunking.arrived(blob, chunk),
-            Err((error, Side::Target)) if error.is_break() => upload.broke = true,
+            Err((error, Side::Target)) if error.is_break() => upload.broke = Some(from),
             Err((error, Side::Target)) if error.is_refusal() => chunking.unwanted(blob),
             Err(_) => {}
         }
@@ -119,8 +119,8 @@ impl Push for Remote {
         let response = response.filter(|response| response.status() == StatusCode::NO_CONTENT);
         // `0-0` is what some say of nothing.
         let kept = response.as_ref().map(|response| kept(response.headers()).filter(|kept| *kept > 1).unwrap_or(0));
-        if std::mem::take(&mut upload.broke) && kept.unwrap_or(0) == 0 {
-            self.transport.chunking().broke(blob);
+        if let Some(begun_at) = upload.broke.take() {
+            self.transport.chunking().broke(blob, kept.unwrap_or(0).saturating_sub(begun_at));
         }
         upload.url = location::upload(response?.headers(), &call.url).unwrap_or(call.url);
         kept.filter(|kept| *kept <= blob.size)
@@ -257,7 +257,7 @@ fn kept(headers: &HeaderMap) -> Option<u64> {
 
 fn session(call: &Call, response: &Response) -> Result<Upload, Error> {
     let min_chunk = response.headers().get(OCI_CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0), broke: false };
+    let opened = |url| Upload { url, min_chunk: min_chunk.unwrap_or(0), broke: None };
     location::upload(response.headers(), &call.url).map(opened).ok_or_else(|| {
         call.error(Cause::Protocol(format!(
             "the answer {} names no Location that an upload may go to",
