@@ -1,12 +1,14 @@
 //! The composition root: from a configuration to something that runs, until it is told to stop.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, RuleReport, SyncReport};
 use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
-use crate::schedule::Timetable;
+use crate::schedule::{Due, Now, Timetable};
 use crate::server;
 use crate::telemetry::Metrics;
 use crate::transfer::{Engine, Mode};
@@ -75,7 +77,7 @@ impl App {
         SyncReport::new(reports, clock.elapsed())
     }
 
-    /// The daemon: runs every rule on its interval and shows metrics and health on `listener`, until `cancel`; then
+    /// The daemon: runs every rule on its schedule and shows metrics and health on `listener`, until `cancel`; then
     /// lets runs end within the grace.
     ///
     /// # Errors
@@ -122,10 +124,10 @@ struct Runs<'a> {
 
 impl<'a> Runs<'a> {
     fn new(app: &'a App) -> Self {
-        let intervals = app.rules.iter().map(|scheduled| scheduled.every);
+        let rules = app.rules.iter().map(|scheduled| (&*scheduled.rule.name, &scheduled.timing));
         Self {
             app,
-            timetable: Timetable::new(intervals, now()),
+            timetable: Timetable::new(rules, RandomState::new().hash_one(()), now()),
             under_way: JoinSet::new(),
             rules: HashMap::new(),
             cancel: CancellationToken::new(),
@@ -134,23 +136,24 @@ impl<'a> Runs<'a> {
 
     async fn until(&mut self, cancel: &CancellationToken) {
         loop {
-            for rule in self.timetable.start_due(now()) {
-                self.start(rule);
+            for due in self.timetable.start_due(now()) {
+                self.start(due);
             }
-            let tick = self.timetable.next_tick();
+            let look = self.timetable.next_look();
             tokio::select! {
                 () = cancel.cancelled() => return,
                 Some(ended) = self.under_way.join_next_with_id() => self.ended(ended),
-                () = sleep_until(tick) => {}
+                () = sleep_until(look) => {}
             }
         }
     }
 
-    fn start(&mut self, rule: usize) {
+    fn start(&mut self, due: Due) {
         let engine = Arc::clone(&self.app.engine);
-        let (scheduled, cancel) = (Arc::clone(&self.app.rules[rule].rule), self.cancel.clone());
-        let handle = self.under_way.spawn(async move { engine.run(&scheduled, Mode::Execute, &cancel).await });
-        self.rules.insert(handle.id(), rule);
+        let (scheduled, cancel) = (Arc::clone(&self.app.rules[due.rule].rule), self.cancel.clone());
+        let mode = if due.recheck { Mode::Repair } else { Mode::Execute };
+        let handle = self.under_way.spawn(async move { engine.run(&scheduled, mode, &cancel).await });
+        self.rules.insert(handle.id(), due.rule);
     }
 
     fn ended(&mut self, ended: Result<(task::Id, RuleReport), task::JoinError>) {
@@ -162,9 +165,9 @@ impl<'a> Runs<'a> {
             }
         };
         if let Some(rule) = self.rules.remove(&id)
-            && self.timetable.ended(rule)
+            && let Some(due) = self.timetable.ended(rule, now())
         {
-            self.start(rule);
+            self.start(due);
         }
     }
 
@@ -179,13 +182,13 @@ impl<'a> Runs<'a> {
     }
 }
 
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
+fn now() -> Now {
+    Now { monotonic: tokio::time::Instant::now().into_std(), wall: Timestamp::now() }
 }
 
-async fn sleep_until(tick: Option<Instant>) {
-    match tick {
-        Some(tick) => tokio::time::sleep_until(tick.into()).await,
+async fn sleep_until(look: Option<Instant>) {
+    match look {
+        Some(look) => tokio::time::sleep_until(look.into()).await,
         None => std::future::pending().await,
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use regferry::config::{Config, ConfigError};
 use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::registry::{Password, Tls};
-use regferry::transfer::{Images, Rule};
+use regferry::schedule::{Cron, Schedule, Timing, Zone};
+use regferry::transfer::{PlatformMode, Referrers, Rule, Source};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -45,6 +46,14 @@ fn rule(config: &Config, index: usize) -> &Rule {
     &config.rules[index].rule
 }
 
+fn every(hours: u64) -> Schedule {
+    Schedule::Every(Duration::from_secs(hours * 3600))
+}
+
+fn cron(text: &str, zone: &str) -> Schedule {
+    Schedule::Cron(Cron::parse(text).expect("it is cron").in_zone(Zone::named(zone).expect("it is a zone")))
+}
+
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.toml");
     std::fs::read_to_string(path).expect("the example is there")
@@ -54,9 +63,10 @@ fn example() -> String {
 fn the_example_is_a_configuration() {
     let config = Config::parse(&example(), Path::new("config.example.toml"), &|_| None).unwrap();
     let names: Vec<&str> = config.rules.iter().map(|rule| &*rule.rule.name).collect();
-    assert_eq!(names, ["alpine", "team-images", "debian-base", "tool-pinned"]);
+    assert_eq!(names, ["alpine", "team-images", "debian-base", "tool-pinned", "platform-team", "hub-favourites"]);
     assert_eq!(config.service, Config::default().service);
-    assert_eq!(config.rules[0].every, Duration::from_secs(3600));
+    assert_eq!(config.rules[0].timing, Timing::default());
+    assert_eq!(config.rules[2].timing.schedule, every(6));
 }
 
 #[test]
@@ -78,7 +88,9 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let config = Config::parse(&text.join("\n"), &folder.path().join("config.toml"), &env).unwrap();
     let registry = &config.registries[&"registry.example".parse::<Host>().unwrap()];
     assert_eq!(registry.ca_files, [folder.path().join("registry-ca.pem")]);
-    assert_eq!(config.rules[0].every, Duration::from_secs(900));
+    let schedule = cron("30 2,14 * * MON-FRI", "Europe/Berlin");
+    let (jitter, recheck) = (Duration::from_secs(600), Some(Duration::from_secs(12 * 3600)));
+    assert_eq!(config.rules[0].timing, Timing { schedule, jitter, recheck });
     assert_eq!(rule(&config, 1).timeout, Some(Duration::from_secs(7200)));
 }
 
@@ -118,8 +130,8 @@ schedule = "15"
 tags.inclde = ["latest"]
 
 [[rules]]
-source = "registry.example/team/*"
-target = ["a/b", "c/d"]
+source = "docker.io/team/*"
+target = ["a/b", "c/*/d", 5]
 timeout = "forever"
 tags = { include = ["3.*", "/(/", 3], exclude = "rc" }
 
@@ -128,7 +140,10 @@ name = "hello"
 source = "docker.io/alpine:3.18"
 target = "${REGISTRY}/alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 tags.include = ["3.18"]
-platforms = ["linux/amd64"]
+platforms = ["linux/amd64", "linux"]
+platform_mode = "thin"
+referrers = { includes = ["["] }
+overwrite = "no"
 "#;
     let expected = r#"
 regferry.toml:3: service.listen: ":9464" is no address: write IP:PORT, as 127.0.0.1:9464, or 0.0.0.0:9464 for all interfaces
@@ -148,11 +163,12 @@ regferry.toml:23: registries."https://ghcr.io": "https://ghcr.io" is a URL: a ho
 regferry.toml:24: registries."https://ghcr.io".ca_file: ca_file no/such/ca.pem cannot be read: No such file or directory (os error 2)
 regferry.toml:25: registries."https://ghcr.io".idle_timeout: the variable UNSET is not set: set it, or write a default as in `${UNSET:-default}`
 regferry.toml:29: rules."hello".source: invalid reference "mcr.microsoft.com/mcr/Hello-World": repository names are lower case: did you mean "mcr/hello-world"?
-regferry.toml:31: rules."hello".schedule: "15" is no duration: write a number with a unit, as 90s, 15m or 6h
+regferry.toml:31: rules."hello".schedule: "15" is no schedule: write an interval with its unit, as 15m or 6h, or cron's five fields, as 0 */6 * * *
 regferry.toml:32: rules."hello".tags.inclde: unknown key; did you mean `include`?
 regferry.toml:34: [[rules]] #2: has no `name`
-regferry.toml:35: [[rules]] #2.source: "registry.example/team/*" has a glob in the repository, which is not supported: write a rule for each
-regferry.toml:36: [[rules]] #2.target: must be one reference in quotes: a list of targets is not supported, write a rule for each
+regferry.toml:35: [[rules]] #2.source: is a glob over Docker Hub, which has no catalog to look in: name the repositories, as source = ["alpine", "nginx"]
+regferry.toml:36: [[rules]] #2.target: "c/*/d" has a glob: a target may only end with /* or /**
+regferry.toml:36: [[rules]] #2.target: must be text in quotes
 regferry.toml:37: [[rules]] #2.timeout: "forever" is no duration: write a number with a unit, as 90s, 15m or 6h
 regferry.toml:38: [[rules]] #2.tags.include: "/(/" is no pattern: unclosed group
 regferry.toml:38: [[rules]] #2.tags.include: must be text in quotes
@@ -160,7 +176,11 @@ regferry.toml:38: [[rules]] #2.tags.exclude: must be a list of texts in quotes, 
 regferry.toml:41: rules."hello".name: is also the name of the rule at line 28: each needs its own
 regferry.toml:43: rules."hello".target: has a digest, which is the source's to decide: leave out the '@' and what follows
 regferry.toml:44: rules."hello".tags: choose among tags, but the source names one image: leave these out, or the source's tag or digest
-regferry.toml:45: rules."hello".platforms: unknown key
+regferry.toml:45: rules."hello".platforms: invalid platform "linux": write OS/ARCHITECTURE[/VARIANT], as linux/arm/v7 or windows(10.0.17763.1697)/amd64
+regferry.toml:46: rules."hello".platform_mode: "thin" is none of "rewrite" (a smaller list, with a digest of its own) and "sparse" (the list as it is)
+regferry.toml:47: rules."hello".referrers: has no `include`: name artifact types, or write true for all of them
+regferry.toml:47: rules."hello".referrers.includes: unknown key; did you mean `include`?
+regferry.toml:48: rules."hello".overwrite: must be true or false
 "#;
     assert_eq!(mistakes(text).join("\n"), expected.trim());
 }
@@ -291,26 +311,81 @@ fn an_empty_file_is_the_default() {
 #[test]
 fn a_rule_takes_what_it_does_not_say_from_the_defaults() {
     let defaults = "[defaults]\nschedule = '6h'\ntimeout = '1h'\ntags = { include = ['a', 'b'], exclude = ['b'] }\n";
-    let own = "schedule = '15m'\ntimeout = '5m'\n[rules.tags]\ninclude = ['c']";
+    let own = "schedule = '2h'\ntimeout = '5m'\n[rules.tags]\ninclude = ['c']";
     let texts = [
         one_rule("ghcr.io/a/b", "registry.example/1", ""),
         one_rule("ghcr.io/a/b", "registry.example/2", own).replace("'r'", "'s'"),
     ];
     let config = parse(&format!("{defaults}{}", texts.concat())).unwrap();
 
-    let tags = |index: usize| match &rule(&config, index).images {
-        Images::Tags(filter) => filter.exact_tags().unwrap_or_default().iter().map(ToString::to_string).collect(),
-        Images::One { .. } => Vec::new(),
+    let tags = |index: usize| -> Vec<String> {
+        rule(&config, index).scope.tags.exact_tags().unwrap_or_default().iter().map(ToString::to_string).collect()
     };
     assert_eq!(
-        (config.rules[0].every, rule(&config, 0).timeout),
-        (Duration::from_secs(21_600), Some(Duration::from_secs(3_600)))
+        (&config.rules[0].timing.schedule, rule(&config, 0).timeout),
+        (&every(6), Some(Duration::from_secs(3_600)))
     );
     assert_eq!(
-        (config.rules[1].every, rule(&config, 1).timeout),
-        (Duration::from_secs(900), Some(Duration::from_secs(300)))
+        (&config.rules[1].timing.schedule, rule(&config, 1).timeout),
+        (&every(2), Some(Duration::from_secs(300)))
     );
     assert_eq!((tags(0), tags(1)), (vec!["a".to_owned()], vec!["c".to_owned()]), "the default's exclude is gone too");
+}
+
+#[test]
+fn schedule_and_time_zone_come_from_the_rule_and_its_defaults_each_by_itself() {
+    for (defaults, own, schedule) in [
+        ("", "schedule = '0 */6 * * *'", cron("0 */6 * * *", "UTC")),
+        ("", "schedule = '30 2 * * *'\ntimezone = 'Europe/Berlin'", cron("30 2 * * *", "Europe/Berlin")),
+        ("timezone = 'Asia/Tokyo'", "schedule = '30 2 * * *'", cron("30 2 * * *", "Asia/Tokyo")),
+        ("schedule = '30 2 * * *'", "timezone = 'asia/tokyo'", cron("30 2 * * *", "Asia/Tokyo")),
+        ("schedule = '30 2 * * *'\ntimezone = 'UTC'", "timezone = 'Asia/Tokyo'", cron("30 2 * * *", "Asia/Tokyo")),
+        ("schedule = '30 2 * * *'\ntimezone = 'Asia/Tokyo'", "", cron("30 2 * * *", "Asia/Tokyo")),
+        ("schedule = '30 2 * * *'\ntimezone = 'Asia/Tokyo'", "schedule = '2h'", every(2)),
+    ] {
+        let rule = one_rule("ghcr.io/a/b", "registry.example/b", own);
+        let config = parse(&format!("[defaults]\n{defaults}\n{rule}")).unwrap();
+        assert_eq!(config.rules[0].timing.schedule, schedule, "{defaults:?}, {own:?}");
+    }
+}
+
+#[test]
+fn jitter_and_recheck_come_from_the_rule_or_its_defaults() {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    for (defaults, own, jitter, recheck) in [
+        ("", "", minutes(0), Some(minutes(24 * 60))),
+        ("jitter = '5m'\nrecheck = '0s'", "", minutes(5), None),
+        ("jitter = '5m'\nrecheck = '0s'", "jitter = '0s'\nrecheck = '1h'", minutes(0), Some(minutes(60))),
+        ("", "jitter = '1m'\nrecheck = '0s'", minutes(1), None),
+    ] {
+        let rule = one_rule("ghcr.io/a/b", "registry.example/b", own);
+        let timing = parse(&format!("[defaults]\n{defaults}\n{rule}")).unwrap().rules[0].timing.clone();
+        assert_eq!((timing.jitter, timing.recheck), (jitter, recheck), "{defaults:?}, {own:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_schedule_is_told() {
+    for (own, told) in [
+        ("schedule = '* * * *'", "\"* * * *\" has 4 fields: cron has five here, minute, hour, day of the month, month"),
+        ("schedule = '0 0 */6 * * *'", "has 6 fields: cron has five here"),
+        ("schedule = '0 24 * * *'", "has \"24\" for the hour (0-23)"),
+        ("schedule = '0 0 30 2 *'", "is never: no year has such a day"),
+        ("schedule = 15", "must be an interval or cron's five fields in quotes, as \"15m\" or \"0 */6 * * *\""),
+        ("schedule = '0s'", "is no time at all"),
+        ("schedule = '0 0 * * *'\ntimezone = 'Berlin'", "is no time zone; did you mean \"Europe/Berlin\"?"),
+        ("schedule = '15m'\ntimezone = 'Europe/Berlin'", "is for cron alone"),
+        ("timezone = 'Europe/Berlin'", "rules.\"r\".timezone: is for cron alone"),
+        // Of a schedule that is not understood nobody knows what it would have been.
+        ("schedule = 'often'\ntimezone = 'Europe/Berlin'", "\"often\" is no schedule"),
+        ("jitter = 'some'", "rules.\"r\".jitter: \"some\" is no duration"),
+        ("recheck = '1'", "rules.\"r\".recheck: \"1\" is no duration"),
+    ] {
+        let mistake = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", own));
+        assert!(mistake.contains(told), "{own:?}: {mistake}");
+    }
+    assert!(mistake("[defaults]\nschedule = '99 * * * *'\n").contains("defaults.schedule: "));
+    assert!(mistake("[defaults]\ntimezone = 'Mars/Olympus'\n").contains("defaults.timezone: "));
 }
 
 #[test]
@@ -328,8 +403,10 @@ fn a_source_that_names_one_image_has_its_tag_kept_or_renamed() {
     ] {
         // The defaults' tags are for repositories.
         let config = parse(&format!("[defaults]\ntags.include = ['x']\n{}", one_rule(&source, target, ""))).unwrap();
-        let Images::One { from: read, to: written } = &rule(&config, 0).images else { panic!("{source} is one image") };
-        assert_eq!((read.to_string().as_str(), written.as_ref().map(Tag::as_str)), (from, to), "{source} → {target}");
+        let scope = &rule(&config, 0).scope;
+        let Source::Image(image) = &scope.sources[0] else { panic!("{source} is one image") };
+        let (read, written) = (image.selector(), scope.targets[0].tag().or(image.tag.as_ref()));
+        assert_eq!((read.to_string().as_str(), written.map(Tag::as_str)), (from, to), "{source} → {target}");
         assert_eq!(matches!(read, TagOrDigest::Digest(_)), source.contains('@'));
     }
 }
@@ -344,8 +421,11 @@ fn source_and_target_that_do_not_fit_are_told() {
         ("alpine:3", "docker.io/library/alpine", "", "nothing to mirror"),
         (&format!("alpine@{digest}"), "index.docker.io/alpine", "", "nothing to mirror"),
         ("ghcr.io/a/b:3.*", "registry.example/b", "", "tags in tags.include"),
-        ("[::1]:5000/a/{b,c}", "registry.example/b", "", "glob in the repository"),
-        ("ghcr.io/a/b", "registry.example/*", "", "not supported in a target"),
+        ("[::1]:5000/a/{b,c}", "registry.example/b", "", "end it with /*"),
+        ("ghcr.io/*/b[", "registry.example/*", "", "is no pattern"),
+        ("ghcr-*.io/a", "registry.example/b", "", "glob for a host"),
+        ("ghcr.io/a/b", "registry.example/a*", "", "may only end with /* or /**"),
+        ("ghcr.io/a/b", "registry.example/c:1/*", "", "leave it out"),
         ("ghcr.io/a/b", "registry.example/b", "tags.include = []", "leave it out to take all tags"),
         ("https://bot:hunter2@ghcr.io/a", "registry.example/b", "", "is a URL"),
         ("bot:hunter2@ghcr.io/a", "registry.example/b", "", "belongs into [registries]"),
@@ -416,8 +496,9 @@ fn two_rules_that_would_write_one_tag_are_told_with_both_places() {
 #[test]
 fn variables_stay_inside_of_their_value() {
     let config = parse(&one_rule("${UNSET:-ghcr.io}/a/b", "${REGISTRY}/b", "")).unwrap();
-    assert_eq!(rule(&config, 0).source.to_string(), "ghcr.io/a/b");
-    assert_eq!(rule(&config, 0).target.to_string(), "registry.example/b");
+    let scope = &rule(&config, 0).scope;
+    assert_eq!(scope.sources[0].host().as_str(), "ghcr.io");
+    assert_eq!(scope.targets[0].host().as_str(), "registry.example");
     assert!(mistake("[service]\nlisten = '${TRICKY}'\n").contains("is no address"));
 }
 
@@ -486,4 +567,36 @@ fn files_are_found_from_the_configurations_folder() {
     assert_eq!(settings.tls, Tls::Http, "what is not set is as for a registry without settings");
     let Password::File(path) = &settings.credentials.as_ref().unwrap().password else { panic!("it is a file") };
     assert_eq!(path, &PathBuf::from(folder.path()).join("secrets/p"));
+}
+
+#[test]
+fn platforms_need_a_mode_and_both_may_come_from_the_defaults() {
+    let told = mistake(&one_rule("ghcr.io/a", "registry.example/a", "platforms = ['linux/amd64']"));
+    assert!(told.contains("rules.\"r\".platforms: needs `platform_mode` beside it"), "{told}");
+
+    let rest = one_rule("ghcr.io/a", "registry.example/a", "platforms = ['linux/amd64']");
+    let config =
+        parse(&format!("[defaults]\nplatform_mode = 'sparse'\nreferrers = true\noverwrite = false\n{rest}")).unwrap();
+    let rule = rule(&config, 0);
+    assert_eq!(rule.platforms.as_ref().unwrap().mode(), PlatformMode::Sparse);
+    assert!(matches!(rule.referrers, Referrers::All) && !rule.overwrite);
+}
+
+#[test]
+fn many_sources_and_targets_are_read_one_by_one() {
+    let text = "[[rules]]\nname = 'r'\nsource = ['ghcr.io/a/b', 'localhost:5000/c/*', 'quay.io/d:v1']\ntarget = ['registry.example/m/*', 'team/**', 'backup.example/*']\n";
+    let config = parse(text).unwrap();
+    let scope = &rule(&config, 0).scope;
+    assert!(matches!(&scope.sources[..], [Source::Repository(_), Source::Repositories(..), Source::Image(_)]));
+    let source = "a/b".parse().unwrap();
+    let targets: Vec<String> =
+        scope.targets.iter().map(|target| target.of(&source, None).unwrap().to_string()).collect();
+    assert_eq!(targets, ["registry.example/m/b", "docker.io/team/a/b", "backup.example/b"]);
+}
+
+#[test]
+fn what_one_rule_would_write_twice_is_told() {
+    let told =
+        mistake("[[rules]]\nname = 'r'\nsource = ['ghcr.io/a/x', 'ghcr.io/b/x']\ntarget = 'registry.example/m/*'\n");
+    assert!(told.contains("would mirror two repositories into registry.example/m/x"), "{told}");
 }

@@ -52,7 +52,7 @@ pub(super) fn outcome(image: &ImageReport, mode: Mode) -> String {
             let (blobs, size) = (image.blobs, Size(image.bytes));
             let words = match mode {
                 Mode::Plan => ["to copy", "to mount", "present"],
-                Mode::Execute => ["copied", "mounted", "present"],
+                Mode::Execute | Mode::Repair => ["copied", "mounted", "present"],
             };
             let counts = [blobs.copied, blobs.mounted, blobs.present].into_iter().zip(words);
             let parts: Vec<String> =
@@ -60,7 +60,9 @@ pub(super) fn outcome(image: &ImageReport, mode: Mode) -> String {
             let blobs = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
             match mode {
                 Mode::Plan => format!("blobs: {blobs}; {size}"),
-                Mode::Execute => format!("blobs: {blobs}; {size} in {:.1} s", image.elapsed.as_secs_f64()),
+                Mode::Execute | Mode::Repair => {
+                    format!("blobs: {blobs}; {size} in {:.1} s", image.elapsed.as_secs_f64())
+                }
             }
         }
     }

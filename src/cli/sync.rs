@@ -95,7 +95,7 @@ fn rule_text(text: &mut String, rule: &RuleReport, mode: Mode) {
             (Failed, _) => '!',
             (Skipped, _) => '-',
             (_, Mode::Plan) => '?',
-            (_, Mode::Execute) => '+',
+            (_, Mode::Execute | Mode::Repair) => '+',
         };
         let digest = image.digest.as_ref().map(|digest| format!(" {}", digest.short())).unwrap_or_default();
         let _ = writeln!(text, "  {mark} {}{digest}  {}", image.target, output::outcome(image, mode));

@@ -5,49 +5,70 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::problems::Problems;
-use super::route::Route;
+use super::scope::RouteOfRule;
 use crate::content::Location;
 use crate::oci::Tag;
-use crate::transfer::Images;
+use crate::transfer::Source;
 
-/// What a rule is sure to write to its target.
+/// What a rule is sure to write.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Claim {
-    Tag(Tag),
-    WholeRepository,
+    Tag(Location, Tag),
+    WholeRepository(Location),
 }
 
-/// Tells each rule that claims what an earlier one does.
-pub(super) fn tell<'r>(routes: impl Iterator<Item = &'r Route>, problems: &mut Problems<'_>) {
-    let mut claimed: HashMap<(&Location, Claim), &Range<usize>> = HashMap::new();
+/// Tells each rule that claims what an earlier one does, or what it claims itself already.
+pub(super) fn tell<'r>(routes: impl Iterator<Item = &'r RouteOfRule>, problems: &mut Problems<'_>) {
+    let mut claimed: HashMap<Claim, &Range<usize>> = HashMap::new();
     for route in routes {
-        let claims = claims(route);
         let mut told = HashSet::new();
-        for claim in &claims {
-            if let Some(earlier) =
-                claimed.get(&(&route.target, claim.clone())).filter(|earlier| told.insert(earlier.start))
-            {
-                let earlier = problems.name(earlier);
-                problems.add(&route.target_at, message(&route.target, claim, &earlier));
+        for (claim, at) in claims(route) {
+            let Some(earlier) = claimed.get(&claim) else {
+                claimed.insert(claim, at);
+                continue;
+            };
+            if told.insert(earlier.start) {
+                let message = message(&claim, route.targets_at.contains(earlier), &problems.name(earlier));
+                problems.add(at, message);
             }
         }
-        for claim in claims {
-            claimed.entry((&route.target, claim)).or_insert(&route.target_at);
+    }
+}
+
+/// What a route writes, and where its target stands.
+fn claims(route: &RouteOfRule) -> Vec<(Claim, &Range<usize>)> {
+    let scope = &route.scope;
+    let mut exact = scope.tags.exact_tags().unwrap_or_default();
+    let mut seen = HashSet::new();
+    exact.retain(|tag| seen.insert(tag.clone()));
+    let mut claims = Vec::new();
+    for (target, at) in scope.targets.iter().zip(&route.targets_at) {
+        for source in &scope.sources {
+            match source {
+                Source::Repositories(..) => {}
+                Source::Image(image) => {
+                    let (location, tag) = (target.of(&image.repository, None), target.tag().or(image.tag.as_ref()));
+                    claims
+                        .extend(location.ok().zip(tag).map(|(location, tag)| (Claim::Tag(location, tag.clone()), at)));
+                }
+                Source::Repository(location) => {
+                    let Ok(location) = target.of(&location.repository, None) else { continue };
+                    claims.extend(exact.iter().map(|tag| (Claim::Tag(location.clone(), tag.clone()), at)));
+                    claims.extend(route.whole.then_some((Claim::WholeRepository(location), at)));
+                }
+            }
         }
     }
+    claims
 }
 
-fn claims(route: &Route) -> Vec<Claim> {
-    match &route.images {
-        Images::One { to, .. } => to.iter().cloned().map(Claim::Tag).collect(),
-        Images::Tags(_) if route.whole => vec![Claim::WholeRepository],
-        Images::Tags(filter) => filter.exact_tags().unwrap_or_default().into_iter().map(Claim::Tag).collect(),
-    }
-}
-
-fn message(target: &Location, claim: &Claim, earlier: &str) -> String {
-    match claim {
-        Claim::Tag(tag) => format!("writes {target}:{tag}, and so does {earlier}"),
-        Claim::WholeRepository => format!("mirrors all tags of a repository into {target}, and so does {earlier}"),
+fn message(claim: &Claim, is_own: bool, earlier: &str) -> String {
+    match (claim, is_own) {
+        (Claim::Tag(target, tag), false) => format!("writes {target}:{tag}, and so does {earlier}"),
+        (Claim::Tag(target, tag), true) => format!("would write {target}:{tag} twice"),
+        (Claim::WholeRepository(target), false) => {
+            format!("mirrors all tags of a repository into {target}, and so does {earlier}")
+        }
+        (Claim::WholeRepository(target), true) => format!("would mirror two repositories into {target}"),
     }
 }

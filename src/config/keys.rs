@@ -43,10 +43,10 @@ pub(super) fn section<T: Default>(entry: Entry<Table<T>>, problems: &mut Problem
     table.map(|table| table.into_inner().known(problems)).unwrap_or_default()
 }
 
-/// The known key that comes nearest, if one is near. The measure favours a common beginning: `user` for `username`.
-fn nearest(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
+/// The known word that comes nearest, if one is near. The measure favours a common beginning: `user` for `username`.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     const NEAR: f64 = 0.8;
-    let ranked = known.iter().map(|known| (strsim::jaro_winkler(key, known), *known));
+    let ranked = known.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
     ranked.filter(|(likeness, _)| *likeness >= NEAR).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, known)| known)
 }
 
@@ -107,7 +107,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Watch<'_, A> {
             if self.fields.contains(&key.get_ref().as_str()) {
                 return seed.deserialize(key.into_inner().into_deserializer()).map(Some);
             }
-            self.unknown.push(UnknownKey { span: key.span(), nearest: nearest(key.get_ref(), self.fields) });
+            self.unknown
+                .push(UnknownKey { span: key.span(), nearest: nearest(key.get_ref(), self.fields.iter().copied()) });
             self.inner.next_value::<Written<IgnoredAny>>()?;
         }
         Ok(None)
@@ -133,10 +134,10 @@ mod tests {
             ("connect-timeout", "connect_timeout"),
             ("listen_addr", "listen"),
         ] {
-            assert_eq!(nearest(written, KNOWN), Some(meant));
+            assert_eq!(nearest(written, KNOWN.iter().copied()), Some(meant));
         }
         for written in ["platforms", "jitter", "cron", "", "x"] {
-            assert_eq!(nearest(written, KNOWN), None, "{written}");
+            assert_eq!(nearest(written, KNOWN.iter().copied()), None, "{written}");
         }
     }
 }

@@ -9,14 +9,17 @@ mod conflicts;
 mod error;
 mod expand;
 mod keys;
+mod kinds;
+mod parts;
 mod places;
 mod problems;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod raw;
 mod registries;
-mod route;
 mod rules;
+mod schedule;
+mod scope;
 mod service;
 mod tags;
 mod transfer;

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::Config;
+use crate::schedule::{Schedule, Timing};
 
 const FILE: &str = "regferry.toml";
 
@@ -29,12 +32,22 @@ fn taken(config: &Config) {
     assert!(!names.iter().any(|name| name.is_empty() || name.contains(char::is_control)), "{names:?}");
     assert!(config.limits.max_images > 0 && config.limits.max_blobs > 0, "{:?}", config.limits);
 
-    let rules = config.rules.iter().flat_map(|rule| [Some(rule.every), rule.rule.timeout]);
+    let rules = config.rules.iter().flat_map(|rule| [interval(&rule.timing), rule.timing.recheck, rule.rule.timeout]);
     let registries = config.registries.values().flat_map(|r| [Some(r.connect_timeout), Some(r.idle_timeout)]);
     for length in rules.chain(registries).flatten() {
         assert!(length > Duration::ZERO && Instant::now().checked_add(length).is_some(), "{length:?}");
     }
     assert!(Instant::now().checked_add(config.service.shutdown_grace).is_some());
+}
+
+fn interval(timing: &Timing) -> Option<Duration> {
+    match &timing.schedule {
+        Schedule::Every(every) => Some(*every),
+        Schedule::Cron(cron) => {
+            assert!(cron.next_after(Timestamp::UNIX_EPOCH).is_some(), "{cron:?} never comes");
+            None
+        }
+    }
 }
 
 fn has_its_place(line: &str, text: &str) {
@@ -67,6 +80,9 @@ mod tests {
             "listen",
             "shutdown_grace",
             "schedule",
+            "timezone",
+            "jitter",
+            "recheck",
             "timeout",
             "tags",
             "tags.include",
@@ -99,6 +115,9 @@ mod tests {
             "'${X}'",
             "\"${TRICKY}\"",
             "'15m'",
+            "'0 */6 * * *'",
+            "'0 0 30 2 *'",
+            "'Europe/Berlin'",
             "'18446744073709551615s'",
         ]);
         let duration = "'[0-9]{0,3}[a-zµ. é-]{0,4}[0-9]{0,20}[a-z]{0,2}'";

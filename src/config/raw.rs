@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::keys::Table;
+use super::kinds::{OneOrMany, Switch};
 use super::written::{Entry, Written};
 
 /// The whole file.
@@ -31,7 +32,14 @@ pub(super) struct Service {
 #[derive(Deserialize, Default)]
 pub(super) struct Defaults {
     pub(super) schedule: Entry<String>,
+    pub(super) timezone: Entry<String>,
+    pub(super) jitter: Entry<String>,
+    pub(super) recheck: Entry<String>,
     pub(super) timeout: Entry<String>,
+    pub(super) platforms: Entry<Vec<Written<String>>>,
+    pub(super) platform_mode: Entry<String>,
+    pub(super) referrers: Entry<Switch<Referrers>>,
+    pub(super) overwrite: Entry<bool>,
     pub(super) tags: Entry<Table<Tags>>,
 }
 
@@ -78,11 +86,24 @@ pub(super) struct Retry {
 #[derive(Deserialize)]
 pub(super) struct Rule {
     pub(super) name: Entry<String>,
-    pub(super) source: Entry<String>,
-    pub(super) target: Entry<String>,
+    pub(super) source: Entry<OneOrMany>,
+    pub(super) target: Entry<OneOrMany>,
     pub(super) schedule: Entry<String>,
+    pub(super) timezone: Entry<String>,
+    pub(super) jitter: Entry<String>,
+    pub(super) recheck: Entry<String>,
     pub(super) timeout: Entry<String>,
+    pub(super) platforms: Entry<Vec<Written<String>>>,
+    pub(super) platform_mode: Entry<String>,
+    pub(super) referrers: Entry<Switch<Referrers>>,
+    pub(super) overwrite: Entry<bool>,
     pub(super) tags: Entry<Table<Tags>>,
+}
+
+/// `referrers = { … }` of a rule
+#[derive(Deserialize, Default)]
+pub(super) struct Referrers {
+    pub(super) include: Entry<Vec<Written<String>>>,
 }
 
 /// `[rules.tags]`

@@ -9,28 +9,33 @@ use toml::Spanned;
 
 use super::conflicts;
 use super::keys::{Table, section};
+use super::parts::{self, Parts};
 use super::problems::Problems;
 use super::raw;
-use super::route::{self, Route, TagsOfRule};
+use super::schedule;
+use super::scope::{self, RouteOfRule, TagsOfRule};
 use super::tags::{self, Tags};
 use super::values;
 use super::written::{Entry, Written};
 use crate::events;
-use crate::transfer::Rule;
+use crate::schedule::Timing;
+use crate::transfer::{Platforms, Rule};
 
 /// A rule and when it runs.
 #[derive(Debug, Clone)]
 pub struct ScheduledRule {
     /// What is mirrored.
     pub rule: Arc<Rule>,
-    /// The time from the start of one run to the start of the next.
-    pub every: Duration,
+    /// When it runs.
+    pub timing: Timing,
 }
 
 /// What holds for a rule that does not say otherwise.
 pub(super) struct Defaults {
-    every: Duration,
+    schedule: schedule::Defaults,
     timeout: Option<Duration>,
+    parts: Parts,
+    overwrite: bool,
     /// None if they are broken.
     tags: Option<Tags>,
 }
@@ -38,17 +43,23 @@ pub(super) struct Defaults {
 /// A rule as far as it could be made out.
 struct Draft {
     name: Option<Spanned<String>>,
-    route: Option<Route>,
-    every: Duration,
+    route: Option<RouteOfRule>,
+    timing: Timing,
     timeout: Option<Duration>,
+    parts: Parts,
+    platforms: Option<Platforms>,
+    overwrite: bool,
 }
 
 pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Problems<'_>) -> Defaults {
-    const EVERY: Duration = Duration::from_secs(60 * 60);
     let raw = section(entry, problems);
+    let keys =
+        schedule::Keys { schedule: raw.schedule, timezone: raw.timezone, jitter: raw.jitter, recheck: raw.recheck };
     Defaults {
-        every: values::duration(raw.schedule, problems).unwrap_or(EVERY),
+        schedule: schedule::defaults(keys, problems),
         timeout: values::duration(raw.timeout, problems),
+        parts: parts::parts(raw.platforms, raw.platform_mode, raw.referrers, problems),
+        overwrite: values::switch(raw.overwrite, problems).unwrap_or(true),
         tags: raw.tags.map_or_else(|| Some(Tags::default()), |table| tags::tags(table, problems)),
     }
 }
@@ -82,20 +93,39 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
 
     let own = raw.tags.map(|table| (table.span.clone(), tags::tags(table, problems)));
     let tags = TagsOfRule { own, default: defaults.tags.as_ref() };
-    let (source, target) = (route::source(raw.source, problems), route::target(raw.target, problems));
+    let keys =
+        schedule::Keys { schedule: raw.schedule, timezone: raw.timezone, jitter: raw.jitter, recheck: raw.recheck };
+    let (sources, targets) = (scope::sources(raw.source, problems), scope::targets(raw.target, problems));
+    let platforms_at = raw.platforms.as_ref().map_or(at, |platforms| platforms.span.clone());
+    let own = parts::parts(raw.platforms, raw.platform_mode, raw.referrers, problems);
+    let parts = own.or(&defaults.parts);
+    let platforms = parts.platforms().unwrap_or_else(|reason| {
+        problems.add(&platforms_at, reason);
+        None
+    });
     Some(Draft {
         name: values::parsed(raw.name, values::TEXT, problems, name),
-        route: route::route(source, target, tags, problems),
-        every: values::duration(raw.schedule, problems).unwrap_or(defaults.every),
+        route: scope::route(sources, targets, tags, problems),
+        timing: schedule::timing(keys, &defaults.schedule, problems),
         timeout: values::duration(raw.timeout, problems).or(defaults.timeout),
+        parts,
+        platforms,
+        overwrite: values::switch(raw.overwrite, problems).unwrap_or(defaults.overwrite),
     })
 }
 
 impl Draft {
     fn finish(self) -> Option<ScheduledRule> {
-        let (name, Route { source, target, images, .. }) = (self.name?.into_inner(), self.route?);
-        let rule = Rule { name: name.into(), source, target, images, timeout: self.timeout };
-        Some(ScheduledRule { rule: Arc::new(rule), every: self.every })
+        let (name, scope) = (self.name?.into_inner().into(), Arc::new(self.route?.scope));
+        let rule = Rule {
+            name,
+            scope,
+            platforms: self.platforms,
+            referrers: self.parts.referrers.unwrap_or_default(),
+            overwrite: self.overwrite,
+            timeout: self.timeout,
+        };
+        Some(ScheduledRule { rule: Arc::new(rule), timing: self.timing })
     }
 }
 

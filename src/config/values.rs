@@ -45,16 +45,20 @@ const DURATION: &str = "a number with a unit in quotes, as \"90s\", \"15m\" or \
 
 /// A length of time that is more than none.
 pub(super) fn duration(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<Duration> {
-    let some = |text: &str| match length(text)? {
-        Duration::ZERO => Err(format!("{text:?} is no time at all: it must be more than zero")),
-        length => Ok(length),
-    };
-    parsed(entry, DURATION, problems, some).map(Spanned::into_inner)
+    parsed(entry, DURATION, problems, length_of_some).map(Spanned::into_inner)
 }
 
 /// A length of time, which may be none.
 pub(super) fn duration_or_zero(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<Duration> {
     parsed(entry, DURATION, problems, length).map(Spanned::into_inner)
+}
+
+/// A length of time that is more than none.
+pub(super) fn length_of_some(text: &str) -> Result<Duration, String> {
+    match length(text)? {
+        Duration::ZERO => Err(format!("{text:?} is no time at all: it must be more than zero")),
+        length => Ok(length),
+    }
 }
 
 /// Longer ones are slips, and would not fit the clock's arithmetic.
@@ -85,6 +89,11 @@ pub(super) fn whole(entry: Entry<i64>, bounds: RangeInclusive<u64>, problems: &m
             None
         }
     }
+}
+
+/// Yes or no.
+pub(super) fn switch(entry: Entry<bool>, problems: &mut Problems<'_>) -> Option<bool> {
+    entry?.of_kind("true or false", problems).map(Spanned::into_inner)
 }
 
 /// So many of something a second; less than one a second is written with a point.

@@ -19,6 +19,11 @@ pub(super) struct Written<T> {
 }
 
 impl<T> Written<T> {
+    /// A value that stands here.
+    pub(super) fn at(span: Range<usize>, value: T) -> Self {
+        Self { span, value: Some(value) }
+    }
+
     /// The value, or a problem that says which kind is wanted. The value itself is not shown: it may be a secret.
     pub(super) fn of_kind(self, kind: &str, problems: &mut Problems<'_>) -> Option<Spanned<T>> {
         if self.value.is_none() {

@@ -15,6 +15,7 @@ pub struct Error {
     what: String,
     cause: Box<Cause>,
     host: Option<Host>,
+    is_of_login: bool,
 }
 
 /// Why an operation failed.
@@ -84,6 +85,21 @@ pub enum Cause {
     /// Credentials that cannot be had.
     #[error("{0}")]
     Credentials(String),
+    /// None of the platforms that are wanted is there.
+    #[error("{0}")]
+    NoSuchPlatform(String),
+    /// A list was refused because images that it lists, and that nobody wanted, are not there.
+    #[error("the registry takes no list of which images are missing")]
+    SparseRefused,
+    /// One of several targets was too slow for the stream of bytes that they share.
+    #[error("the other targets did not wait")]
+    LeftBehind,
+    /// The registry does not tell its repositories, or not to us.
+    #[error("{}", no_catalog(.answer.as_ref()))]
+    NoCatalog {
+        /// What it answered; `None` where it is known to have none, or sent something else.
+        answer: Option<Refusal>,
+    },
     /// Stopped by the user, a timeout of the rule, or the end of the program.
     #[error("stopped before it was done")]
     Cancelled,
@@ -149,7 +165,12 @@ pub enum Unreachable {
 impl Error {
     /// `what` reads as `pushing manifest 3.18 to ghcr.io/acme/app`.
     pub fn new(what: impl Into<String>, cause: Cause) -> Self {
-        Self { what: what.into(), cause: Box::new(cause), host: None }
+        Self { what: what.into(), cause: Box::new(cause), host: None, is_of_login: false }
+    }
+
+    /// The error of a login that kept it from being asked for.
+    pub fn of_login(what: impl Into<String>, cause: Cause) -> Self {
+        Self { is_of_login: true, ..Self::new(what, cause) }
     }
 
     /// The same error of this registry, for its advice to name it.
@@ -161,6 +182,24 @@ impl Error {
     /// Why it failed.
     pub fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    /// Whether a login failed before anything was asked for: what a token server refuses says nothing of the rest.
+    pub fn is_of_login(&self) -> bool {
+        self.is_of_login
+    }
+
+    /// The registry's refusal, in its own words.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &*self.cause {
+            Cause::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the registry has the tag and will not move it (Amazon ECR, Harbor, Google and others know such tags).
+    pub fn is_immutable(&self) -> bool {
+        self.refusal().is_some_and(Refusal::is_immutable)
     }
 
     /// Whether the answer was 404, however the registry words it.
@@ -210,6 +249,11 @@ impl Error {
         matches!(*self.cause, Cause::Cancelled)
     }
 
+    /// Whether a slow target was let go by the others, to take the bytes from them later.
+    pub fn is_left_behind(&self) -> bool {
+        matches!(*self.cause, Cause::LeftBehind)
+    }
+
     /// The parts of a document that the registry says it does not have; empty if it does not name them, `None` if the
     /// error is another one. Source: distribution spec, "Pushing Manifests", `MANIFEST_BLOB_UNKNOWN`.
     pub fn missing_parts(&self) -> Option<&[Digest]> {
@@ -253,6 +297,10 @@ impl Error {
             | Cause::Protocol(_)
             | Cause::OutOfPulls(_)
             | Cause::Credentials(_)
+            | Cause::LeftBehind
+            | Cause::NoCatalog { .. }
+            | Cause::NoSuchPlatform(_)
+            | Cause::SparseRefused
             | Cause::Cancelled => None,
         }
     }
@@ -303,6 +351,12 @@ impl Error {
             Cause::Document(ManifestError::Unknown { .. }) => {
                 "check that the host is a registry and not a web page or a proxy's login".into()
             }
+            Cause::NoCatalog { answer } => {
+                let log_in = answer.as_ref().map_or("", |_| ", or log in as a user who may list them");
+                format!("name its repositories instead, source = [\"{host}/a\", \"{host}/b\"]{log_in}")
+            }
+            Cause::NoSuchPlatform(_) => "check `platforms`".into(),
+            Cause::SparseRefused => "set platform_mode = \"rewrite\", which writes a smaller list".into(),
             Cause::StoredOther { .. } => "something before the registry changes what is sent to it".into(),
             Cause::Document(_)
             | Cause::SessionLost
@@ -310,6 +364,7 @@ impl Error {
             | Cause::Protocol(_)
             | Cause::TokenRefused
             | Cause::Credentials(_)
+            | Cause::LeftBehind
             | Cause::Cancelled => return None,
         })
     }
@@ -327,6 +382,11 @@ impl std::fmt::Display for NoPulls {
         }
         Ok(())
     }
+}
+
+fn no_catalog(answer: Option<&Refusal>) -> String {
+    let said = answer.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
+    format!("the registry gives no catalog of its repositories{said}")
 }
 
 fn mismatch(digest: &Digest, size: u64, actual: Option<&Digest>, received: u64) -> String {

@@ -89,6 +89,10 @@ pub trait Pull: Clone + Send + Sync {
 
     /// All tags; `None` if there is no such repository.
     fn tags(&self) -> impl Future<Output = Result<Option<Vec<Tag>>, Error>> + Send;
+
+    /// The documents whose `subject` is this one, as the registry lists them; none where the repository is not there.
+    /// `None` if this registry has no such list: then it is kept under a tag ([`Digest::referrers_tag`]).
+    fn referrers(&self, subject: &Digest) -> impl Future<Output = Result<Option<Vec<Descriptor>>, Error>> + Send;
 }
 
 /// What came of asking for a mount.
@@ -97,6 +101,25 @@ pub enum Mount<U> {
     Done,
     /// It is not, but an upload session is open, to be finished or abandoned.
     Session(U),
+}
+
+/// What came of putting a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// The subject under which the registry now lists the document. A document with a subject that is put without this
+    /// answer is to be listed under the subject's tag by whoever put it.
+    pub subject: Option<Digest>,
+}
+
+/// What came of deleting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is deleted, or will be shortly.
+    Done,
+    /// It was not there.
+    Gone,
+    /// The registry does not delete this: not at all, or not tags. All is as it was.
+    Unsupported,
 }
 
 /// A repository that can be written as well.
@@ -140,5 +163,11 @@ pub trait Push: Pull {
     fn abandon(&self, upload: &Self::Upload) -> impl Future<Output = ()> + Send;
 
     /// Puts a document under a tag or its digest, byte for byte, and compares the digest that is reported back.
-    fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> impl Future<Output = Result<(), Error>> + Send;
+    fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> impl Future<Output = Result<Put, Error>> + Send;
+
+    /// Deletes a tag alone. What it pointed at stays, and other tags of that do.
+    fn delete_tag(&self, tag: &Tag) -> impl Future<Output = Result<Deleted, Error>> + Send;
+
+    /// Deletes a document, and with it every tag that points at it.
+    fn delete_manifest(&self, digest: &Digest) -> impl Future<Output = Result<Deleted, Error>> + Send;
 }

@@ -37,6 +37,20 @@ impl Refusal {
         Self { status, code: None, message: None, retry_after: None, digests: Vec::new(), login: LoginSent::Nothing }
     }
 
+    /// Whether a tag is not moved because it is not to be, in the words of the registries that know such tags.
+    ///
+    /// Amazon ECR: 400 `TAG_INVALID`, "… already exists … and cannot be overwritten because the tag is immutable";
+    /// Harbor: 412 `PRECONDITION`, "… configured as immutable", and before 1.10 "… is a immutable tag"; Google: 400
+    /// `MANIFEST_INVALID`, "… has enabled tag immutability"; Azure: 405 for what is locked.
+    pub fn is_immutable(&self) -> bool {
+        let says = |word: &str| self.message.as_ref().is_some_and(|text| text.to_ascii_lowercase().contains(word));
+        let code = self.code.as_deref().unwrap_or_default();
+        let is_named = code.contains("IMMUTABLE") || code == "ImageTagAlreadyExistsException";
+        let is_locked = self.status == 405 && code == "REGISTRY_DISALLOWED_OPERATION";
+        matches!(self.status, 400 | 403 | 405 | 409 | 412)
+            && (is_named || is_locked || says("immutab") || says("cannot be overwritten"))
+    }
+
     pub(super) fn retry_reason(&self) -> Option<RetryReason> {
         match self.status {
             429 => Some(RetryReason::Throttled),
@@ -76,6 +90,51 @@ impl std::fmt::Display for Refusal {
                 let reason = http::StatusCode::from_u16(self.status).ok().and_then(|s| s.canonical_reason());
                 write!(f, " {}", reason.unwrap_or("without a reason"))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str, message: &str) -> Refusal {
+        Refusal { code: Some(code.into()), message: Some(message.into()), ..Refusal::of_status(status) }
+    }
+
+    #[test]
+    fn immutable_tags_are_told_by_every_registrys_words() {
+        for (status, code, message) in [
+            (
+                400,
+                "TAG_INVALID",
+                "The image tag '1' already exists in the 'a' repository and cannot be overwritten because the tag is immutable.",
+            ),
+            (400, "ImageTagAlreadyExistsException", "the tag exists"),
+            (412, "PRECONDITION", "Failed to process request due to 'busybox:latest' configured as immutable."),
+            (412, "DENIED", "Failed to process request, due to 'hello-world:latest' is a immutable tag."),
+            (400, "MANIFEST_INVALID", "cannot update tag v3. The repository has enabled tag immutability"),
+            (409, "TAG_IMMUTABLE", "the tag cannot be changed"),
+            (
+                405,
+                "REGISTRY_DISALLOWED_OPERATION",
+                "The operation is disallowed on this registry, repository or image.",
+            ),
+        ] {
+            assert!(refused(status, code, message).is_immutable(), "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn other_refusals_are_not_taken_for_it() {
+        for (status, code, message) in [
+            (400, "TAG_INVALID", "manifest tag did not match URI"),
+            (412, "PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled"),
+            (403, "DENIED", "requested access to the resource is denied"),
+            (405, "UNSUPPORTED", "The operation is unsupported."),
+            (500, "UNKNOWN", "the immutable store is out of order"),
+        ] {
+            assert!(!refused(status, code, message).is_immutable(), "{code}: {message}");
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct ImageReport {
     pub bytes: u64,
     /// Its blobs.
     pub blobs: BlobCounts,
+    /// Signatures, SBOMs and the like that were brought with it.
+    pub referrers: u64,
     /// Requests made for it at both sides, redirects not counted.
     pub requests: u64,
     /// How long it took.
@@ -80,6 +82,7 @@ impl ImageReport {
             outcome: ImageOutcome::Failed,
             bytes: 0,
             blobs: BlobCounts::default(),
+            referrers: 0,
             requests: 0,
             elapsed: Duration::ZERO,
             error: None,

@@ -35,6 +35,11 @@ impl Descriptor {
         media_type::is_manifest(&self.media_type)
     }
 
+    /// Whether this points at a list.
+    pub fn is_index(&self) -> bool {
+        media_type::is_index(&self.media_type)
+    }
+
     /// Whether registries keep the content at all.
     pub fn is_foreign_layer(&self) -> bool {
         media_type::is_foreign_layer(&self.media_type)

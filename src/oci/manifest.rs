@@ -1,12 +1,16 @@
 //! Manifests and indexes: the bytes as they came, and what they say.
 
+mod about;
 #[cfg(any(test, fuzzing))]
 pub(super) mod properties;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Descriptor, Digest, media_type};
+use about::{About, if_readable};
 
 /// The largest document that is read, in bytes: what the distribution spec asks every registry to take at least.
 pub const MAX_MANIFEST_SIZE: usize = 4 << 20;
@@ -18,6 +22,7 @@ pub struct Manifest {
     digest: Digest,
     media_type: String,
     content: Content,
+    about: Option<Box<About>>,
 }
 
 /// What a document says.
@@ -86,6 +91,9 @@ pub enum ManifestError {
         /// What it is instead, as far as can be told.
         what: String,
     },
+    /// Something else stands where a list of referrers is looked for.
+    #[error("it is no OCI index, as a list of referrers is one")]
+    NoReferrers,
     /// Broken JSON, or fields of the wrong shape.
     #[error("it is no valid manifest: {0}")]
     Json(String),
@@ -116,10 +124,11 @@ impl Manifest {
             // serde would take its elements for the fields, in their order.
             return Err(ManifestError::Json("it is a list".to_owned()));
         }
-        let document: Document = serde_json::from_slice(&bytes).map_err(|error| not_json(served, &error))?;
+        let mut document: Document = serde_json::from_slice(&bytes).map_err(|error| not_json(served, &error))?;
         let media_type = document.media_type(served)?;
+        let about = document.take_about();
         let content = document.into_content(&media_type)?;
-        Ok(Self { bytes, digest, media_type, content })
+        Ok(Self { bytes, digest, media_type, content, about })
     }
 
     /// The document's bytes, as the registry sent them.
@@ -213,9 +222,24 @@ struct Document {
     layers: Option<Vec<Descriptor>>,
     blobs: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "if_readable")]
+    subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "if_readable")]
+    artifact_type: Option<String>,
+    #[serde(default, deserialize_with = "if_readable")]
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Document {
+    fn take_about(&mut self) -> Option<Box<About>> {
+        About {
+            subject: self.subject.take(),
+            artifact_type: self.artifact_type.take(),
+            annotations: self.annotations.take(),
+        }
+        .unless_empty()
+    }
+
     /// The type that counts: the answer's where it names a manifest, else the document's own, else told by its fields.
     fn media_type(&self, served: Option<&str>) -> Result<String, ManifestError> {
         let served = served.filter(|t| media_type::is_manifest(t));

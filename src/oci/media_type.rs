@@ -10,6 +10,10 @@ pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker manifest list.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The configuration of an OCI image; artifacts have configurations of other types.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The configuration of a Docker image.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Docker schema 1, signed and unsigned: refused, since its digest does not cover the bytes that are sent.
 pub const DOCKER_SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -39,6 +43,11 @@ pub fn is_manifest(media_type: &str) -> bool {
 /// Whether a document of this type lists other documents.
 pub fn is_index(media_type: &str) -> bool {
     matches!(media_type, OCI_INDEX | DOCKER_LIST)
+}
+
+/// Whether this is the configuration of an image, which says what the image runs on.
+pub fn is_image_config(media_type: &str) -> bool {
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
 /// Whether layers of this type are kept out of registries (Windows' base layers): neither fetched nor pushed.

@@ -11,6 +11,7 @@ pub mod media_type;
 mod names;
 mod platform;
 mod reference;
+mod referrers;
 mod size;
 
 /// What holds whatever comes, as tests and fuzzing hold it against any bytes.
@@ -28,4 +29,5 @@ pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestE
 pub use names::{InvalidName, Repository, Tag, without_login};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{InvalidReference, Reference, TagOrDigest};
+pub use referrers::{Subject, referrers_index};
 pub use size::Size;

@@ -1,9 +1,11 @@
 //! Platforms: what an image runs on.
 
+mod matching;
+
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// An operating system and architecture, as an index's descriptors and an image's config name it.
 ///
@@ -12,10 +14,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// `linux`, `windows`, …: Go's `GOOS`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub os: String,
     /// `amd64`, `arm64`, …: Go's `GOARCH`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     pub architecture: String,
     /// `v7` of `linux/arm/v7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,8 +26,13 @@ pub struct Platform {
     #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features that the host must have, `win32k`.
-    #[serde(default, rename = "os.features", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "os.features", deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
+}
+
+/// `null` stands for what is empty: some builders write it.
+fn or_empty<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Why a text is no platform.
@@ -71,11 +78,12 @@ fn is_word(word: &str) -> bool {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.os)?;
-        if let Some(version) = &self.os_version {
+        // Some builders write the fields that they do not fill.
+        if let Some(version) = self.os_version.as_deref().filter(|version| !version.is_empty()) {
             write!(f, "({version})")?;
         }
         write!(f, "/{}", self.architecture)?;
-        match &self.variant {
+        match self.variant.as_deref().filter(|variant| !variant.is_empty()) {
             Some(variant) => write!(f, "/{variant}"),
             None => Ok(()),
         }
@@ -91,6 +99,12 @@ mod tests {
         for text in ["linux/amd64", "linux/arm/v7", "windows(10.0.17763.1697)/amd64", "unknown/unknown"] {
             assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn fields_that_are_empty_are_not_written() {
+        let json = r#"{"os":"linux","architecture":"amd64","variant":"","os.version":"","os.features":null}"#;
+        assert_eq!(serde_json::from_str::<Platform>(json).unwrap().to_string(), "linux/amd64");
     }
 
     #[test]

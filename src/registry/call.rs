@@ -13,18 +13,23 @@ use url::Url;
 use super::auth::Scope;
 use super::limits::quota::Seat;
 use super::limits::{Class, Lane};
-use crate::content::{Cause, Error, Location};
+use crate::content::{Cause, Error};
 
-/// Who asks: the repository, the rights it needs, the count that its requests go to, what ends its waiting, the
+/// Who asks: the rights it needs, the count that its requests go to, what ends its waiting, the
 /// connection that it holds, and its part in the registry's quota.
 #[derive(Clone)]
 pub(super) struct Caller {
-    pub(super) location: Location,
     pub(super) scope: Scope,
     pub(super) requests: Arc<AtomicU64>,
     pub(super) cancel: CancellationToken,
     pub(super) lane: Option<Lane>,
     pub(super) seat: Option<Arc<Seat>>,
+}
+
+impl Caller {
+    pub(super) fn new(scope: Scope, requests: Arc<AtomicU64>, cancel: CancellationToken) -> Self {
+        Self { scope, requests, cancel, lane: None, seat: None }
+    }
 }
 
 /// A request that may be made more than once.
@@ -37,6 +42,8 @@ pub(super) struct Call {
     pub(super) is_pull: bool,
     /// Whether large bodies go with it, which HTTP/1.1 moves at less cost.
     pub(super) is_bulk: bool,
+    /// Whether registries may lack this part of the API.
+    pub(super) is_optional: bool,
     pub(super) accept: Option<&'static str>,
     pub(super) body: Option<(String, Bytes)>,
     pub(super) range: Option<RangeFrom<u64>>,
@@ -56,6 +63,7 @@ impl Call {
             class,
             is_pull: false,
             is_bulk: false,
+            is_optional: false,
             accept: None,
             body: None,
             range: None,
@@ -63,6 +71,16 @@ impl Call {
             what,
             waited: Arc::default(),
         }
+    }
+
+    /// The same request of another page.
+    pub(super) fn page(&self, url: Url) -> Self {
+        Self { url, waited: Arc::default(), ..self.clone() }
+    }
+
+    /// A request to a part of the API that not every registry has: what a 404 says is kept.
+    pub(super) fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
     }
 
     /// A GET of a document: a pull, where pulls are counted.
@@ -115,6 +133,6 @@ impl Call {
 
     /// An error of the login before this request.
     pub(super) fn login_error(&self, cause: Cause) -> Error {
-        Error::new(format!("{} (logging in)", self.what), cause)
+        Error::of_login(format!("{} (logging in)", self.what), cause)
     }
 }

@@ -9,15 +9,19 @@ mod answer;
 mod auth;
 mod blob;
 mod call;
+mod catalog;
 mod certs_d;
 mod chunking;
 mod client;
 mod credentials;
+mod deletion;
 mod limits;
 mod location;
+mod pages;
 mod proxy;
 mod pull;
 mod push;
+mod referrers;
 mod remote;
 mod settings;
 mod tags;
@@ -37,8 +41,11 @@ pub mod properties {
 }
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
 
 pub use certs_d::CertificateFolders;
 pub use client::{check_ca_file, check_identity};
@@ -50,7 +57,9 @@ pub use settings::{Identity, Settings, Tls};
 
 use crate::content::{Cause, Error, Location};
 use crate::events::Observer;
-use crate::oci::Host;
+use crate::oci::{Host, Repository};
+use auth::Scope;
+use call::Caller;
 use transport::Transport;
 
 /// All registries that this process talks to: one connection pool, one token store and one set of settings each,
@@ -94,6 +103,21 @@ impl Registries {
     /// If the registry's settings cannot work: a CA file that cannot be read, say.
     pub fn remote(&self, location: &Location, access: Access) -> Result<Remote, Error> {
         Ok(Remote::new(self.transport(&location.host)?, location.clone(), access))
+    }
+
+    /// The repositories that a registry lists for us, by its catalog. The requests are counted in `requests`, and
+    /// `cancel` ends the waiting.
+    ///
+    /// # Errors
+    /// As [`Registries::remote`]; [`Cause::NoCatalog`] where the registry has none, or none for us.
+    pub async fn catalog(
+        &self,
+        host: &Host,
+        requests: &Arc<AtomicU64>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Repository>, Error> {
+        let caller = Caller::new(Scope::catalog(), Arc::clone(requests), cancel.clone());
+        catalog::list(&*self.transport(host)?, &caller).await
     }
 
     fn transport(&self, host: &Host) -> Result<Arc<Transport>, Error> {

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 use super::blob::BlobBody;
 use super::call::Call;
 use super::remote::Remote;
-use super::tags;
+use super::{referrers, tags};
 use crate::backoff::Patience;
 use crate::content::{Cause, Error, Location, Pull, Trail, Verified};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
@@ -20,7 +20,7 @@ impl Pull for Remote {
     type Blob = Verified<BlobBody>;
 
     fn location(&self) -> &Location {
-        &self.caller.location
+        &self.location
     }
 
     /// One HEAD; a GET beside it only where the registry does not tell the digest.
@@ -48,8 +48,8 @@ impl Pull for Remote {
     }
 
     async fn blob(&self, blob: &Descriptor, trail: &Arc<Trail>, from: u64) -> Result<Self::Blob, Error> {
-        let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
-        let what = format!("fetching blob {blob} from {}", self.caller.location);
+        let url = self.transport.url(&self.location, &format!("blobs/{}", blob.digest));
+        let what = format!("fetching blob {blob} from {}", self.location);
         let call = Call::new(Method::GET, url, what.clone()).bulk();
         let (position, _) = trail.before(from);
         let body = if self.caller.lane.is_some() {
@@ -76,17 +76,21 @@ impl Pull for Remote {
     async fn tags(&self) -> Result<Option<Vec<Tag>>, Error> {
         tags::list(self).await
     }
+
+    async fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        referrers::list(self, subject).await
+    }
 }
 
 impl Remote {
     fn manifest_call(&self, method: Method, at: &TagOrDigest) -> Call {
         let verb = if method == Method::HEAD { "looking up" } else { "fetching" };
-        let what = format!("{verb} manifest {at} of {}", self.caller.location);
+        let what = format!("{verb} manifest {at} of {}", self.location);
         Call::new(method, self.manifest_url(at), what).accept(media_type::ACCEPT)
     }
 
     pub(super) fn manifest_url(&self, at: &TagOrDigest) -> url::Url {
-        self.transport.url(&self.caller.location, &format!("manifests/{at}"))
+        self.transport.url(&self.location, &format!("manifests/{at}"))
     }
 }
 

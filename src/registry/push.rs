@@ -13,17 +13,20 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::call::{Call, Caller};
+use super::deletion;
 use super::limits::Class;
 use super::location;
 use super::pull::announced_digest;
 use super::remote::Remote;
 use super::upload::{self, Feed};
 use crate::backoff::RetryReason;
-use crate::content::{Cause, Error, Mount, Push};
-use crate::oci::{Descriptor, Digest, Manifest, Repository, TagOrDigest};
+use crate::content::{Cause, Deleted, Error, Mount, Push, Put};
+use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, TagOrDigest};
 
 /// Source: distribution spec, "Pushing a blob in chunks".
 const OCI_CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
+/// Source: distribution spec, "Pushing Manifests with Subject".
+const OCI_SUBJECT: &str = "oci-subject";
 /// Closing a session is a courtesy: it gets this long.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,8 +43,8 @@ impl Push for Remote {
     type Upload = Upload;
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
-        let url = self.transport.url(&self.caller.location, &format!("blobs/{}", blob.digest));
-        let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.caller.location));
+        let url = self.transport.url(&self.location, &format!("blobs/{}", blob.digest));
+        let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.location));
         match self.transport.probe(&self.caller, &call).await {
             // Artifactory's word for a blob that is not there; what really is forbidden, the upload's answer tells.
             Err(error) if error.is_forbidden() => Ok(false),
@@ -51,9 +54,9 @@ impl Push for Remote {
 
     /// A mount that the registry does not do leaves an open session; one that it refuses is followed by a plain one.
     async fn mount(&self, blob: &Descriptor, from: &Repository) -> Result<Mount<Upload>, Error> {
-        let mut url = self.transport.url(&self.caller.location, "blobs/uploads/");
+        let mut url = self.transport.url(&self.location, "blobs/uploads/");
         url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
-        let what = format!("mounting blob {blob} from {from} in {}", self.caller.location);
+        let what = format!("mounting blob {blob} from {from} in {}", self.location);
         let call = Call::new(Method::POST, url, what);
         let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
         // Whatever a registry has against mounting, an upload does as well; but one that is only busy is asked again, and
@@ -80,8 +83,8 @@ impl Push for Remote {
     }
 
     async fn open_upload(&self, blob: &Descriptor) -> Result<Upload, Error> {
-        let url = self.transport.url(&self.caller.location, "blobs/uploads/");
-        let what = format!("opening an upload of blob {blob} to {}", self.caller.location);
+        let url = self.transport.url(&self.location, "blobs/uploads/");
+        let what = format!("opening an upload of blob {blob} to {}", self.location);
         let call = Call::new(Method::POST, url, what);
         let answered = self.transport.send(&self.caller, &call).await?;
         session(&call, &answered.response)
@@ -113,7 +116,7 @@ impl Push for Remote {
 
     /// Source: distribution spec, "Pushing a blob in chunks", the status of an upload: 204 with `Range: 0-N`.
     async fn kept(&self, upload: &mut Upload, blob: &Descriptor) -> Option<u64> {
-        let what = format!("asking how far blob {blob} came to {}", self.caller.location);
+        let what = format!("asking how far blob {blob} came to {}", self.location);
         let call = Call::new(Method::GET, upload.url.clone(), what).class(Class::Upload);
         let response = self.transport.send_once(&self.caller, &call).await.ok().map(|answered| answered.response);
         let response = response.filter(|response| response.status() == StatusCode::NO_CONTENT);
@@ -127,15 +130,14 @@ impl Push for Remote {
     }
 
     async fn abandon(&self, upload: &Upload) {
-        let call =
-            Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.caller.location));
+        let call = Call::new(Method::DELETE, upload.url.clone(), format!("closing an upload to {}", self.location));
         // Also after a stop.
         let caller = Caller { cancel: CancellationToken::new(), ..self.caller.clone() };
         let _ = tokio::time::timeout(ABANDON_TIMEOUT, self.transport.send(&caller, &call)).await;
     }
 
-    async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
-        let what = format!("pushing manifest {at} to {}", self.caller.location);
+    async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
+        let what = format!("pushing manifest {at} to {}", self.location);
         let call = Call::new(Method::PUT, self.manifest_url(at), what).class(Class::ManifestWrite);
         let call = call.body(manifest.media_type(), manifest.bytes().clone());
         let put = || async {
@@ -145,11 +147,19 @@ impl Push for Remote {
                 Some(stored) if !stored.matches(manifest.bytes()) => {
                     Err(call.error(Cause::StoredOther { sent: manifest.digest().clone(), stored }))
                 }
-                _ => Ok(()),
+                _ => Ok(Put { subject: noted_subject(response.headers()) }),
             }
         };
         let put = self.transport.persistently(&self.caller, &call, put).await;
         put.map_err(|error| if lacks_foreign_layers(&error, manifest) { call.error(foreign_layers()) } else { error })
+    }
+
+    async fn delete_tag(&self, tag: &Tag) -> Result<Deleted, Error> {
+        deletion::delete(self, &TagOrDigest::Tag(tag.clone())).await
+    }
+
+    async fn delete_manifest(&self, digest: &Digest) -> Result<Deleted, Error> {
+        deletion::delete(self, &TagOrDigest::Digest(digest.clone())).await
     }
 }
 
@@ -160,7 +170,7 @@ impl Remote {
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
         let commit = location::commit(&upload.url, &blob.digest);
-        let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.caller.location)).bulk();
+        let call = Call::new(Method::PUT, commit, format!("pushing blob {blob} to {}", self.location)).bulk();
         self.send_part(upload, &call, feed, blob.size).await.map(drop)
     }
 
@@ -177,7 +187,7 @@ impl Remote {
     where
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
-        let what = format!("pushing blob {blob} to {}", self.caller.location);
+        let what = format!("pushing blob {blob} to {}", self.location);
         let mut offset = from;
         while offset < blob.size {
             let size = chunk.min(blob.size - offset);
@@ -222,6 +232,10 @@ impl Remote {
             None => error,
         }
     }
+}
+
+fn noted_subject(headers: &HeaderMap) -> Option<Digest> {
+    headers.get(OCI_SUBJECT)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether an error has nothing to do with what was asked.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Scope;
+use super::auth::{Right, Scope};
 use super::call::Caller;
 use super::limits::Lane;
 use super::limits::quota::Seat;
@@ -17,7 +17,7 @@ use crate::content::Location;
 pub enum Access {
     /// Reading only.
     Pull,
-    /// Reading and writing.
+    /// Reading and writing. The right to delete is asked for with what is deleted.
     Push,
 }
 
@@ -25,32 +25,36 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Remote {
     pub(super) transport: Arc<Transport>,
+    pub(super) location: Location,
     pub(super) caller: Caller,
 }
 
 impl Remote {
     pub(super) fn new(transport: Arc<Transport>, location: Location, access: Access) -> Self {
-        let scope = Scope::new(location.repository.clone(), access == Access::Push);
-        let (requests, cancel) = (Arc::default(), CancellationToken::new());
-        let caller = Caller { location, scope, requests, cancel, lane: None, seat: None };
-        Self { transport, caller }
+        let right = match access {
+            Access::Pull => Right::Pull,
+            Access::Push => Right::Push,
+        };
+        let scope = Scope::new(location.repository.clone(), right);
+        let caller = Caller::new(scope, Arc::default(), CancellationToken::new());
+        Self { transport, location, caller }
     }
 
     /// The same repository for a run that shares the registry's quota of pulls with others.
     pub fn seated(&self, seat: &Arc<Seat>) -> Self {
         let caller = Caller { seat: Some(Arc::clone(seat)), ..self.caller.clone() };
-        Self { transport: Arc::clone(&self.transport), caller }
+        Self { caller, ..self.clone() }
     }
 
     pub(super) fn with_lane(&self, lane: Lane) -> Self {
         let caller = Caller { lane: Some(lane), ..self.caller.clone() };
-        Self { transport: Arc::clone(&self.transport), caller }
+        Self { caller, ..self.clone() }
     }
 
     /// The same repository for a piece of work: its requests are counted in `requests` (those for tokens and after
     /// redirects are not), and `cancel` ends its waiting.
     pub fn on_behalf_of(&self, requests: &Arc<AtomicU64>, cancel: &CancellationToken) -> Self {
         let caller = Caller { requests: Arc::clone(requests), cancel: cancel.clone(), ..self.caller.clone() };
-        Self { transport: Arc::clone(&self.transport), caller }
+        Self { caller, ..self.clone() }
     }
 }

@@ -25,6 +25,7 @@ use super::client::Clients;
 use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::limits::quota::Quota;
 use super::limits::{Line, Pass, Pauses};
+use super::referrers::ReferrersApi;
 use super::settings::{Settings, Tls};
 use super::warnings::Warnings;
 use super::wire::Wire;
@@ -48,6 +49,7 @@ pub(super) struct Transport {
     quota: Arc<Quota>,
     has_answered: AtomicBool,
     chunking: Chunking,
+    referrers_api: ReferrersApi,
     warnings: Warnings,
     patience: Patience,
     idle_timeout: Duration,
@@ -78,7 +80,7 @@ impl Transport {
         let base: Url = format!("{scheme}://{}/v2/", host.api_authority())
             .parse()
             .map_err(|error| Error::new(format!("making the URL of {host}"), Cause::Protocol(format!("{error}"))))?;
-        let credentials = CredentialStore::new(settings.credentials.clone(), docker_config);
+        let credentials = CredentialStore::new(host, settings.credentials.clone(), docker_config);
         let clients = Arc::new(Clients::new(&base, settings).map_err(unusable)?);
         let line = Line::new(host, &settings.limits, Arc::clone(&observer));
         let trust = Trust::new(host, &base, &settings.trusted_realms);
@@ -93,6 +95,7 @@ impl Transport {
             quota: Quota::new(settings.limits.pull_reserve),
             has_answered: AtomicBool::new(false),
             chunking: Chunking::new(settings.chunk_size),
+            referrers_api: ReferrersApi::default(),
             warnings: Warnings::default(),
             patience: settings.retry,
             idle_timeout: settings.idle_timeout,
@@ -103,6 +106,18 @@ impl Transport {
     pub(super) fn url(&self, location: &Location, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("/v2/{}/{path}", location.repository));
+        url
+    }
+
+    /// The registry.
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// `/v2/_catalog`.
+    pub(super) fn catalog_url(&self) -> Url {
+        let mut url = self.base.clone();
+        url.set_path("/v2/_catalog");
         url
     }
 
@@ -123,6 +138,11 @@ impl Transport {
     /// What is known of the bodies that it takes.
     pub(super) fn chunking(&self) -> &Chunking {
         &self.chunking
+    }
+
+    /// Whether it lists what refers to a document, as far as is known.
+    pub(super) fn referrers_api(&self) -> &ReferrersApi {
+        &self.referrers_api
     }
 
     /// Bytes of blobs moved. Returns how long the next ones have to wait.

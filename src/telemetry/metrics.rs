@@ -23,6 +23,7 @@ pub struct Metrics {
     registry: Registry,
     runs: IntCounterVec,
     last_success: GaugeVec,
+    rule_images: IntGaugeVec,
     run_duration: HistogramVec,
     images: IntCounterVec,
     blobs: IntCounterVec,
@@ -81,7 +82,12 @@ impl Metrics {
             last_success.with_label_values(&[rule]).set(0.0);
         }
 
+        let rule_images =
+            IntGaugeVec::new(Opts::new("regferry_rule_images", "Images that a rule's last run found."), &["rule"])?;
+        registry.register(Box::new(rule_images.clone()))?;
+
         Ok(Self {
+            rule_images,
             runs: counter("regferry_rule_runs_total", "Runs of rules by outcome.", &["rule", "outcome"])?,
             run_duration: histogram(
                 "regferry_rule_run_duration_seconds",
@@ -188,6 +194,7 @@ impl Observer for Metrics {
             RunOutcome::Cancelled => "cancelled",
         };
         self.runs.with_label_values(&[&run.name, outcome]).inc();
+        self.rule_images.with_label_values(&[&*run.name]).set(i64::try_from(run.images.len()).unwrap_or(i64::MAX));
         self.run_duration.with_label_values(&[&*run.name]).observe(run.elapsed.as_secs_f64());
         if run.outcome == RunOutcome::Success {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -6,11 +6,18 @@ use std::time::{Instant, SystemTime};
 use tokio::task::JoinSet;
 
 use super::context::Context;
+use super::delivery::Delivered;
 use super::engine::Engine;
 use super::image::{Ended, Mode};
-use super::work::Job;
+use super::notes::Notes;
+use super::original::{Original, Serving};
+use super::referrers::Hung;
+use super::relay::Relays;
+use super::route::Before;
+use super::rule::Rule;
 use crate::content::{Error, NoPulls, Pull};
-use crate::events::{ImageOutcome, ImageReport, RuleReport, ThrottleReason};
+use crate::events::{ImageOutcome, ImageReport, ThrottleReason};
+use crate::oci::TagOrDigest;
 use crate::registry::{Remote, Seat, Waited};
 
 /// Comparisons of one run under way beside the images being copied.
@@ -20,50 +27,83 @@ const MAX_CHECKS: usize = 32;
 pub(super) struct Batch<'a> {
     pub(super) engine: &'a Arc<Engine>,
     pub(super) context: &'a Context,
-    pub(super) source: Remote,
-    pub(super) target: Remote,
-    pub(super) seat: Arc<Seat>,
+    pub(super) rule: &'a Arc<Rule>,
     pub(super) mode: Mode,
 }
 
-/// A job and its place in the report.
-type Placed<T> = (usize, T);
+/// One image of a run, on its way to one target.
+pub(super) struct Job {
+    pub(super) way: Arc<Way>,
+    pub(super) original: Arc<Original>,
+    pub(super) to: TagOrDigest,
+    pub(super) before: Before,
+    /// Once it is under way, also while it waits.
+    pub(super) serving: Option<Serving>,
+}
+
+/// What the images of one repository have in common.
+pub(super) struct Way {
+    pub(super) source: Remote,
+    pub(super) target: Remote,
+    /// The rule's other targets for the same source.
+    pub(super) siblings: Vec<Remote>,
+    pub(super) seat: Arc<Seat>,
+    pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
+    /// What the source's listing tells of referrers, if it was listed.
+    pub(super) hung: Option<Arc<Hung>>,
+    pub(super) notes: Arc<Notes>,
+}
+
+/// Where an image stands in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) repository: usize,
+    pub(super) item: usize,
+    pub(super) target: usize,
+}
+
+/// A job or its report, and its place.
+type Placed<T> = (Place, T);
+
+impl Job {
+    /// A report of it before it is done.
+    pub(super) fn report(&self) -> ImageReport {
+        let (source, target) = (self.way.source.location(), self.way.target.location());
+        ImageReport::new(source.reference(&self.original.from), target.reference(&self.to))
+    }
+}
 
 impl Batch<'_> {
-    /// Works on all of them; the report has them in their order, whichever was done first.
+    /// Works on all of them.
     ///
     /// Images that need pulls when none are left hold nothing while the others go on, and then wait for the quota. What
     /// still waits when the run is stopped is left to the next one.
-    pub(super) async fn run(&self, jobs: Vec<Job>, report: &mut RuleReport) {
-        let mut waiting: Vec<Placed<Job>> = jobs.into_iter().enumerate().collect();
-        let (mut done, mut at_once) = (Vec::new(), usize::MAX);
+    pub(super) async fn run(&self, mut waiting: Vec<Placed<Job>>, delivered: &mut Delivered) {
+        let mut at_once = usize::MAX;
         while !waiting.is_empty() {
             let later = waiting.split_off(at_once.min(waiting.len()));
-            let (parked, none) = self.side_by_side(waiting, &mut done, report).await;
+            let (parked, none) = self.side_by_side(waiting, delivered).await;
             waiting = parked.into_iter().chain(later).collect();
             let (Some(none), Some((_, first))) = (none, waiting.first()) else {
                 at_once = at_once.saturating_mul(2);
                 continue;
             };
-            match self.wait_for_pulls(first, none, waiting.len(), report).await {
+            match self.wait_for_pulls(first, none, waiting.len(), delivered).await {
                 Ok(left) => at_once = left,
                 Err(_) => {
-                    let left_alone = |(place, job): &Placed<Job>| (*place, self.left_alone(job, none));
-                    done.extend(waiting.iter().map(left_alone));
+                    let left_alone = waiting.iter().map(|(place, job)| (*place, self.left_alone(job, none)));
+                    delivered.images.extend(left_alone);
                     break;
                 }
             }
         }
-        done.sort_by_key(|(place, _)| *place);
-        report.images.extend(done.into_iter().map(|(_, image)| image));
     }
 
     /// Returns the jobs that need pulls which are not left, and what is known of the quota.
     async fn side_by_side(
         &self,
         jobs: Vec<Placed<Job>>,
-        done: &mut Vec<Placed<ImageReport>>,
-        report: &mut RuleReport,
+        delivered: &mut Delivered,
     ) -> (Vec<Placed<Job>>, Option<NoPulls>) {
         let (mut running, mut parked, mut quota) = (JoinSet::new(), Vec::new(), None);
         let mut jobs = jobs.into_iter();
@@ -71,21 +111,20 @@ impl Batch<'_> {
             while running.len() < self.engine.limits.max_images + MAX_CHECKS
                 && let Some((place, job)) = jobs.next()
             {
-                let engine = Arc::clone(self.engine);
+                let (engine, rule) = (Arc::clone(self.engine), Arc::clone(self.rule));
                 let (context, mode) = (self.context.clone(), self.mode);
-                let (source, target) = (self.source.clone(), self.target.clone());
-                running.spawn(async move { (place, engine.image(&context, &source, &target, mode, job).await) });
+                running.spawn(async move { (place, engine.image(&context, &rule, mode, job).await) });
             }
             match running.join_next().await {
                 Some(Ok((place, Ended::Reported(image)))) => {
-                    self.context.observer.image(&report.name, &image);
-                    done.push((place, image));
+                    self.context.observer.image(&self.rule.name, &image);
+                    delivered.images.push((place, image));
                 }
                 Some(Ok((place, Ended::Parked(job, none)))) => {
                     parked.push((place, job));
                     quota = Some(none);
                 }
-                Some(Err(panic)) => report.error = Some(format!("a fault in regferry itself: {panic}")),
+                Some(Err(panic)) => delivered.errors.push(format!("a fault in regferry itself: {panic}")),
                 None => return (parked, quota),
             }
         }
@@ -98,34 +137,36 @@ impl Batch<'_> {
         first: &Job,
         none: NoPulls,
         waiting: usize,
-        report: &mut RuleReport,
+        delivered: &mut Delivered,
     ) -> Result<usize, Error> {
-        let host = &self.source.location().host;
+        let host = &first.way.source.location().host;
         let again = humantime::format_rfc3339_seconds(SystemTime::now() + none.window);
         let wait =
             format!("{host}: {none}; images that wait: {waiting}; all pulls are there again by {again} at the latest");
-        if !report.warnings.iter().any(|warning| warning.starts_with(&format!("{host}: "))) {
-            self.context.observer.out_of_pulls(&report.name, &wait);
-            report.warnings.push(wait);
+        if !delivered.warnings.iter().any(|warning| warning.starts_with(&format!("{host}: "))) {
+            self.context.observer.out_of_pulls(&self.rule.name, &wait);
+            delivered.warnings.push(wait);
         }
         loop {
             let started = Instant::now();
-            let waited = self.context.unless_stopped(self.seat.wait()).await;
+            let waited = self.context.unless_stopped(first.way.seat.wait()).await;
             self.context.observer.throttled(host, ThrottleReason::Quota, started.elapsed());
             match waited? {
                 Waited::Left(count) => return Ok(usize::try_from(count).unwrap_or(usize::MAX)),
                 Waited::Heard => {}
                 // Whatever the answer: it tells of the quota, or the next one will.
-                Waited::AskAgain => drop(self.context.unless_stopped(self.source.resolve(&first.from)).await?),
+                Waited::AskAgain => {
+                    let asking = first.way.source.resolve(&first.original.from);
+                    let _ = self.context.unless_stopped(asking).await?;
+                }
             }
         }
     }
 
     fn left_alone(&self, job: &Job, none: NoPulls) -> ImageReport {
-        let (source, target) = (self.source.location(), self.target.location());
-        let mut image = ImageReport::new(source.reference(&job.from), target.reference(&job.to));
+        let mut image = job.report();
         image.outcome = ImageOutcome::Skipped;
-        image.error = Some(format!("it waited for pulls of {}: {none}", source.host));
+        image.error = Some(format!("it waited for pulls of {}: {none}", job.way.source.location().host));
         self.context.observer.image(&self.context.rule, &image);
         image
     }

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::Knowledge;
+use super::memory::Memory;
+use super::shares::Shares;
 use crate::content::{Cause, Error};
 use crate::events::Observer;
 
@@ -15,7 +16,8 @@ use crate::events::Observer;
 pub(super) struct Context {
     pub(super) rule: Arc<str>,
     pub(super) knowledge: Arc<Knowledge>,
-    pub(super) blobs: Arc<Semaphore>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) blobs: Arc<Shares>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) cancel: CancellationToken,
 }

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 
 use super::knowledge::{Flight, Known};
 use super::lanes;
 use super::plan::{PlannedBlob, Presence};
+use super::relay::Part;
 use super::route::Route;
+use super::shares::Permit;
+use super::supply::Supply;
 use crate::backoff::{Retries, RetryReason};
-use crate::content::{Cause, Error, Mount, Pull, Push, Trail};
+use crate::content::{Cause, Error, Location, Mount, Pull, Push, Trail};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
 
@@ -51,47 +55,54 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             Known::Nowhere if planned.presence == Presence::Unasked => Some(location.repository.clone()),
             Known::Nowhere => None,
         };
-        let outcome = self.transfer(blob, from).await?;
+        let mut progress = Progress::new(blob);
+        let outcome = self.transfer(blob, from, &mut progress).await?;
+        // Whoever waits for what this transfer takes part in looks when the progress is dropped.
         knowledge.learn_blob(location, &blob.digest);
-        drop(alone);
+        drop((progress, alone));
         Ok(outcome)
     }
 
     /// Mounts or streams a blob. When the target breaks it off it goes on where the session stands, else from the start.
-    async fn transfer(&self, blob: &Descriptor, mut from: Option<Repository>) -> Result<BlobOutcome, Error> {
-        let mut progress = Progress::new(blob);
+    async fn transfer(
+        &self,
+        blob: &Descriptor,
+        mut from: Option<Repository>,
+        progress: &mut Progress<S, T>,
+    ) -> Result<BlobOutcome, Error> {
         let mut at_source = Retries::new(self.source.patience());
         let mut at_target = Retries::new(self.target.patience());
         let (mut furthest, mut has_broken, mut begun_anew) = (0, false, false);
         loop {
-            let broken = match self.attempt(blob, from.take(), &mut progress).await {
+            let broken = match self.attempt(blob, from.take(), progress).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(broken) => broken,
             };
+            if broken.has_other_sources() {
+                if self.pause_and_look(blob, &broken, Duration::ZERO, progress).await? {
+                    return Ok(BlobOutcome::Copied);
+                }
+                continue;
+            }
             let retries = if broken.side.is_source() { &mut at_source } else { &mut at_target };
             let worth = broken
                 .retry_reason()
                 .and_then(|reason| Some((reason, retries.next(reason, broken.error.retry_after())?)));
             let Some((reason, pause)) = worth else {
-                self.close(&mut progress).await;
+                self.close(progress).await;
                 // What is refused in the middle, or in chunks, may be had from the beginning, or whole.
                 let in_the_middle = has_broken || broken.side == Side::SourceBody;
                 if in_the_middle && broken.is_refused() && !std::mem::replace(&mut begun_anew, true) {
                     self.tell_retry(&broken, RetryReason::Server, Duration::ZERO);
-                    progress = Progress::new(blob);
+                    progress.restart(blob);
                     continue;
                 }
                 return Err(broken.error);
             };
             has_broken = true;
             self.tell_retry(&broken, reason, pause);
-            match self.pause_and_look(blob, &broken, pause, &mut progress).await {
-                Ok(false) => {}
-                Ok(true) => return Ok(BlobOutcome::Copied),
-                Err(error) => {
-                    self.close(&mut progress).await;
-                    return Err(error);
-                }
+            if self.pause_and_look(blob, &broken, pause, progress).await? {
+                return Ok(BlobOutcome::Copied);
             }
             if progress.offset() > furthest {
                 furthest = progress.offset();
@@ -113,8 +124,24 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         blob: &Descriptor,
         broken: &Broken,
         pause: Duration,
-        progress: &mut Progress<T::Upload>,
+        progress: &mut Progress<S, T>,
     ) -> Result<bool, Error> {
+        let looked = self.look(blob, broken, pause, progress).await;
+        if looked.is_err() {
+            self.close(progress).await;
+        }
+        looked
+    }
+
+    async fn look(
+        &self,
+        blob: &Descriptor,
+        broken: &Broken,
+        pause: Duration,
+        progress: &mut Progress<S, T>,
+    ) -> Result<bool, Error> {
+        // Nobody waits for one who pauses.
+        progress.part = None;
         self.context.unless_stopped(tokio::time::sleep(pause)).await?;
         if matches!(broken.side, Side::SourceOpening | Side::TargetOpening) {
             return Ok(false);
@@ -131,7 +158,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             return Ok(false);
         }
         self.close(progress).await;
-        *progress = Progress::new(blob);
+        progress.restart(blob);
         Ok(false)
     }
 
@@ -140,7 +167,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         &self,
         blob: &Descriptor,
         from: Option<Repository>,
-        progress: &mut Progress<T::Upload>,
+        progress: &mut Progress<S, T>,
     ) -> Result<BlobOutcome, Broken> {
         if let Some(from) = &from {
             match self.target.mount(blob, from).await.map_err(Broken::finally)? {
@@ -149,32 +176,119 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 Mount::Session(session) => progress.open = Some((session, 0)),
             }
         }
-        let lanes = self.context.unless_stopped(lanes::both(self.source, self.target)).await;
-        let (source, target) = lanes.map_err(Broken::finally)?;
-        let _permit = self.context.unless_stopped(self.context.blobs.acquire()).await.map_err(Broken::finally)?;
-        let _told = InFlight::new(&*self.context.observer);
+        let supply = self.context.unless_stopped(self.supply(blob, progress)).await.map_err(Broken::finally)?;
+        match supply {
+            Supply::Source(part) => self.read_source(part, blob, progress).await,
+            Supply::Join(part) => self.read_along(part, blob, progress).await,
+            Supply::Sibling(sibling) => self.read_sibling(sibling, blob, progress).await,
+        }
+    }
 
-        let bytes = source.blob(blob, &progress.trail, progress.offset());
-        let opening = async {
-            match progress.open {
-                Some(_) => Ok(None),
-                None => target.open_upload(blob).await.map(Some),
+    /// Reads the source; other targets may read along.
+    async fn read_source(
+        &self,
+        part: Option<Part<S::Blob>>,
+        blob: &Descriptor,
+        progress: &mut Progress<S, T>,
+    ) -> Result<BlobOutcome, Broken> {
+        let (from_start, this) = (progress.may_join(), self.target.location());
+        let (source, target) = self.lanes(self.source).await?;
+        let _working = self.working().await?;
+        let bytes = self.open(&source, &target, blob, progress).await?;
+        progress.part = part;
+        match progress.part.as_ref().filter(|_| from_start) {
+            Some(part) => {
+                let tap = part.share(bytes, &progress.trail, this);
+                self.stream(&target, blob, tap, progress).await
             }
+            None => self.stream(&target, blob, bytes, progress).await,
+        }
+    }
+
+    /// Reads along with another target.
+    async fn read_along(
+        &self,
+        part: Part<S::Blob>,
+        blob: &Descriptor,
+        progress: &mut Progress<S, T>,
+    ) -> Result<BlobOutcome, Broken> {
+        let lane = self.context.unless_stopped(self.target.in_lanes(1)).await;
+        let target = lane.map_err(Broken::finally)?;
+        let _working = self.working().await?;
+        self.open_session(&target, blob, progress).await?;
+        let joined = part.join(self.target.location());
+        progress.part = Some(part);
+        let Some((tap, trail)) = joined else {
+            let what = format!("reading blob {blob} along with another target");
+            return Err(Broken { error: Error::new(what, Cause::LeftBehind), side: Side::TargetOpening });
         };
-        let (bytes, opened) = tokio::join!(self.context.unless_stopped(bytes), opening);
-        if let Some(session) = opened.map_err(|error| Broken { error, side: Side::TargetOpening })? {
+        progress.trail = trail;
+        self.stream(&target, blob, tap, progress).await
+    }
+
+    /// Reads another target. If that does not work, it is not read again for this blob.
+    async fn read_sibling(
+        &self,
+        sibling: &T,
+        blob: &Descriptor,
+        progress: &mut Progress<S, T>,
+    ) -> Result<BlobOutcome, Broken> {
+        let (from, target) = self.lanes(sibling).await?;
+        let _working = self.working().await?;
+        let result = match self.open(&from, &target, blob, progress).await {
+            Ok(bytes) => self.stream(&target, blob, bytes, progress).await,
+            Err(broken) => Err(broken),
+        };
+        result.map_err(|broken| {
+            if !broken.side.is_source() {
+                return broken;
+            }
+            progress.shunned.push(sibling.location().clone());
+            Broken { side: Side::Sibling, ..broken }
+        })
+    }
+
+    async fn lanes<P: Pull>(&self, from: &P) -> Result<(P, T), Broken> {
+        self.context.unless_stopped(lanes::both(from, self.target)).await.map_err(Broken::finally)
+    }
+
+    /// Leave to transfer, which the observer is told of.
+    async fn working(&self) -> Result<(Permit, InFlight<'_>), Broken> {
+        let permit = self.context.blobs.acquire(&self.target.location().host);
+        let permit = self.context.unless_stopped(permit).await.map_err(Broken::finally)?;
+        Ok((permit, InFlight::new(&*self.context.observer)))
+    }
+
+    /// Opens both sides at once.
+    async fn open<P: Pull>(
+        &self,
+        from: &P,
+        target: &T,
+        blob: &Descriptor,
+        progress: &mut Progress<S, T>,
+    ) -> Result<P::Blob, Broken> {
+        let (trail, offset) = (Arc::clone(&progress.trail), progress.offset());
+        let bytes = self.context.unless_stopped(from.blob(blob, &trail, offset));
+        let (bytes, opened) = tokio::join!(bytes, self.open_session(target, blob, progress));
+        opened?;
+        bytes.map_err(Broken::finally)?.map_err(|error| Broken { error, side: Side::SourceOpening })
+    }
+
+    async fn open_session(&self, target: &T, blob: &Descriptor, progress: &mut Progress<S, T>) -> Result<(), Broken> {
+        if progress.open.is_none() {
+            let opened = target.open_upload(blob).await;
+            let session = opened.map_err(|error| Broken { error, side: Side::TargetOpening })?;
             progress.open = Some((session, 0));
         }
-        let bytes = bytes.map_err(Broken::finally)?.map_err(|error| Broken { error, side: Side::SourceOpening })?;
-        self.stream(&target, blob, bytes, progress).await
+        Ok(())
     }
 
     async fn stream(
         &self,
         target: &T,
         blob: &Descriptor,
-        bytes: S::Blob,
-        progress: &mut Progress<T::Upload>,
+        bytes: impl Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
+        progress: &mut Progress<S, T>,
     ) -> Result<BlobOutcome, Broken> {
         let Some((session, offset)) = &mut progress.open else { return Err(Broken::finally(self.context.stopped())) };
         let at_source = Arc::new(AtomicBool::new(false));
@@ -183,6 +297,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         match target.upload(session, blob, *offset, bytes).await {
             Ok(()) => Ok(BlobOutcome::Copied),
             Err(error) => {
+                if error.is_left_behind() {
+                    self.relays.note_slow(self.target.location());
+                    progress.alone = true;
+                }
                 let side = if at_source.load(Ordering::Relaxed) { Side::SourceBody } else { Side::Target };
                 Err(Broken { error, side })
             }
@@ -190,7 +308,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     /// Closes the upload session that a transfer leaves behind, if it does.
-    async fn close(&self, progress: &mut Progress<T::Upload>) {
+    async fn close(&self, progress: &mut Progress<S, T>) {
         if let Some((session, _)) = progress.open.take() {
             self.target.abandon(&session).await;
         }
@@ -198,19 +316,35 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 }
 
 /// How far a blob's transfer has come.
-struct Progress<U> {
+pub(super) struct Progress<S: Pull, T: Push> {
     trail: Arc<Trail>,
     /// The session at the target, and the bytes that it has.
-    open: Option<(U, u64)>,
+    open: Option<(T::Upload, u64)>,
+    /// The fetching that it has part in.
+    pub(super) part: Option<Part<S::Blob>>,
+    /// Targets that the bytes were not to be had from.
+    pub(super) shunned: Vec<Location>,
+    /// Whether it was too slow for the others once.
+    alone: bool,
 }
 
-impl<U> Progress<U> {
+impl<S: Pull, T: Push> Progress<S, T> {
     fn new(blob: &Descriptor) -> Self {
-        Self { trail: Arc::new(Trail::of(blob)), open: None }
+        Self { trail: Arc::new(Trail::of(blob)), open: None, part: None, shunned: Vec::new(), alone: false }
+    }
+
+    /// Begins from the start.
+    fn restart(&mut self, blob: &Descriptor) {
+        (self.trail, self.open) = (Arc::new(Trail::of(blob)), None);
     }
 
     fn offset(&self) -> u64 {
         self.open.as_ref().map_or(0, |(_, offset)| *offset)
+    }
+
+    /// Whether it can share a stream with others.
+    pub(super) fn may_join(&self) -> bool {
+        self.offset() == 0 && !self.alone
     }
 }
 
@@ -230,6 +364,8 @@ enum Side {
     TargetOpening,
     /// At the target.
     Target,
+    /// At another target, which was read.
+    Sibling,
     /// On neither: it is over.
     Neither,
 }
@@ -243,6 +379,11 @@ impl Side {
 impl Broken {
     fn finally(error: Error) -> Self {
         Self { error, side: Side::Neither }
+    }
+
+    /// Whether the bytes are to be had elsewhere, at once.
+    fn has_other_sources(&self) -> bool {
+        self.side == Side::Sibling || self.error.is_left_behind()
     }
 
     /// Whether the target may have committed all the same: what was throttled, or was too large, it did not look at.
@@ -264,7 +405,7 @@ impl Broken {
             Side::SourceOpening | Side::TargetOpening | Side::Target => reason,
             // Bytes that were wrong have to come anew.
             Side::SourceBody => reason.filter(|reason| *reason == RetryReason::Digest),
-            Side::Neither => None,
+            Side::Sibling | Side::Neither => None,
         }
     }
 }

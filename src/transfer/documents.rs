@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::content::{Cause, Error, Pull};
-use crate::oci::{Digest, Manifest, TagOrDigest};
+use crate::content::Error;
+use crate::oci::{Digest, Manifest};
 
 /// Documents by digest: several targets, or a second plan, do not fetch them again, and of several who want one at the
 /// same time one fetches it.
@@ -21,15 +21,18 @@ impl Documents {
         let _ = self.cell(manifest.digest()).set(manifest);
     }
 
-    /// A document that is named by another one, or was resolved just now: its absence is an error.
-    pub(super) async fn get(&self, source: &impl Pull, digest: &Digest) -> Result<Manifest, Error> {
-        let fetch = || async {
-            let found = source.manifest(&TagOrDigest::Digest(digest.clone())).await?;
-            found.ok_or_else(|| {
-                Error::new(format!("fetching manifest {digest} of {}", source.location()), Cause::NotFound)
-            })
-        };
-        self.cell(digest).get_or_try_init(fetch).await.cloned()
+    /// A document, fetched if it is not here.
+    pub(super) async fn get(
+        &self,
+        digest: &Digest,
+        fetch: impl Future<Output = Result<Manifest, Error>>,
+    ) -> Result<Manifest, Error> {
+        self.cell(digest).get_or_try_init(|| fetch).await.cloned()
+    }
+
+    /// Drops them.
+    pub(super) fn clear(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn cell(&self, digest: &Digest) -> Arc<OnceCell<Manifest>> {

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::knowledge::Knowledge;
+use super::memory::Memory;
+use super::shares::Shares;
 use crate::events::Observer;
 use crate::registry::Registries;
 
@@ -32,11 +33,12 @@ impl Default for Limits {
 pub struct Engine {
     pub(super) registries: Registries,
     observer: Arc<dyn Observer>,
-    pub(super) images: Arc<Semaphore>,
+    pub(super) images: Arc<Shares>,
     pub(super) limits: Limits,
-    blobs: Arc<Semaphore>,
+    blobs: Arc<Shares>,
     knowledge: Shared,
     planned_knowledge: Shared,
+    memory: Arc<Memory>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -46,11 +48,12 @@ impl Engine {
         Self {
             registries,
             observer,
-            images: Arc::new(Semaphore::new(limits.max_images)),
-            blobs: Arc::new(Semaphore::new(limits.max_blobs)),
+            images: Arc::new(Shares::new(limits.max_images)),
+            blobs: Arc::new(Shares::new(limits.max_blobs)),
             limits,
             knowledge: Shared::default(),
             planned_knowledge: Shared::default(),
+            memory: Arc::default(),
             successes: Mutex::default(),
         }
     }
@@ -86,6 +89,7 @@ impl Engine {
         Context {
             rule: Arc::clone(rule),
             knowledge: self.knowledge(),
+            memory: Arc::clone(&self.memory),
             blobs: Arc::clone(&self.blobs),
             observer: Arc::clone(&self.observer),
             cancel,

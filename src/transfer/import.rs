@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::documents::Documents;
 use super::engine::Engine;
 use super::route::{Route, is_same, resolve_target};
+use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use crate::content::{Cause, Error, Pull};
 use crate::events::{self, ImageOutcome, ImageReport};
@@ -72,7 +73,8 @@ impl Engine {
             conflicts(&targets, &digest)?;
         }
 
-        let documents = Documents::default();
+        let (documents, relays) = (Documents::default(), Arc::default());
+        let siblings: Vec<Remote> = targets.iter().map(|target| target.remote.clone()).collect();
         let mut reports = Vec::new();
         for target in &targets {
             let at = target.tag.clone().unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
@@ -80,7 +82,14 @@ impl Engine {
             let mut report = ImageReport::new(import.source.clone(), target.remote.location().reference(&at));
             report.digest = Some(digest.clone());
             let source = source.on_behalf_of(&target.tally.requests, cancel);
-            let route = Route { source: &source, target: &target.remote, context: &context, tally: &target.tally };
+            let route = Route {
+                source: &source,
+                target: &target.remote,
+                siblings: &siblings,
+                relays: &relays,
+                context: &context,
+                tally: &target.tally,
+            };
             match bring(&route, &documents, target, &digest, &at).await {
                 Ok(outcome) => report.outcome = outcome,
                 Err(error) => note_failure(&mut report, &error),
@@ -142,7 +151,7 @@ async fn bring(
     if found.as_ref() == Some(digest) {
         return Ok(ImageOutcome::Unchanged);
     }
-    route.bring(documents, digest, at).await.map(|()| ImageOutcome::Copied)
+    route.bring(documents, &Shape::whole(digest.clone()), at).await.map(|_| ImageOutcome::Copied)
 }
 
 fn conflicts(targets: &[Target], digest: &Digest) -> Result<(), ImportError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::content::Location;
-use crate::oci::{Digest, Host, Repository};
+use crate::oci::{Digest, Host, Repository, Tag};
 
 /// Which blobs and documents lie in which repositories, learnt during a run, and who is busy with which of them.
 #[derive(Default)]
@@ -23,6 +23,15 @@ struct Facts {
     manifests: HashSet<(Location, Digest)>,
     /// Repositories that did not exist when this run began.
     new: HashSet<Location>,
+    /// Who writes which tag.
+    claims: HashMap<(Location, Tag), Claim>,
+}
+
+/// A rule that writes a tag, and where it takes the image from.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) rule: Arc<str>,
+    pub(super) source: Location,
 }
 
 /// Something that one task does while others that need it wait.
@@ -34,6 +43,8 @@ pub(super) enum Flight {
     BlobInto(Location, Digest),
     /// An image on its way into one repository.
     Image(Location, Digest),
+    /// The list of what refers to a document of one repository.
+    Referrers(Location, Digest),
 }
 
 /// Where a blob is, seen from one repository.
@@ -80,6 +91,13 @@ impl Knowledge {
 
     pub(super) fn learn_new(&self, at: &Location) {
         self.facts().new.insert(at.clone());
+    }
+
+    /// Notes who is going to write a tag. Returns who else is.
+    pub(super) fn claim(&self, at: &Location, tag: &Tag, claim: &Claim) -> Option<Claim> {
+        let mut facts = self.facts();
+        let first = facts.claims.entry((at.clone(), tag.clone())).or_insert_with(|| claim.clone());
+        (first != claim).then(|| first.clone())
     }
 
     /// Drops what was believed of a repository, since the registry says otherwise.

@@ -7,6 +7,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::documents::Documents;
 use super::knowledge::{Knowledge, Known};
 use super::route::{Route, resolve_target};
+use super::shape::Shape;
 use crate::content::{Cause, Error, Location, Pull, Push};
 use crate::events::BlobCounts;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, TagOrDigest, media_type};
@@ -93,9 +94,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     pub(super) async fn walk(
         &self,
         documents: &Documents,
-        root: &Digest,
+        shape: &Shape,
         lost: &HashSet<Digest>,
     ) -> Result<CopyPlan, Error> {
+        let root = &shape.root;
         let mut nodes = HashMap::new();
         let mut level = vec![root.clone()];
         let mut seen = HashSet::from([root.clone()]);
@@ -106,7 +108,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             let listed: Vec<Descriptor> = found
                 .iter()
                 .flat_map(|node| node.manifest.children())
-                .filter(|d| seen.insert(d.digest.clone()))
+                .filter(|child| shape.has(child) && seen.insert(child.digest.clone()))
                 .cloned()
                 .collect();
             nodes.extend(found.into_iter().map(|node| (node.manifest.digest().clone(), node)));
@@ -126,7 +128,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     async fn node(&self, documents: &Documents, digest: &Digest, lost: &HashSet<Digest>) -> Result<Node, Error> {
-        let manifest = documents.get(self.source, digest).await?;
+        let manifest = self.document(documents, digest).await?;
         let mut seen = HashSet::new();
         let blobs = manifest.blobs().filter(|blob| seen.insert(&blob.digest)).map(|blob| self.survey(blob, lost));
         let blobs = try_join_all(blobs).await?;

@@ -4,43 +4,44 @@ use futures_util::future::join_all;
 
 use super::plan::{CopyPlan, Node};
 use super::route::Route;
-use crate::content::{Error, Pull, Push};
+use crate::content::{Error, Pull, Push, Put};
 use crate::oci::{Manifest, TagOrDigest};
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Copies what the plan names, rank by rank, and puts its root under `to`. Of one rank, an image is put when its own
     /// blobs are in place, while others' still move.
-    pub(super) async fn publish(&self, plan: &CopyPlan, to: &TagOrDigest) -> Result<(), Error> {
-        let Some((last, before)) = plan.ranks.split_last() else { return Ok(()) };
+    pub(super) async fn publish(&self, plan: &CopyPlan, to: &TagOrDigest) -> Result<Option<Put>, Error> {
+        let Some((last, before)) = plan.ranks.split_last() else { return Ok(None) };
         for rank in before {
             all_of(rank.iter().map(|node| {
                 let at = TagOrDigest::Digest(node.manifest.digest().clone());
-                async move { self.publish_node(node, &at).await }
+                async move { self.publish_node(node, &at).await.map(drop) }
             }))
             .await?;
         }
+        let mut put = None;
         for root in last {
-            self.publish_node(root, to).await?;
+            put = Some(self.publish_node(root, to).await?);
             self.context.knowledge.learn_manifest(self.target.location(), root.manifest.digest());
         }
-        Ok(())
+        Ok(put)
     }
 
-    async fn publish_node(&self, node: &Node, at: &TagOrDigest) -> Result<(), Error> {
+    async fn publish_node(&self, node: &Node, at: &TagOrDigest) -> Result<Put, Error> {
         all_of(node.blobs.iter().map(|blob| self.place(blob))).await?;
         self.put(&node.manifest, at).await
     }
 
     /// Puts one document. Once it is sent it is not cut: the registry would be left to decide.
-    pub(super) async fn put(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<(), Error> {
+    pub(super) async fn put(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
         if self.context.cancel.is_cancelled() {
             return Err(self.context.stopped());
         }
-        self.target.put_manifest(manifest, at).await?;
+        let put = self.target.put_manifest(manifest, at).await?;
         if matches!(at, TagOrDigest::Digest(_)) {
             self.context.knowledge.learn_manifest(self.target.location(), manifest.digest());
         }
-        Ok(())
+        Ok(put)
     }
 }
 

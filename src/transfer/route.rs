@@ -1,14 +1,23 @@
 //! One source repository and one target repository, and what both have.
 
+use std::sync::Arc;
+
 use super::context::Context;
+use super::original::{Original, Wanted};
+use super::platforms::{PlatformMode, Platforms};
+use super::relay::Relays;
+use super::shape::Shape;
 use super::tally::Tally;
-use crate::content::{Cause, Error, Pull, Push};
-use crate::oci::{Digest, Manifest, TagOrDigest};
+use crate::content::{Error, Pull, Push};
+use crate::oci::{Digest, TagOrDigest};
 
 /// The way of one image from a source repository into a target repository.
-pub(super) struct Route<'a, S, T> {
+pub(super) struct Route<'a, S: Pull, T> {
     pub(super) source: &'a S,
     pub(super) target: &'a T,
+    /// The other targets of the same source: what they have need not come from the source.
+    pub(super) siblings: &'a [T],
+    pub(super) relays: &'a Arc<Relays<S::Blob>>,
     pub(super) context: &'a Context,
     pub(super) tally: &'a Tally,
 }
@@ -24,10 +33,22 @@ pub(super) enum Before {
 
 /// What the two sides have under the names in question.
 pub(super) enum Comparison {
-    /// The same document.
-    Same(Digest),
-    /// The source's document is to be brought over; fetched already where that cost nothing more.
-    Different(Digest, Option<Manifest>),
+    /// The target has what it is to have.
+    Same {
+        /// The document.
+        root: Digest,
+        /// Whether it is the source's.
+        as_written: bool,
+    },
+    /// The source's document is to be brought over.
+    Different {
+        /// The source's document.
+        digest: Digest,
+        /// What of it is wanted, if that was found out already.
+        shape: Option<Shape>,
+        /// What the target has in its place.
+        found: Option<Digest>,
+    },
 }
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
@@ -35,32 +56,70 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// have the tag.
     pub(super) async fn compare(
         &self,
-        from: &TagOrDigest,
+        original: &Original,
         to: &TagOrDigest,
         before: Before,
+        platforms: Option<&Platforms>,
     ) -> Result<Comparison, Error> {
         if before == Before::Absent {
-            let manifest = self.source.manifest(from).await?.ok_or_else(|| self.missing(from))?;
-            return Ok(Comparison::Different(manifest.digest().clone(), Some(manifest)));
+            let digest = original.digest(self.source, Wanted::Document).await?;
+            return Ok(Comparison::Different { digest, shape: None, found: None });
         }
-        let (source, target) = tokio::try_join!(self.resolve_source(from), resolve_target(self.target, to))?;
-        let is_same = match &target {
-            Some(found) => is_same(self.target, to, found, &source).await?,
+        match platforms.filter(|platforms| platforms.mode() == PlatformMode::Rewrite) {
+            Some(platforms) => self.compare_smaller(original, to, platforms).await,
+            None => self.compare_as_written(original, to).await,
+        }
+    }
+
+    async fn compare_as_written(&self, original: &Original, to: &TagOrDigest) -> Result<Comparison, Error> {
+        let source = original.digest(self.source, Wanted::Digest);
+        let (digest, found) = tokio::try_join!(source, resolve_target(self.target, to))?;
+        let is_same = match &found {
+            Some(found) => is_same(self.target, to, found, &digest).await?,
             None => false,
         };
-        Ok(if is_same { Comparison::Same(source) } else { Comparison::Different(source, None) })
+        Ok(if is_same {
+            Comparison::Same { root: digest, as_written: true }
+        } else {
+            Comparison::Different { digest, shape: None, found }
+        })
     }
 
-    /// A digest is its own answer; a tag costs a HEAD.
-    pub(super) async fn resolve_source(&self, from: &TagOrDigest) -> Result<Digest, Error> {
-        match from {
-            TagOrDigest::Digest(digest) => Ok(digest.clone()),
-            TagOrDigest::Tag(_) => self.source.resolve(from).await?.ok_or_else(|| self.missing(from)),
+    /// With what is remembered two HEADs tell; else the target's document does, if it says what it was made from; else
+    /// the source's, which may cost a pull.
+    async fn compare_smaller(
+        &self,
+        original: &Original,
+        to: &TagOrDigest,
+        platforms: &Platforms,
+    ) -> Result<Comparison, Error> {
+        let digest = original.digest(self.source, Wanted::Digest).await?;
+        let remembered = (digest.clone(), platforms.wanted().to_vec());
+        if let Some(root) = self.context.memory.smaller.get(&remembered) {
+            let found = resolve_target(self.target, to).await?;
+            let as_written = root == digest;
+            return Ok(match found {
+                Some(found) if found == root => Comparison::Same { root, as_written },
+                found => Comparison::Different { digest, shape: None, found },
+            });
         }
-    }
-
-    fn missing(&self, from: &TagOrDigest) -> Error {
-        Error::new(format!("looking up manifest {from} of {}", self.source.location()), Cause::NotFound)
+        let Some(there) = self.target.manifest(to).await? else {
+            return Ok(Comparison::Different { digest, shape: None, found: None });
+        };
+        let found = there.digest().clone();
+        if platforms.made_from(&digest, &there) {
+            self.context.memory.smaller.insert(remembered, found.clone());
+            return Ok(Comparison::Same { root: found, as_written: false });
+        }
+        if found == digest {
+            original.documents.keep(there);
+        }
+        let shape = self.shape(original, &digest, Some(platforms)).await?;
+        Ok(if shape.root == found {
+            Comparison::Same { root: found, as_written: shape.as_written }
+        } else {
+            Comparison::Different { digest, shape: Some(shape), found: Some(found) }
+        })
     }
 }
 

@@ -1,21 +1,21 @@
 //! A rule's run: what there is to do, each image of it compared and brought over, and the report.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Batch;
 use super::context::Context;
+use super::delivery::{Delivered, Delivery};
 use super::engine::Engine;
 use super::image::Mode;
+use super::notes::Notes;
 use super::rule::Rule;
-use super::tally::note_failure;
-use super::work::{self, Work};
+use super::stock::Seats;
 use crate::content::Error;
-use crate::events::{ImageReport, RuleReport, RunOutcome};
-use crate::oci::TagOrDigest;
-use crate::registry::Access;
+use crate::events::{RuleReport, RunOutcome};
 
 impl Engine {
     /// Runs a rule once. Failures stand in the report; one image's failure is its own.
@@ -47,7 +47,7 @@ impl Engine {
         } else {
             RunOutcome::Success
         };
-        if report.outcome == RunOutcome::Success && mode == Mode::Execute {
+        if report.outcome == RunOutcome::Success && mode != Mode::Plan {
             self.note_success(&rule.name);
         }
         report.elapsed = clock.elapsed();
@@ -55,44 +55,69 @@ impl Engine {
         report
     }
 
-    async fn run_images(self: &Arc<Self>, rule: &Rule, mode: Mode, context: &Context, report: &mut RuleReport) {
-        if let Err(error) = self.try_run_images(rule, mode, context, report).await
-            && !error.is_cancelled()
-        {
-            report.error = Some(error.with_advice());
-        }
-    }
+    /// Does all the work of a run: looks at the sources, then serves each target by itself.
+    async fn run_images(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, context: &Context, report: &mut RuleReport) {
+        let expansion = self.expand(&rule.scope, context).await;
+        report.warnings = expansion.warnings;
+        let mut errors: Vec<Error> = expansion.errors;
+        let (seats, told) = (Seats::default(), Mutex::default());
+        let stocks = expansion.mappings.iter().map(|mapping| self.stock(rule, mapping, &seats, context, &told));
+        let (stocks, unlisted) = parted(side_by_side(stocks).await);
+        errors.extend(unlisted);
+        report.warnings.extend(told.into_inner().unwrap_or_else(PoisonError::into_inner));
 
-    /// Does all the work of a run. The error is one that kept it from beginning.
-    async fn try_run_images(
-        self: &Arc<Self>,
-        rule: &Rule,
-        mode: Mode,
-        context: &Context,
-        report: &mut RuleReport,
-    ) -> Result<(), Error> {
-        let uncounted = Arc::default();
-        let remote = |location, access| {
-            let remote = self.registries.remote(location, access)?;
-            Ok::<_, Error>(remote.on_behalf_of(&uncounted, &context.cancel))
+        let (relays, notes) = (Arc::default(), Arc::new(Notes::default()));
+        let delivery = |index| {
+            let (relays, notes) = (Arc::clone(&relays), Arc::clone(&notes));
+            Delivery { engine: self, context, rule, mode, index, relays, notes }
         };
-        let (source, target) = (remote(&rule.source, Access::Pull)?, remote(&rule.target, Access::Push)?);
-        let work = context.unless_stopped(Work::of(rule, &source, &target, context)).await??;
-        report.warnings = work.warnings;
-        for tag in &work.missing {
-            let at = TagOrDigest::Tag(tag.clone());
-            let mut image = ImageReport::new(rule.source.reference(&at), rule.target.reference(&at));
-            note_failure(&mut image, &work::missing(&source, tag));
-            context.observer.image(&report.name, &image);
-            report.images.push(image);
-        }
-
-        let seat = self.registries.seat(&rule.source.host, self.last_success(&rule.name))?;
-        let seat = Arc::new(seat);
-        let batch = Batch { engine: self, context, source: source.seated(&seat), target, seat, mode };
-        batch.run(work.jobs, report).await;
-        Ok(())
+        let deliveries = (0..rule.scope.targets.len()).map(|index| {
+            let (delivery, stocks) = (delivery(index), stocks.clone());
+            async move { delivery.run(stocks).await }
+        });
+        let deliveries: Vec<_> = deliveries.collect();
+        drop(stocks);
+        let mut failed: Vec<String> =
+            errors.iter().filter(|error| !error.is_cancelled()).map(Error::with_advice).collect();
+        let delivered = join_all(deliveries).await;
+        let (lacking, nowhere) = notes.tell(rule.platforms.as_ref());
+        report.warnings.extend(lacking);
+        failed.extend(nowhere);
+        tell(report, failed, delivered);
     }
+}
+
+/// Waits for all of them, a few at a time.
+pub(super) async fn side_by_side<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    const AT_ONCE: usize = 8;
+    let work: Vec<_> = work.collect();
+    stream::iter(work).buffered(AT_ONCE).collect().await
+}
+
+/// Those that went well, and the errors of the others.
+fn parted<T>(results: Vec<Result<T, Error>>) -> (Vec<T>, Vec<Error>) {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => done.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    (done, errors)
+}
+
+/// Writes what came of the deliveries into the report: images in the order of the rule, whichever was done first.
+fn tell(report: &mut RuleReport, mut errors: Vec<String>, deliveries: Vec<Delivered>) {
+    let mut images = Vec::new();
+    for delivered in deliveries {
+        images.extend(delivered.images);
+        report.warnings.extend(delivered.warnings);
+        report.pruned.extend(delivered.pruned);
+        errors.extend(delivered.errors);
+    }
+    images.sort_by_key(|(place, _)| *place);
+    report.images = images.into_iter().map(|(_, image)| image).collect();
+    report.error = (!errors.is_empty()).then(|| errors.join("; "));
 }
 
 /// Lets work run until its timeout, then stops it by its token and waits for it to end. Returns whether it was in time.

@@ -12,6 +12,7 @@ mod json;
 pub mod media_type;
 mod platform;
 mod random;
+mod referrers;
 mod samples;
 
 use bytes::Bytes;

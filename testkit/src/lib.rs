@@ -41,6 +41,6 @@ pub use chaos::{Chaos, Harm};
 pub use content::{Blob, Descriptor, Document, Image, Platform};
 pub use front::Front;
 pub use http::Method;
-pub use registry::{Effect, Endpoint, FakeRegistry, Fault};
+pub use registry::{Effect, Endpoint, FakeRegistry, Fault, Immutability};
 
 pub use server::DistributionServer;

@@ -18,6 +18,7 @@ mod manifests;
 mod options;
 mod payload;
 mod pulls;
+mod referrers;
 mod route;
 mod serve;
 mod session;
@@ -35,7 +36,7 @@ use tokio::task::AbortHandle;
 pub use fault::{Effect, Fault};
 pub use hooks::Held;
 pub use log::Request;
-pub use options::Builder;
+pub use options::{Builder, Immutability};
 pub use route::Endpoint;
 
 use auth::Door;
@@ -100,7 +101,7 @@ impl FakeRegistry {
         let [(host, listener), (other_host, other_listener)] = [listen().await, listen().await];
         let shared = Arc::new(Shared {
             pulls: Pulls::new(options.quota),
-            door: Door::new(options.scheme.clone(), options.token_lifetime, &host),
+            door: Door::new(&options, &host),
             host,
             other_host,
             options,

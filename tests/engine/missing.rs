@@ -1,16 +1,14 @@
 //! What is missing, in the words of many registries; and what only looks so.
 
-use std::sync::Arc;
-
 use regferry::events::ImageOutcome;
-use regferry::oci::TagOrDigest;
-use regferry::transfer::{Images, Import, Rule};
+
+use regferry::transfer::Import;
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, Fault, Image, Method};
 use tokio_util::sync::CancellationToken;
 
 use crate::ferry::{Ferry, layer};
-use crate::support::{engine, failures, location, reference, run};
+use crate::support::{engine, failures, location, reference, rule_for_image, run};
 
 fn answer(code: u16, body: &str) -> Effect {
     Effect::Status { code, headers: Vec::new(), body: body.to_owned() }
@@ -78,13 +76,8 @@ async fn a_rules_digest_that_is_forbidden_to_be_looked_at_is_brought() {
     let (ferry, image) = Ferry::new().await;
     let fault = Fault::on(Method::HEAD, Endpoint::Manifest).reference(&image.digest());
     ferry.target.fault(fault, Effect::status(403));
-    let rule = Arc::new(Rule {
-        name: "pinned".into(),
-        source: location(ferry.source.host(), "app"),
-        target: location(ferry.target.host(), "app"),
-        images: Images::One { from: TagOrDigest::Digest(image.digest().parse().unwrap()), to: None },
-        timeout: None,
-    });
+    let pinned = format!("{}/app@{}", ferry.source.host(), image.digest());
+    let rule = rule_for_image("pinned", &pinned, location(ferry.target.host(), "app"), None);
 
     let report = run(&engine(), &rule).await;
 

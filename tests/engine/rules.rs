@@ -1,16 +1,15 @@
 //! What a rule's run and an import report, and what they leave alone.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use regferry::events::{ImageOutcome, RunOutcome};
-use regferry::oci::TagOrDigest;
-use regferry::transfer::{Images, Import, ImportError, Mode, Rule};
+
+use regferry::transfer::{Import, ImportError, Mode};
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{engine, failures, location, reference, rule, run};
+use crate::support::{engine, failures, location, reference, rule, rule_for_image, run};
 
 #[tokio::test]
 async fn one_images_failure_is_its_own() {
@@ -92,15 +91,8 @@ async fn a_run_that_takes_longer_than_its_timeout_is_stopped_and_reported() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("app", "v1", &hello_world());
     source.fault(Fault::on(Method::GET, Endpoint::Blob), Effect::Hang);
-    let images = Images::One { from: TagOrDigest::Tag("v1".parse().unwrap()), to: Some("v1".parse().unwrap()) };
-    let (from, to) = (location(source.host(), "app"), location(target.host(), "app"));
-    let rule = Arc::new(Rule {
-        name: "slow".into(),
-        source: from,
-        target: to,
-        images,
-        timeout: Some(Duration::from_millis(300)),
-    });
+    let (from, to) = (format!("{}/app:v1", source.host()), location(target.host(), "app"));
+    let rule = rule_for_image("slow", &from, to, Some(Duration::from_millis(300)));
 
     let report = run(&engine(), &rule).await;
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use regferry::content::Location;
 use regferry::events::{ImageOutcome, ImageReport, Observer, Retry, RuleReport};
-use regferry::oci::{Host, Reference};
+use regferry::oci::{Digest, Host, Manifest, Reference};
 use regferry::registry::{Credentials, DockerConfigFiles, Password, Registries, Settings, Tls};
-use regferry::transfer::{Engine, Images, Import, Limits, Mode, Rule, TagFilter};
-use testkit::Front;
+use regferry::transfer::{Engine, Import, Limits, Mode, Referrers, Rule, Scope, Source, TagFilter, Target};
+use testkit::content::Document;
+use testkit::{Front, Image};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn engine() -> Arc<Engine> {
@@ -26,6 +27,20 @@ pub(crate) fn engine_with(settings: HashMap<Host, Settings>, observer: Arc<dyn O
 pub(crate) fn engine_with_docker_config(file: &Path) -> Arc<Engine> {
     let files = DockerConfigFiles::new(vec![file.to_owned()]);
     Arc::new(Engine::new(Registries::new(HashMap::new(), files, Arc::new(())), Limits::default(), Arc::new(())))
+}
+
+/// Registries without an engine around them.
+pub(crate) fn registries() -> Registries {
+    Registries::new(HashMap::new(), DockerConfigFiles::default(), Arc::new(()))
+}
+
+/// What a document of the kit is to the client.
+pub(crate) fn manifest(document: &Document) -> Manifest {
+    Manifest::parse(document.bytes.clone(), Some(&document.media_type), None).unwrap()
+}
+
+pub(crate) fn digest(of: &Image) -> Digest {
+    of.digest().parse().unwrap()
 }
 
 pub(crate) fn host(text: &str) -> Host {
@@ -54,9 +69,30 @@ pub(crate) fn location(host: &str, repository: &str) -> Location {
 
 /// A rule over the tags that `include` takes.
 pub(crate) fn rule(name: &str, source: Location, target: Location, include: &[&str]) -> Arc<Rule> {
+    rule_of(name, vec![Source::Repository(source)], vec![to(target)], include)
+}
+
+/// A rule for one image, by its tag.
+pub(crate) fn rule_for_image(name: &str, source: &str, target: Location, timeout: Option<Duration>) -> Arc<Rule> {
+    let rule = rule_of(name, vec![Source::Image(reference(source))], vec![to(target)], &[]);
+    Arc::new(Rule { timeout, ..(*rule).clone() })
+}
+
+pub(crate) fn rule_of(name: &str, sources: Vec<Source>, targets: Vec<Target>, include: &[&str]) -> Arc<Rule> {
     let include: Vec<String> = include.iter().map(|pattern| (*pattern).to_owned()).collect();
-    let images = Images::Tags(TagFilter::new(&include, &[]).unwrap());
-    Arc::new(Rule { name: name.into(), source, target, images, timeout: None })
+    let scope = Scope { sources, targets, tags: TagFilter::new(&include, &[]).unwrap() };
+    Arc::new(Rule {
+        name: name.into(),
+        scope: Arc::new(scope),
+        platforms: None,
+        referrers: Referrers::None,
+        overwrite: true,
+        timeout: None,
+    })
+}
+
+pub(crate) fn to(location: Location) -> Target {
+    Target::Repository { location, tag: None }
 }
 
 pub(crate) async fn run(engine: &Arc<Engine>, rule: &Arc<Rule>) -> RuleReport {

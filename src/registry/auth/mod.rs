@@ -18,12 +18,12 @@ use tokio::time::Instant;
 #[cfg(any(test, fuzzing))]
 pub(super) use challenge::properties;
 pub(super) use challenge::{Challenge, challenges};
-pub(super) use scope::Scope;
+pub(super) use scope::{Right, Scope};
 
 use super::client::Clients;
 use super::credentials::{CredentialStore, Login};
 use super::limits::Line;
-use crate::content::{Cause, Location, LoginSent, Refusal};
+use crate::content::{Cause, LoginSent, Refusal};
 use crate::events::Observer;
 use realm::Realm;
 pub(super) use realm::Trust;
@@ -92,14 +92,14 @@ impl Authenticator {
     ///
     /// # Errors
     /// Why no credentials or no token could be had, without any secret.
-    pub(super) async fn authorization(&self, location: &Location, scope: &Scope) -> Result<Option<HeaderValue>, Cause> {
+    pub(super) async fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>, Cause> {
         let Some(scheme) = self.scheme() else { return Ok(None) };
         let slot = self.slot(scope);
         let mut held = slot.lock().await;
         if let Some(good) = held.as_ref().filter(|held| Instant::now() < held.until) {
             return good.outcome.clone();
         }
-        let fresh = self.issue(&scheme, location, scope).await;
+        let fresh = self.issue(&scheme, scope).await;
         let outcome = fresh.outcome.clone();
         *held = Some(fresh);
         outcome
@@ -135,8 +135,8 @@ impl Authenticator {
         true
     }
 
-    async fn issue(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Held {
-        match self.log_in(scheme, location, scope).await {
+    async fn issue(&self, scheme: &Scheme, scope: &Scope) -> Held {
+        match self.log_in(scheme, scope).await {
             Ok(Issued { header, by_login, lifetime }) => {
                 Held { outcome: Ok(header), by_login, until: Instant::now() + lifetime }
             }
@@ -148,8 +148,8 @@ impl Authenticator {
         }
     }
 
-    async fn log_in(&self, scheme: &Scheme, location: &Location, scope: &Scope) -> Result<Issued, Cause> {
-        let login = self.credentials.login(location).await.map_err(Cause::Credentials)?;
+    async fn log_in(&self, scheme: &Scheme, scope: &Scope) -> Result<Issued, Cause> {
+        let login = self.credentials.login(scope.repository()).await.map_err(Cause::Credentials)?;
         let by_login = login.is_some();
         match scheme {
             Scheme::Basic => {
@@ -157,8 +157,19 @@ impl Authenticator {
                 Ok(Issued { header, by_login, lifetime: CREDENTIALS_HOLD })
             }
             Scheme::Bearer(realm) => {
-                let token =
-                    self.tokens.token(realm, scope, login.as_ref()).await.map_err(|cause| told(cause, by_login))?;
+                let mut asked = scope.clone();
+                let token = loop {
+                    match self.tokens.token(realm, &asked, login.as_ref()).await {
+                        Err(Cause::Refused(refusal))
+                            if refusal.status == 400
+                                && let Some(lesser) = asked.without_delete() =>
+                        {
+                            asked = lesser;
+                        }
+                        answered => break answered,
+                    }
+                };
+                let token = token.map_err(|cause| told(cause, by_login))?;
                 Ok(Issued { header: Some(token.header), by_login, lifetime: token.refresh_after })
             }
         }

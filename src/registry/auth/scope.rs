@@ -6,26 +6,62 @@ use crate::oci::Repository;
 /// the header limits of some registries; a mount adds the repository that it reads from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::registry) struct Scope {
-    repository: Repository,
-    push: bool,
+    /// Without one it is the registry's catalog.
+    repository: Option<Repository>,
+    right: Right,
     mount_from: Option<Repository>,
 }
 
+/// What may be done in a repository; each right holds those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::registry) enum Right {
+    Pull,
+    Push,
+    Delete,
+}
+
 impl Scope {
-    pub(in crate::registry) fn new(repository: Repository, push: bool) -> Self {
-        Self { repository, push, mount_from: None }
+    pub(in crate::registry) fn new(repository: Repository, right: Right) -> Self {
+        Self { repository: Some(repository), right, mount_from: None }
+    }
+
+    /// The names of all repositories.
+    pub(in crate::registry) fn catalog() -> Self {
+        Self { repository: None, right: Right::Pull, mount_from: None }
+    }
+
+    /// The repository in which something is done.
+    pub(in crate::registry) fn repository(&self) -> Option<&Repository> {
+        self.repository.as_ref()
     }
 
     /// The same with the right to read `from`, for a mount.
     pub(in crate::registry) fn with_mount(&self, from: &Repository) -> Self {
-        Self { mount_from: Some(from).filter(|from| **from != self.repository).cloned(), ..self.clone() }
+        Self { mount_from: Some(from).filter(|from| Some(*from) != self.repository()).cloned(), ..self.clone() }
+    }
+
+    /// The same with the right to delete.
+    pub(in crate::registry) fn with_delete(&self) -> Self {
+        Self { right: Right::Delete, ..self.clone() }
+    }
+
+    /// What to ask for where nobody knows of a right to delete, as at Quay: there it is part of the right to push.
+    pub(super) fn without_delete(&self) -> Option<Self> {
+        (self.right == Right::Delete).then(|| Self { right: Right::Push, ..self.clone() })
     }
 
     /// As the token server takes it: `repository:library/alpine:pull`, one text a repository.
     /// Source: distribution's "Token Scope Documentation".
     pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
-        let actions = if self.push { "pull,push" } else { "pull" };
-        let own = format!("repository:{}:{actions}", self.repository);
+        let actions = match self.right {
+            Right::Pull => "pull",
+            Right::Push => "pull,push",
+            Right::Delete => "pull,push,delete",
+        };
+        let own = match &self.repository {
+            Some(repository) => format!("repository:{repository}:{actions}"),
+            None => "registry:catalog:*".to_owned(),
+        };
         let from = self.mount_from.as_ref().map(|from| format!("repository:{from}:pull"));
         std::iter::once(own).chain(from)
     }
@@ -37,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_mount_needs_both_repositories() {
-        let scope = Scope::new("a/b".parse().unwrap(), true).with_mount(&"c".parse().unwrap());
+        let scope = Scope::new("a/b".parse().unwrap(), Right::Push).with_mount(&"c".parse().unwrap());
         assert_eq!(scope.parameters().collect::<Vec<_>>(), ["repository:a/b:pull,push", "repository:c:pull"]);
     }
 }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::Login;
-use crate::content::Location;
+use crate::oci::{Host, Repository};
 
 /// The files that are asked for credentials, in order; one that does not exist is passed over.
 #[derive(Debug, Clone, Default)]
@@ -48,8 +48,8 @@ impl DockerConfigFiles {
         Self(podman.into_iter().chain([docker]).flatten().collect())
     }
 
-    /// The first file's entry that covers the repository.
-    pub(super) fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
+    /// The first file's entry that covers the repository, or the whole registry.
+    pub(super) fn find(&self, host: &Host, repository: Option<&Repository>) -> Result<Option<Entry>, String> {
         for file in &self.0 {
             let text = match std::fs::read(file) {
                 Ok(text) => text,
@@ -60,7 +60,7 @@ impl DockerConfigFiles {
             let config: Config = serde_json::from_slice(&text).map_err(|error| {
                 format!("{} is no Docker config: line {}, column {}", file.display(), error.line(), error.column())
             })?;
-            let found = config.find(location).map_err(|reason| format!("{}: {reason}", file.display()))?;
+            let found = config.find(host, repository).map_err(|reason| format!("{}: {reason}", file.display()))?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -92,8 +92,7 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 impl Config {
     /// `credHelpers`, then `credsStore`, then the `auths` entry with the longest path that holds a secret: with a store,
     /// `docker login` leaves empty entries behind.
-    fn find(&self, location: &Location) -> Result<Option<Entry>, String> {
-        let host = &location.host;
+    fn find(&self, host: &Host, repository: Option<&Repository>) -> Result<Option<Entry>, String> {
         let server = if host.is_docker_hub() { DOCKER_HUB_KEY } else { host.as_str() };
         let helper = |name: &String| Entry::Helper { name: name.clone(), server: server.to_owned() };
         if let Some(name) = self.cred_helpers.get(server).or_else(|| self.cred_helpers.get(host.as_str())) {
@@ -104,7 +103,7 @@ impl Config {
         }
         let mut logins = Vec::new();
         for (key, auth) in &self.auths {
-            if let Some(length) = covers(key, location)
+            if let Some(length) = covers(key, host, repository)
                 && let Some(login) = auth.login()?
             {
                 logins.push((length, key, login));
@@ -116,15 +115,15 @@ impl Config {
 }
 
 /// How much of `host/repository` a key names, as a length; `None` if it names something else.
-fn covers(key: &str, location: &Location) -> Option<usize> {
+fn covers(key: &str, registry: &Host, repository: Option<&Repository>) -> Option<usize> {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let bare = bare.trim_end_matches('/');
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let path = if matches!(path, "v1" | "v2") { "" } else { path };
-    if host.parse().ok().as_ref() != Some(&location.host) {
+    if host.parse().ok().as_ref() != Some(registry) {
         return None;
     }
-    let repository = location.repository.as_str();
+    let repository = repository.map_or("", Repository::as_str);
     let inside = path.is_empty()
         || repository == path
         || repository.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
@@ -164,14 +163,12 @@ fn decode(pair: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Reference;
     use secrecy::ExposeSecret;
 
-    fn location(text: &str) -> Location {
-        Location::from(&text.parse::<crate::oci::Reference>().unwrap())
-    }
-
     fn find(config: &str, at: &str) -> Option<Entry> {
-        serde_json::from_str::<Config>(config).unwrap().find(&location(at)).unwrap()
+        let at: Reference = at.parse().unwrap();
+        serde_json::from_str::<Config>(config).unwrap().find(&at.host, Some(&at.repository)).unwrap()
     }
 
     fn user(config: &str, at: &str) -> Option<String> {
@@ -202,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_the_whole_registry_takes_no_login_of_a_part_of_it() {
+        let config: Config =
+            serde_json::from_str(r#"{"auths":{"r.example/team":{"auth":"Yjoy"},"o.example":{"auth":"YTox"}}}"#)
+                .unwrap();
+        let is_found = |host: &str| config.find(&host.parse().unwrap(), None).unwrap().is_some();
+        assert_eq!((is_found("r.example"), is_found("o.example")), (false, true));
+    }
+
+    #[test]
     fn a_hosts_helper_comes_before_the_store_and_the_store_before_auths() {
         let config = r#"{"credsStore":"desktop","credHelpers":{"r.example":"ecr-login"},"auths":{"ghcr.io":{}}}"#;
         assert_eq!(user(config, "r.example/a").unwrap(), "helper ecr-login r.example");
@@ -223,7 +229,8 @@ mod tests {
     fn a_broken_file_is_named_and_not_quoted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), r#"{"auths":{"r.example":{"auth":"secret"#).unwrap();
-        let Err(error) = DockerConfigFiles::new(vec![file.path().into()]).find(&location("r.example/a")) else {
+        let Err(error) = DockerConfigFiles::new(vec![file.path().into()]).find(&"r.example".parse().unwrap(), None)
+        else {
             panic!("it was taken")
         };
         assert!(error.contains("is no Docker config") && !error.contains("secret"), "{error}");

@@ -13,7 +13,7 @@ use docker_config::Entry;
 #[cfg(any(test, fuzzing))]
 pub(super) use docker_config::properties;
 
-use crate::content::Location;
+use crate::oci::{Host, Repository};
 
 /// A user name and where its password is.
 #[derive(Debug, Clone)]
@@ -56,24 +56,25 @@ impl fmt::Debug for Login {
 
 /// Where the logins of one registry come from.
 pub(super) struct CredentialStore {
+    host: Host,
     configured: Option<Credentials>,
     docker_config: DockerConfigFiles,
 }
 
 impl CredentialStore {
-    pub(super) fn new(configured: Option<Credentials>, docker_config: DockerConfigFiles) -> Self {
-        Self { configured, docker_config }
+    pub(super) fn new(host: &Host, configured: Option<Credentials>, docker_config: DockerConfigFiles) -> Self {
+        Self { host: host.clone(), configured, docker_config }
     }
 
-    /// The login for a repository; `None` to go on anonymously.
+    /// The login for a repository, or for the registry as a whole; `None` to go on anonymously.
     ///
     /// # Errors
     /// A text that says which source is broken, without any secret.
-    pub(super) async fn login(&self, location: &Location) -> Result<Option<Login>, String> {
+    pub(super) async fn login(&self, repository: Option<&Repository>) -> Result<Option<Login>, String> {
         if let Some(configured) = &self.configured {
             return configured.read().map(Some);
         }
-        match self.docker_config.find(location)? {
+        match self.docker_config.find(&self.host, repository)? {
             Some(Entry::Login(login)) => Ok(Some(login)),
             Some(Entry::Helper { name, server }) => helper::get(&name, &server).await,
             None => Ok(None),

@@ -84,7 +84,7 @@ impl Transport {
     }
 
     fn asked_to_wait(&self, caller: &Caller, call: &Call) -> Option<(Duration, Refusal)> {
-        self.pauses.left(&caller.location.repository, call.class, Instant::now().into_std())
+        self.pauses.left(caller.scope.repository(), call.class, Instant::now().into_std())
     }
 
     /// Waits out a pause that the registry asked for; where a connection is held meanwhile, or the pause is longer than
@@ -139,7 +139,7 @@ impl Transport {
         if !self.wire.is_own(&call.url) {
             return Ok(None);
         }
-        self.auth.authorization(&caller.location, &caller.scope).await.map_err(|cause| call.login_error(cause))
+        self.auth.authorization(&caller.scope).await.map_err(|cause| call.login_error(cause))
     }
 
     /// Takes a challenge in, if the answer is one. Another origin's is not ours to answer: who believed it would send

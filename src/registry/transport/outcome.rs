@@ -84,12 +84,13 @@ impl Transport {
             return Err(call.error(Cause::OutOfPulls(none)));
         }
         if is_own && matches!(refusal.status, 429 | 503) {
-            self.pauses.ask(&caller.location.repository, call.class, &refusal, now);
+            self.pauses.ask(caller.scope.repository(), call.class, &refusal, now);
         }
         if authorization.is_some() && self.auth.has_login(&caller.scope).await {
             refusal.login = LoginSent::User;
         }
-        Err(call.error(if refusal.status == 404 { missing(refusal) } else { Cause::Refused(refusal) }))
+        let is_missing = refusal.status == 404 && !call.is_optional;
+        Err(call.error(if is_missing { missing(refusal) } else { Cause::Refused(refusal) }))
     }
 }
 

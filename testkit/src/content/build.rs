@@ -1,5 +1,7 @@
 //! From layers to an image, from images to a list.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::json::{self, Config, List, Manifest, RootFs, Runtime};
@@ -11,6 +13,8 @@ pub struct ImageBuilder {
     kind: Kind,
     layers: Vec<Layer>,
     media_type_inside: bool,
+    subject: Option<Descriptor>,
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +44,7 @@ impl ImageBuilder {
     }
 
     fn new(kind: Kind) -> Self {
-        Self { kind, layers: Vec::new(), media_type_inside: true }
+        Self { kind, layers: Vec::new(), media_type_inside: true, subject: None, annotations: BTreeMap::new() }
     }
 
     /// Adds a layer of `size` pseudo-random bytes; the same seed and size give the same layer in
@@ -84,6 +88,20 @@ impl ImageBuilder {
     #[must_use]
     pub fn without_media_type(mut self) -> Self {
         self.media_type_inside = false;
+        self
+    }
+
+    /// Lets the manifest refer to `image`, as a signature does to what it signs.
+    #[must_use]
+    pub fn subject(mut self, image: &Image) -> Self {
+        self.subject = Some(image.root.descriptor());
+        self
+    }
+
+    /// Adds an annotation to the manifest.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
         self
     }
 
@@ -140,6 +158,8 @@ impl ImageBuilder {
             artifact_type: self.kind.artifact_type(),
             config,
             layers: &layers,
+            subject: self.subject.as_ref(),
+            annotations: &self.annotations,
         });
         Document { media_type: document_type.to_owned(), bytes }
     }

@@ -3,6 +3,8 @@
 //! They are structs and not `json!` values because the order of a `serde_json` map depends on the
 //! features that other crates of a build turn on, and with the order the digests would change.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -18,14 +20,18 @@ pub(super) struct Manifest<'a> {
     pub(super) artifact_type: Option<&'a str>,
     pub(super) config: &'a Descriptor,
     pub(super) layers: &'a [Descriptor],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<&'a Descriptor>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct List<'a> {
+pub(super) struct List<'a, D> {
     pub(super) schema_version: u8,
     pub(super) media_type: &'a str,
-    pub(super) manifests: Vec<Descriptor>,
+    pub(super) manifests: Vec<D>,
 }
 
 #[derive(Serialize)]

@@ -54,6 +54,11 @@ impl Answer {
         Self::content(status, "text/plain; charset=utf-8", text)
     }
 
+    /// What distribution's router says of a path that it does not know.
+    pub(super) fn not_routed() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "404 page not found\n")
+    }
+
     /// The distribution spec's error body.
     pub(super) fn error(status: StatusCode, code: &str, message: &str, detail: Value) -> Box<Self> {
         Self::errors(status, code, message, vec![detail])

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Reply};
 use super::locked;
+use super::options::Options;
 use super::route::{Call, Endpoint, parameters};
 
 /// A user and a password.
@@ -69,6 +70,7 @@ pub(super) struct Door {
     scheme: Mutex<Scheme>,
     lifetime: Duration,
     realm: String,
+    delete_scope: bool,
     tokens: Mutex<HashMap<String, Grant>>,
 }
 
@@ -79,9 +81,16 @@ struct Grant {
 }
 
 impl Door {
-    pub(super) fn new(scheme: Scheme, lifetime: Duration, host: &str) -> Self {
+    pub(super) fn new(options: &Options, host: &str) -> Self {
+        let (scheme, lifetime) = (options.scheme.clone(), options.token_lifetime);
         let path = if matches!(scheme, Scheme::Azure(_)) { "oauth2/token" } else { "token" };
-        Self { scheme: Mutex::new(scheme), lifetime, realm: format!("http://{host}/{path}"), tokens: Mutex::default() }
+        Self {
+            scheme: Mutex::new(scheme),
+            lifetime,
+            realm: format!("http://{host}/{path}"),
+            delete_scope: options.delete_scope,
+            tokens: Mutex::default(),
+        }
     }
 
     /// Lets the request in, or says why not.
@@ -108,12 +117,12 @@ impl Door {
     /// Answers a request to the token service: everything that is asked for is granted.
     pub(super) fn issue(&self, call: &Call) -> Reply {
         match &*locked(&self.scheme) {
-            Scheme::Open | Scheme::Basic(_) | Scheme::Azure(_) => return Ok(nothing_here()),
+            Scheme::Open | Scheme::Basic(_) | Scheme::Azure(_) => return Ok(Answer::not_routed()),
             Scheme::Token(None) => {}
             Scheme::Token(Some(credentials)) | Scheme::Identity(credentials) if credentials.are_in(call) => {}
             Scheme::Token(Some(_)) | Scheme::Identity(_) => return Err(unauthorized(r#"Basic realm="testkit""#)),
         }
-        Ok(self.grant(parameters(&call.query, "scope")))
+        self.grant(parameters(&call.query, "scope"))
     }
 
     /// The same by POST, for what a login left.
@@ -121,31 +130,35 @@ impl Door {
         let expected = match &*locked(&self.scheme) {
             Scheme::Identity(credentials) => credentials.password.clone(),
             Scheme::Azure(azure) => azure.refresh.clone(),
-            Scheme::Open | Scheme::Basic(_) | Scheme::Token(_) => return Ok(nothing_here()),
+            Scheme::Open | Scheme::Basic(_) | Scheme::Token(_) => return Ok(Answer::not_routed()),
         };
         if field(form, "grant_type") != Some("refresh_token") || field(form, "refresh_token") != Some(&expected) {
             return Err(unauthorized(r#"Basic realm="testkit""#));
         }
-        Ok(self.grant(field(form, "scope").map(str::to_owned).into_iter()))
+        self.grant(field(form, "scope").map(str::to_owned).into_iter())
     }
 
     /// Gives a refresh token for another's access token.
     pub(super) fn exchange(&self, form: Form<'_>) -> Reply {
-        let Scheme::Azure(azure) = &*locked(&self.scheme) else { return Ok(nothing_here()) };
+        let Scheme::Azure(azure) = &*locked(&self.scheme) else { return Ok(Answer::not_routed()) };
         if field(form, "grant_type") != Some("access_token") || field(form, "access_token") != Some(&azure.access) {
             return Err(unauthorized(r#"Basic realm="testkit""#));
         }
         Ok(Answer::json(StatusCode::OK, &json!({"refresh_token": azure.refresh})))
     }
 
-    fn grant(&self, asked: impl Iterator<Item = String>) -> Answer {
+    fn grant(&self, asked: impl Iterator<Item = String>) -> Reply {
         let asked: Vec<_> = asked.collect();
-        let scopes = asked.iter().flat_map(|scopes| scopes.split(' ')).filter_map(Scope::parse).collect();
+        let scopes: Vec<_> = asked.iter().flat_map(|scopes| scopes.split(' ')).filter_map(Scope::parse).collect();
+        if !self.delete_scope && scopes.iter().any(|scope| scope.actions.iter().any(|action| action == "delete")) {
+            let message = "Could not decode repository actions";
+            return Err(Answer::error(StatusCode::BAD_REQUEST, "UNSUPPORTED", message, json!(null)));
+        }
         let mut tokens = locked(&self.tokens);
         let token = format!("token-{}", tokens.len() + 1);
         tokens.insert(token.clone(), Grant { scopes, expires: Instant::now() + self.lifetime });
         let body = json!({"token": token, "access_token": token, "expires_in": self.lifetime.as_secs()});
-        Answer::json(StatusCode::OK, &body)
+        Ok(Answer::json(StatusCode::OK, &body))
     }
 
     /// Makes every token that was issued worthless.
@@ -154,7 +167,7 @@ impl Door {
     }
 
     fn check_token(&self, call: &Call) -> Result<(), Box<Answer>> {
-        let needed = needed_scopes(call);
+        let needed = self.needed_scopes(call);
         let Some(token) = call.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) else {
             return Err(self.challenge(&needed, None));
         };
@@ -166,6 +179,27 @@ impl Door {
             return Err(self.challenge(&needed, Some("insufficient_scope")));
         }
         Ok(())
+    }
+
+    // As distribution asks for them: writing wants to read too, and a mount wants to read where the
+    // blob comes from.
+    fn needed_scopes(&self, call: &Call) -> Vec<Scope> {
+        if call.endpoint == Endpoint::Catalog {
+            return vec![Scope::new("registry:catalog".to_owned(), &["*"])];
+        }
+        if call.repository().is_empty() {
+            return Vec::new();
+        }
+        let actions: &[&str] = match call.method {
+            Method::GET | Method::HEAD => &["pull"],
+            Method::DELETE if self.delete_scope => &["delete"],
+            _ => &["pull", "push"],
+        };
+        let mut scopes = vec![Scope::new(format!("repository:{}", call.repository()), actions)];
+        if let Some(from) = call.parameter("from") {
+            scopes.push(Scope::new(format!("repository:{from}"), &["pull"]));
+        }
+        scopes
     }
 
     fn challenge(&self, needed: &[Scope], error: Option<&str>) -> Box<Answer> {
@@ -210,33 +244,8 @@ impl fmt::Display for Scope {
     }
 }
 
-// As distribution asks for them: writing wants to read too, and a mount wants to read where the
-// blob comes from.
-fn needed_scopes(call: &Call) -> Vec<Scope> {
-    if call.endpoint == Endpoint::Catalog {
-        return vec![Scope::new("registry:catalog".to_owned(), &["*"])];
-    }
-    if call.repository().is_empty() {
-        return Vec::new();
-    }
-    let actions: &[&str] = match call.method {
-        Method::GET | Method::HEAD => &["pull"],
-        Method::DELETE => &["delete"],
-        _ => &["pull", "push"],
-    };
-    let mut scopes = vec![Scope::new(format!("repository:{}", call.repository()), actions)];
-    if let Some(from) = call.parameter("from") {
-        scopes.push(Scope::new(format!("repository:{from}"), &["pull"]));
-    }
-    scopes
-}
-
 fn field<'a>(form: Form<'a>, name: &str) -> Option<&'a str> {
     form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-}
-
-fn nothing_here() -> Answer {
-    Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 fn unauthorized(challenge: &str) -> Box<Answer> {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderName;
+use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
@@ -280,6 +280,9 @@ fn bare(code: u16, headers: &[(String, String)], body: String) -> Answer {
     } else {
         Answer::content(code, "text/plain; charset=utf-8", Stored::Held(body.into()))
     };
+    if headers.iter().any(|(name, _)| header_name(name) == CONTENT_TYPE) {
+        answer = answer.without(&CONTENT_TYPE);
+    }
     for (name, value) in headers {
         // Of some headers, such as challenges, there may be several.
         answer.append(header_name(name), value);

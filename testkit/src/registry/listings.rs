@@ -8,28 +8,42 @@ use url::form_urlencoded;
 use super::Shared;
 use super::answer::{Answer, Reply};
 use super::locked;
+use super::options::Catalog;
 use super::route::Call;
 
 /// The tags of a repository.
 pub(super) fn tags(shared: &Shared, call: &Call) -> Reply {
-    let names = locked(&shared.store).tags(call.repository()).ok_or_else(|| {
-        let detail = json!({"name": call.repository()});
-        Answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry", detail)
-    })?;
+    let names = locked(&shared.store).tags(call.repository()).ok_or_else(|| name_unknown(call))?;
     let page = Page::of(shared, call, names)?;
     // Distribution is written in Go, where a list that nothing was added to is `null`.
     let shown = if page.names.is_empty() { Value::Null } else { json!(page.names) };
-    Ok(page.answer(call, &json!({"name": call.repository(), "tags": shown})))
+    let body = json!({"name": call.repository(), "tags": shown});
+    Ok(page.link_on(call, Answer::json(StatusCode::OK, &body)))
 }
 
 /// The names of all repositories.
 pub(super) fn catalog(shared: &Shared, call: &Call) -> Reply {
+    match shared.options.catalog {
+        Catalog::Open => {}
+        Catalog::Missing => return Ok(Answer::not_routed()),
+        Catalog::Denied => {
+            let (code, message) = ("UNAUTHORIZED", "authentication required");
+            return Err(Answer::error(StatusCode::UNAUTHORIZED, code, message, json!(null)));
+        }
+    }
     let names = locked(&shared.store).repositories();
     let page = Page::of(shared, call, names)?;
-    Ok(page.answer(call, &json!({"repositories": page.names})))
+    Ok(page.link_on(call, Answer::json(StatusCode::OK, &json!({"repositories": page.names}))))
 }
 
-struct Page {
+/// There is no such repository.
+pub(super) fn name_unknown(call: &Call) -> Box<Answer> {
+    let detail = json!({"name": call.repository()});
+    Answer::error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry", detail)
+}
+
+/// Some of the names that are listed.
+pub(super) struct Page {
     names: Vec<String>,
     limit: usize,
     more: bool,
@@ -37,7 +51,7 @@ struct Page {
 
 impl Page {
     // The client may ask for less than the registry's own page size, never for more.
-    fn of(shared: &Shared, call: &Call, names: Vec<String>) -> Result<Self, Box<Answer>> {
+    pub(super) fn of(shared: &Shared, call: &Call, names: Vec<String>) -> Result<Self, Box<Answer>> {
         let most = shared.options.page_size.unwrap_or(usize::MAX);
         let limit = match call.parameter("n") {
             None => most,
@@ -50,8 +64,12 @@ impl Page {
         Ok(Self { names, limit, more })
     }
 
-    fn answer(&self, call: &Call, body: &Value) -> Answer {
-        let answer = Answer::json(StatusCode::OK, body);
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
+    /// The answer, with a link to the next page if there is one.
+    pub(super) fn link_on(&self, call: &Call, answer: Answer) -> Answer {
         match self.names.last().filter(|_| self.more) {
             Some(last) => answer.with(LINK, &self.link(call, last)),
             None => answer,
@@ -62,6 +80,7 @@ impl Page {
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("last", last)
             .append_pair("n", &self.limit.to_string())
+            .extend_pairs(call.parameter("artifactType").map(|wanted| ("artifactType", wanted)))
             .finish();
         format!(r#"<{}?{query}>; rel="next""#, call.path)
     }

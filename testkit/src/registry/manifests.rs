@@ -1,7 +1,7 @@
 //! `/v2/<repository>/manifests/<reference>`
 
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Value, json};
 
@@ -9,13 +9,16 @@ use super::Shared;
 use super::answer::{Answer, Reply};
 use super::arriving::Arriving;
 use super::locked;
+use super::options::{Deletion, Immutability};
 use super::route::Call;
-use super::store::is_digest;
+use super::store::{Store, is_digest};
 use super::stored::Stored;
 use crate::content::{Document, digest, matches};
 
 // The distribution spec: "the registry SHOULD enforce some limit, … at least 4 megabytes".
 const LARGEST: usize = 4 << 20;
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// GET and HEAD.
 pub(super) fn get(shared: &Shared, call: &Call) -> Reply {
@@ -42,22 +45,33 @@ pub(super) async fn put(shared: &Shared, call: &Call, body: &mut Arriving) -> Re
     let document = Document { media_type, bytes };
     check_media_type(&document)?;
     let key = key(call.last(), &document)?;
+    let subject = document.subject().filter(|_| shared.options.referrers);
     store(shared, call, &key, document)?;
-    Ok(Answer::empty(StatusCode::CREATED)
+    let answer = Answer::empty(StatusCode::CREATED)
         .with_digest(&key)
-        .with(LOCATION, &format!("{}/v2/{}/manifests/{key}", shared.base(), call.repository())))
+        .with(LOCATION, &format!("{}/v2/{}/manifests/{key}", shared.base(), call.repository()));
+    Ok(subject.iter().fold(answer, |answer, subject| answer.with(OCI_SUBJECT, subject)))
 }
 
 /// DELETE: a digest takes its tags along, a tag goes alone.
 pub(super) fn delete(shared: &Shared, call: &Call) -> Reply {
-    let removed = locked(&shared.store).remove_manifest(call.repository(), call.last());
+    if !is_digest(call.last()) && shared.options.deletion == Deletion::Manifests {
+        let message = "provided digest did not match uploaded content";
+        return Err(Answer::error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", message, json!(null)));
+    }
+    let mut store = locked(&shared.store);
+    if shared.options.immutability == Some(Immutability::LikeHarbor) && has_tag(&store, call) {
+        return Err(immutable(Immutability::LikeHarbor, call));
+    }
+    let removed = store.remove_manifest(call.repository(), call.last());
     removed.then(|| Answer::empty(StatusCode::ACCEPTED)).ok_or_else(|| unknown(call))
 }
 
 fn store(shared: &Shared, call: &Call, key: &str, document: Document) -> Result<(), Box<Answer>> {
     let mut store = locked(&shared.store);
+    check_immutability(shared.options.immutability, &store, call, key)?;
     let missing = store
-        .missing_parts(call.repository(), &document)
+        .missing_parts(call.repository(), &document, shared.options.sparse_lists)
         .map_err(|error| invalid(StatusCode::BAD_REQUEST, &error.to_string()))?;
     if !missing.is_empty() {
         let details = missing.into_iter().map(Value::String).collect();
@@ -69,6 +83,44 @@ fn store(shared: &Shared, call: &Call, key: &str, document: Document) -> Result<
         store.tag(call.repository(), call.last(), key);
     }
     Ok(())
+}
+
+fn check_immutability(
+    immutability: Option<Immutability>,
+    store: &Store,
+    call: &Call,
+    digest: &str,
+) -> Result<(), Box<Answer>> {
+    let moves = || store.resolve(call.repository(), call.last()).is_some_and(|(current, _)| current != digest);
+    match immutability {
+        Some(Immutability::LikeEcr) if has_tag(store, call) && moves() => Err(immutable(Immutability::LikeEcr, call)),
+        Some(Immutability::LikeHarbor) if has_tag(store, call) => Err(immutable(Immutability::LikeHarbor, call)),
+        _ => Ok(()),
+    }
+}
+
+fn has_tag(store: &Store, call: &Call) -> bool {
+    !is_digest(call.last()) && store.resolve(call.repository(), call.last()).is_some()
+}
+
+fn immutable(immutability: Immutability, call: &Call) -> Box<Answer> {
+    let (repository, tag) = (call.repository(), call.last());
+    let (status, code, message) = match immutability {
+        Immutability::LikeEcr => (
+            StatusCode::BAD_REQUEST,
+            "TAG_INVALID",
+            format!(
+                "The image tag '{tag}' already exists in the '{repository}' repository and cannot be overwritten \
+                 because the tag is immutable."
+            ),
+        ),
+        Immutability::LikeHarbor => (
+            StatusCode::PRECONDITION_FAILED,
+            "PRECONDITION",
+            format!("Failed to process request due to '{repository}:{tag}' configured as immutable."),
+        ),
+    };
+    Answer::error(status, code, &message, json!(null))
 }
 
 // The digest under which the document is stored: the one that was asked for, which may be a

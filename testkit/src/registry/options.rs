@@ -22,7 +22,46 @@ pub(super) struct Options {
     pub(super) keep_at_most: u64,
     pub(super) scheme: Scheme,
     pub(super) token_lifetime: Duration,
+    pub(super) delete_scope: bool,
     pub(super) quota: Option<Quota>,
+    pub(super) referrers: bool,
+    pub(super) catalog: Catalog,
+    pub(super) deletion: Deletion,
+    pub(super) immutability: Option<Immutability>,
+    pub(super) sparse_lists: bool,
+}
+
+/// Whether the names of repositories are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Catalog {
+    /// To everybody.
+    #[default]
+    Open,
+    /// To nobody: there is nothing at that path.
+    Missing,
+    /// To others.
+    Denied,
+}
+
+/// What may be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// Manifests and tags, as in distribution v3.
+    #[default]
+    All,
+    /// Manifests alone, as in distribution v2.
+    Manifests,
+    /// Nothing.
+    Off,
+}
+
+/// Whose way of refusing to move a tag a registry has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Immutability {
+    /// 400 for another digest; the one that the tag has is taken.
+    LikeEcr,
+    /// 412 for whatever is put to a tag that exists, and for deleting it.
+    LikeHarbor,
 }
 
 /// How `Location` is written.
@@ -50,7 +89,13 @@ impl Default for Options {
             keep_at_most: u64::MAX,
             scheme: Scheme::Open,
             token_lifetime: Duration::from_secs(300),
+            delete_scope: true,
             quota: None,
+            referrers: false,
+            catalog: Catalog::default(),
+            deletion: Deletion::default(),
+            immutability: None,
+            sparse_lists: false,
         }
     }
 }
@@ -169,6 +214,63 @@ impl Builder {
     #[must_use]
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.options.token_lifetime = lifetime;
+        self
+    }
+
+    /// Has the referrers API, and says so in the answer to a manifest with a `subject`. Without this there is none, as
+    /// in distribution.
+    #[must_use]
+    pub fn with_referrers(mut self) -> Self {
+        self.options.referrers = true;
+        self
+    }
+
+    /// Has no catalog of its repositories: 404, without a word of an error.
+    #[must_use]
+    pub fn without_catalog(mut self) -> Self {
+        self.options.catalog = Catalog::Missing;
+        self
+    }
+
+    /// Tells the catalog of its repositories to nobody: 401.
+    #[must_use]
+    pub fn secret_catalog(mut self) -> Self {
+        self.options.catalog = Catalog::Denied;
+        self
+    }
+
+    /// Deletes manifests, but takes no tag for a DELETE, as distribution v2 does: 400.
+    #[must_use]
+    pub fn keeps_tags(mut self) -> Self {
+        self.options.deletion = Deletion::Manifests;
+        self
+    }
+
+    /// Deletes nothing, as distribution does unless told otherwise: 405.
+    #[must_use]
+    pub fn without_delete(mut self) -> Self {
+        self.options.deletion = Deletion::Off;
+        self
+    }
+
+    /// Refuses to move a tag that exists.
+    #[must_use]
+    pub fn immutable_tags(mut self, immutability: Immutability) -> Self {
+        self.options.immutability = Some(immutability);
+        self
+    }
+
+    /// Takes lists some of whose children it does not have.
+    #[must_use]
+    pub fn sparse_lists(mut self) -> Self {
+        self.options.sparse_lists = true;
+        self
+    }
+
+    /// Its token service knows no right to delete, as Quay's: who asks for it is refused, and who may push may delete.
+    #[must_use]
+    pub fn without_delete_scope(mut self) -> Self {
+        self.options.delete_scope = false;
         self
     }
 

@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use super::Shared;
 use super::answer::{Answer, DOCKER_CONTENT_DIGEST, Reply};
 use super::arriving::Arriving;
+use super::options::Deletion;
 use super::payload::{Cut, Payload};
 use super::route::{Call, Endpoint};
-use super::{blobs, listings, manifests, uploads};
+use super::{blobs, listings, manifests, referrers, uploads};
 use crate::wire::{Flushed, Wire};
 
 /// Serves until the task is aborted, and its connections with it.
@@ -92,6 +93,10 @@ async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
         (Endpoint::Manifest, &Method::GET) => shared.pulls.take().and_then(|()| manifests::get(shared, call)),
         (Endpoint::Manifest, &Method::HEAD) => manifests::get(shared, call),
         (Endpoint::Manifest, &Method::PUT) => manifests::put(shared, call, body).await,
+        (Endpoint::Manifest | Endpoint::Blob, &Method::DELETE) if shared.options.deletion == Deletion::Off => {
+            let message = "The operation is unsupported.";
+            Err(Answer::error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", message, serde_json::json!(null)))
+        }
         (Endpoint::Manifest, &Method::DELETE) => manifests::delete(shared, call),
         (Endpoint::Blob, &Method::GET | &Method::HEAD) => blobs::get(shared, call),
         (Endpoint::Blob, &Method::DELETE) => blobs::delete(shared, call),
@@ -102,10 +107,9 @@ async fn handle(shared: &Shared, call: &Call, body: &mut Arriving) -> Reply {
         (Endpoint::Upload, &Method::DELETE) => uploads::delete(shared, call),
         (Endpoint::Tags, &Method::GET) => listings::tags(shared, call),
         (Endpoint::Catalog, &Method::GET) => listings::catalog(shared, call),
+        (Endpoint::Referrers, &Method::GET) if shared.options.referrers => referrers::list(shared, call),
         // Distribution has no referrers, which its router says in plain text.
-        (Endpoint::Referrers | Endpoint::Token | Endpoint::Exchange | Endpoint::Other, _) => {
-            Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n"))
-        }
+        (Endpoint::Referrers | Endpoint::Token | Endpoint::Exchange | Endpoint::Other, _) => Ok(Answer::not_routed()),
         _ => Ok(Answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed\n")),
     }
 }

@@ -81,10 +81,16 @@ impl Store {
     }
 
     /// The digests that a document names and the repository does not have; foreign layers are
-    /// nobody's business.
-    pub(super) fn missing_parts(&self, name: &str, document: &Document) -> Result<Vec<String>, serde_json::Error> {
+    /// nobody's business, and a sparse list's children are not either.
+    pub(super) fn missing_parts(
+        &self,
+        name: &str,
+        document: &Document,
+        is_sparse: bool,
+    ) -> Result<Vec<String>, serde_json::Error> {
         let parts = document.parts()?;
-        let manifests = parts.manifests.iter().filter(|child| self.resolve(name, &child.digest).is_none());
+        let manifests =
+            parts.manifests.iter().filter(|child| !is_sparse && self.resolve(name, &child.digest).is_none());
         let blobs = parts.own_blobs().filter(|blob| self.blob(name, &blob.digest).is_none());
         Ok(manifests.chain(blobs).map(|part| part.digest.clone()).collect())
     }
@@ -93,6 +99,13 @@ impl Store {
     pub(super) fn tags(&self, repository: &str) -> Option<Vec<String>> {
         let repository = self.repositories.get(repository)?;
         repository.tagged.then(|| repository.tags.keys().cloned().collect())
+    }
+
+    /// The documents whose subject this is, by digest; `None` if there is no such repository.
+    pub(super) fn referrers(&self, repository: &str, subject: &str) -> Option<Vec<(&str, &Document)>> {
+        let manifests = self.repositories.get(repository)?.manifests.iter();
+        let referring = manifests.filter(|(_, document)| document.subject().as_deref() == Some(subject));
+        Some(referring.map(|(digest, document)| (digest.as_str(), document)).collect())
     }
 
     pub(super) fn repositories(&self) -> Vec<String> {

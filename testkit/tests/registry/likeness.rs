@@ -4,6 +4,7 @@
 //! and so with pages of tags.
 
 use serde_json::Value;
+use testkit::client;
 use testkit::content::{digest, media_type};
 use testkit::{DistributionServer, FakeRegistry, Image};
 
@@ -25,6 +26,29 @@ async fn the_fake_answers_as_distribution_does() {
         .map(|(real, ours)| format!("real: {real}\nfake: {ours}\n"))
         .collect();
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[tokio::test]
+async fn the_fake_refuses_to_delete_as_distribution_does() {
+    let kinds = [
+        (DistributionServer::start(), FakeRegistry::builder().keeps_tags()),
+        (DistributionServer::builder().without_delete().start(), FakeRegistry::builder().without_delete()),
+    ];
+    for (server, fake) in kinds {
+        let fake = fake.start().await;
+        let image = Image::oci("linux/amd64").layer_bytes("abc").build();
+        let mut told = Vec::new();
+        for host in [server.host(), fake.host()] {
+            client::push(host, "app", "1", &image).await;
+            let mut story = Story { host: host.to_owned(), answers: Vec::new() };
+            story.say("DELETE /v2/app/manifests/1", &[], b"").await;
+            story.say("DELETE /v2/app/manifests/2", &[], b"").await;
+            story.say("GET /v2/app/tags/list", &[], b"").await;
+            story.deletions().await;
+            told.push(story.answers);
+        }
+        assert_eq!(told[0], told[1]);
+    }
 }
 
 struct Story {

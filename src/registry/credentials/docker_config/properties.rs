@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 
-use super::{Config, Entry, Location, Login};
+use super::{Config, Entry, Login};
 use crate::oci::Reference;
 
 /// Whose credentials are looked for, and a part of every key that names them.
@@ -15,20 +15,24 @@ const REPOSITORIES: [(&str, &str); 3] =
 /// nothing. A login that `docker login` writes is read as it was.
 pub fn docker_config(data: &[u8]) {
     for (repository, host) in REPOSITORIES {
-        let Ok(location) = repository.parse().map(|reference: Reference| Location::from(&reference)) else { return };
+        let Ok(at) = repository.parse::<Reference>() else { return };
         if let Ok(config) = serde_json::from_slice::<Config>(data) {
-            found(&config, &location, host);
+            found(&config, &at, host);
             let again = serde_json::from_slice::<Config>(data).unwrap_or_default();
-            assert_eq!(words(&config.find(&location)), words(&again.find(&location)));
+            assert_eq!(words(&find(&config, &at)), words(&find(&again, &at)));
         }
         if let Ok(login) = str::from_utf8(data) {
-            written(login, &location, host);
+            written(login, &at, host);
         }
     }
 }
 
-fn found(config: &Config, location: &Location, host: &str) {
-    match config.find(location) {
+fn find(config: &Config, at: &Reference) -> Result<Option<Entry>, String> {
+    config.find(&at.host, Some(&at.repository))
+}
+
+fn found(config: &Config, at: &Reference, host: &str) {
+    match find(config, at) {
         Ok(Some(Entry::Login(_))) => {
             assert!(
                 config.auths.keys().any(|key| key.to_ascii_lowercase().contains(host)),
@@ -44,7 +48,7 @@ fn found(config: &Config, location: &Location, host: &str) {
     }
 }
 
-fn written(login: &str, location: &Location, host: &str) {
+fn written(login: &str, at: &Reference, host: &str) {
     let auth = STANDARD.encode(login);
     let config = format!(r#"{{"auths":{{"https://{host}/v2/":{{"auth":"{auth}"}}}}}}"#);
     let config: Config = serde_json::from_str(&config).unwrap_or_default();
@@ -53,7 +57,7 @@ fn written(login: &str, location: &Location, host: &str) {
         None if login.is_empty() => "nothing".to_owned(),
         None => "an `auth` in it is not base64 of USER:PASSWORD".to_owned(),
     };
-    assert_eq!(words(&config.find(location)), expected);
+    assert_eq!(words(&find(&config, at)), expected);
 }
 
 fn words(found: &Result<Option<Entry>, String>) -> String {

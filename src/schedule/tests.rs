@@ -1,0 +1,250 @@
+//! The timetable, with clocks that are moved by hand.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{Cron, Due, Now, Schedule, Timetable, Timing};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const NONE: [usize; 0] = [];
+
+fn every(interval: Duration) -> Timing {
+    Timing { schedule: Schedule::Every(interval), jitter: Duration::ZERO, recheck: None }
+}
+
+fn cron(text: &str) -> Timing {
+    Timing { schedule: Schedule::Cron(Cron::parse(text).unwrap()), ..every(HOUR) }
+}
+
+/// A timetable, and clocks that are moved by hand.
+struct World {
+    now: Now,
+    timetable: Timetable,
+}
+
+impl World {
+    fn at(date: &str, timings: &[Timing]) -> Self {
+        let now = Now { monotonic: Instant::now(), wall: date.parse().unwrap() };
+        let rules = timings.iter().map(|timing| ("rule", timing));
+        Self { timetable: Timetable::new(rules, 7, now), now }
+    }
+
+    fn new(timings: &[Timing]) -> Self {
+        Self::at("2026-01-05T00:00:00Z", timings)
+    }
+
+    /// Time passes, and nobody looks.
+    fn pass(&mut self, time: Duration) {
+        self.now.monotonic += time;
+        self.now.wall += time;
+    }
+
+    fn set_clock(&mut self, date: &str) {
+        self.now.wall = date.parse().unwrap();
+    }
+
+    /// The rules that are started now, and end at once unless more was due.
+    fn run(&mut self) -> Vec<usize> {
+        let due = self.timetable.start_due(self.now);
+        for due in &due {
+            assert_eq!(self.timetable.ended(due.rule, self.now), None);
+        }
+        due.into_iter().map(|due| due.rule).collect()
+    }
+
+    /// Looks whenever the timetable asks to, until the date. Returns when rules were started.
+    fn runs_until(&mut self, date: &str) -> Vec<String> {
+        let mut runs = Vec::new();
+        let end: Timestamp = date.parse().unwrap();
+        while self.now.wall < end {
+            let started = self.run();
+            runs.extend(started.iter().map(|_| self.now.wall.strftime("%d %H:%M:%S").to_string()));
+            let wait = self.timetable.next_look().unwrap() - self.now.monotonic;
+            assert!(wait > Duration::ZERO && wait <= MINUTE, "{wait:?}");
+            self.pass(wait);
+        }
+        runs
+    }
+}
+
+#[test]
+fn rules_are_due_at_once_and_then_on_their_own_grid() {
+    let mut world = World::new(&[every(MINUTE), every(2 * MINUTE), cron("2 * * * *")]);
+    assert_eq!(world.run(), [0, 1, 2]);
+    assert_eq!(world.run(), NONE);
+    world.pass(MINUTE + Duration::from_secs(1));
+    assert_eq!(world.run(), [0]);
+    world.pass(Duration::from_secs(59));
+    assert_eq!(world.run(), [0, 1, 2]);
+}
+
+#[test]
+fn ticks_during_a_run_are_folded_into_one_more_run() {
+    for timing in [every(MINUTE), cron("* * * * *")] {
+        let mut world = World::new(&[timing]);
+        assert_eq!(world.timetable.start_due(world.now), [Due { rule: 0, recheck: false }]);
+        for _ in 0..3 {
+            world.pass(MINUTE);
+            assert!(world.timetable.start_due(world.now).is_empty());
+        }
+        assert_eq!(world.timetable.ended(0, world.now), Some(Due { rule: 0, recheck: false }));
+        assert_eq!(world.timetable.ended(0, world.now), None);
+        world.pass(MINUTE);
+        assert_eq!(world.run(), [0]);
+    }
+}
+
+#[test]
+fn cron_goes_by_the_date() {
+    let mut world = World::at("2026-01-05T07:20:00Z", &[cron("0 */6 * * *")]);
+    assert_eq!(world.runs_until("2026-01-06T01:00:00Z"), ["05 07:20:00", "05 12:00:00", "05 18:00:00", "06 00:00:00"]);
+}
+
+#[test]
+fn what_the_machine_sleeps_through_is_one_tick() {
+    let mut world = World::at("2026-01-05T07:20:00Z", &[every(HOUR), cron("0 * * * *")]);
+    assert_eq!(world.run(), [0, 1]);
+    world.set_clock("2026-01-05T17:30:00Z");
+    assert_eq!(world.run(), [0, 1], "only the date went on");
+    assert_eq!(world.run(), NONE);
+    assert_eq!(
+        world.runs_until("2026-01-05T19:10:00Z"),
+        ["05 18:00:00", "05 18:20:00", "05 19:00:00"],
+        "each on the grid that it had"
+    );
+
+    let mut world = World::new(&[every(HOUR), cron("0 * * * *")]);
+    assert_eq!(world.run(), [0, 1]);
+    world.pass(10 * HOUR + 30 * MINUTE);
+    assert_eq!(world.run(), [0, 1], "both clocks went on, and nobody looked");
+    assert_eq!(world.run(), NONE);
+}
+
+#[test]
+fn a_clock_that_is_set_back_runs_nothing_twice_and_leaves_nothing_out() {
+    let mut world = World::at("2026-01-05T02:00:00Z", &[cron("0 3 * * *")]);
+    assert_eq!(world.runs_until("2026-01-05T03:05:00Z"), ["05 02:00:00", "05 03:00:00"]);
+    world.set_clock("2026-01-05T02:30:00Z");
+    assert_eq!(world.runs_until("2026-01-06T12:00:00Z"), ["06 03:00:00"]);
+
+    let mut world = World::at("2026-01-05T02:00:00Z", &[cron("*/5 * * * *"), every(5 * MINUTE)]);
+    let _ = world.runs_until("2026-01-05T03:02:00Z");
+    world.set_clock("2026-01-05T02:02:00Z");
+    let both = ["05 02:05:00", "05 02:05:00", "05 02:10:00", "05 02:10:00"];
+    assert_eq!(world.runs_until("2026-01-05T02:11:00Z"), both, "schedules do not stand still for an hour");
+}
+
+#[test]
+fn a_date_that_was_years_ahead_is_not_waited_for() {
+    let mut world = World::at("2038-01-19T03:00:00Z", &[cron("0 3 * * *")]);
+    assert_eq!(world.run(), [0]);
+    world.set_clock("2026-01-05T01:00:00Z");
+    assert_eq!(world.runs_until("2026-01-06T12:00:00Z"), ["05 03:00:00", "06 03:00:00"]);
+}
+
+#[test]
+fn a_tick_that_waits_for_its_jitter_outlives_a_clock_that_is_set_back() {
+    let mut world = World::at("2026-01-05T02:00:00Z", &[Timing { jitter: HOUR, ..cron("0 4 * * *") }]);
+    assert_eq!(world.runs_until("2026-01-05T04:00:30Z").len(), 1, "the first");
+    world.set_clock("2026-01-05T03:59:00Z");
+    assert_eq!(world.runs_until("2026-01-05T05:01:00Z").len(), 1);
+}
+
+#[test]
+fn looks_are_frequent_enough_to_see_that_the_machine_slept() {
+    let mut world = World::new(&[every(24 * HOUR)]);
+    assert_eq!(world.run(), [0]);
+    assert_eq!(world.timetable.next_look(), Some(world.now.monotonic + MINUTE));
+    assert_eq!(World::new(&[]).timetable.next_look(), None);
+}
+
+#[test]
+fn a_recheck_has_its_own_clock_and_is_made_up_for_by_the_next_run() {
+    let mut world = World::new(&[Timing { recheck: Some(24 * HOUR), ..every(10 * HOUR) }]);
+    let mut rechecks = Vec::new();
+    for _ in 0..11 {
+        for due in world.timetable.start_due(world.now) {
+            rechecks.push(due.recheck);
+            world.timetable.ended(due.rule, world.now);
+        }
+        world.pass(10 * HOUR);
+    }
+    let at: Vec<usize> = rechecks.iter().enumerate().filter(|(_, is)| **is).map(|(run, _)| run * 10).collect();
+    assert_eq!((rechecks.len(), at), (11, vec![30, 50, 80, 100]), "after 24, 48, 72 and 96 hours");
+}
+
+#[test]
+fn a_recheck_that_falls_due_in_a_run_is_for_the_one_after_it() {
+    let mut world = World::new(&[Timing { recheck: Some(HOUR), ..every(HOUR) }]);
+    assert_eq!(world.timetable.start_due(world.now), [Due { rule: 0, recheck: false }]);
+    world.pass(HOUR);
+    assert!(world.timetable.start_due(world.now).is_empty());
+    assert_eq!(world.timetable.ended(0, world.now), Some(Due { rule: 0, recheck: true }));
+}
+
+#[test]
+fn jitter_spreads_rules_over_each_tick_from_the_first_on() {
+    let start = World::new(&[]).now;
+    let timing = Timing { jitter: 10 * MINUTE, ..every(HOUR) };
+    let names: Vec<String> = (0..100).map(|number| format!("rule {number}")).collect();
+    // How many rules start in each minute.
+    let starts = |seed: u64| {
+        let mut timetable = Timetable::new(names.iter().map(|name| (name.as_str(), &timing)), seed, start);
+        let minute = |minute: u32| {
+            let time = minute * MINUTE;
+            let now = Now { monotonic: start.monotonic + time, wall: start.wall + time };
+            let due = timetable.start_due(now);
+            due.iter().for_each(|due| assert_eq!(timetable.ended(due.rule, now), None));
+            due.len()
+        };
+        (0..=70).map(minute).collect::<Vec<usize>>()
+    };
+    let (counts, others) = (starts(1), starts(2));
+    for minute in (1..=10).chain(61..=70) {
+        assert!(counts[minute] > 0 && counts[minute] < 30, "{minute}: {counts:?}");
+    }
+    assert_eq!(counts.iter().sum::<usize>(), 200);
+    assert_ne!(counts, others, "another machine");
+}
+
+proptest! {
+    #[test]
+    fn jitter_puts_a_tick_off_by_no_more_than_it_says(seed: u64, minutes in 1u32..60) {
+        let jitter = minutes * MINUTE;
+        for timing in [every(HOUR), cron("0 * * * *")] {
+            let mut world = World::new(&[]);
+            world.timetable = Timetable::new([("rule", &Timing { jitter, ..timing })], seed, world.now);
+            let start = world.now.monotonic;
+            let mut ticks = 0;
+            while ticks < 20 {
+                if !world.run().is_empty() {
+                    let put_off = (world.now.monotonic - start).checked_sub(ticks * HOUR);
+                    prop_assert!(put_off.is_some_and(|put_off| put_off <= jitter), "{put_off:?}");
+                    ticks += 1;
+                }
+                let wait = world.timetable.next_look().unwrap() - world.now.monotonic;
+                world.pass(wait);
+            }
+        }
+    }
+
+    #[test]
+    fn however_clocks_are_set_time_that_passes_brings_ticks(steps in prop::collection::vec((-100i64..100, 0u64..10), 1..20)) {
+        let mut world = World::new(&[every(HOUR), cron("0 * * * *")]);
+        for (shift, hours) in steps {
+            world.now.wall = world.now.wall.checked_add(SignedDuration::from_hours(shift)).unwrap();
+            let _ = world.run();
+            prop_assert_eq!(world.run(), NONE);
+            let mut runs = [0; 2];
+            for _ in 0..hours * 60 {
+                world.pass(MINUTE);
+                world.run().into_iter().for_each(|rule| runs[rule] += 1);
+            }
+            prop_assert_eq!(runs[0], hours);
+            prop_assert!(runs[1] + 1 >= hours && runs[1] <= hours, "{} in {} hours", runs[1], hours);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! A rule's images on their way to one of its targets.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::batch::{Batch, Job, Place, Way};
+use super::context::Context;
+use super::engine::Engine;
+use super::image::Mode;
+use super::knowledge::Claim;
+use super::notes::Notes;
+use super::relay::Relays;
+use super::route::Before;
+use super::rule::Rule;
+use super::run::side_by_side;
+use super::stock::{Item, Stock};
+use super::tally::note_failure;
+use crate::content::{Cause, Error, Location, Pull};
+use crate::events::ImageReport;
+use crate::oci::{Reference, Tag, TagOrDigest};
+use crate::registry::{Access, Remote};
+
+/// One of a rule's targets, served on its own: another that is slow or broken does not hold it up.
+pub(super) struct Delivery<'a> {
+    pub(super) engine: &'a Arc<Engine>,
+    pub(super) context: &'a Context,
+    pub(super) rule: &'a Arc<Rule>,
+    pub(super) mode: Mode,
+    /// Which of the rule's targets this is.
+    pub(super) index: usize,
+    pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
+    pub(super) notes: Arc<Notes>,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Delivered {
+    pub(super) images: Vec<(Place, ImageReport)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) errors: Vec<String>,
+    pub(super) pruned: Vec<Reference>,
+}
+
+/// A repository to be written, and what is known of it.
+struct Leg {
+    way: Arc<Way>,
+    /// The target's tags, if they were listed.
+    here: Option<HashSet<Tag>>,
+}
+
+impl Delivery<'_> {
+    pub(super) async fn run(self, stocks: Vec<Stock>) -> Delivered {
+        let host = self.rule.scope.targets[self.index].host();
+        let _shares = (self.engine.images.join(host), self.context.blobs.join(host));
+        let mut delivered = Delivered::default();
+        let legs = side_by_side(stocks.iter().map(|stock| self.leg(stock))).await;
+
+        let mut jobs = Vec::new();
+        for (number, (stock, leg)) in stocks.iter().zip(legs).enumerate() {
+            match leg {
+                Ok((leg, warning)) => {
+                    delivered.warnings.extend(warning);
+                    jobs.extend(self.jobs(number, stock, &leg, &mut delivered));
+                }
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => delivered.errors.push(error.with_advice()),
+            }
+        }
+        drop(stocks);
+        let batch = Batch { engine: self.engine, context: self.context, rule: self.rule, mode: self.mode };
+        batch.run(jobs, &mut delivered).await;
+        delivered
+    }
+
+    /// Looks at the target; lists it only where that saves asking tag by tag.
+    async fn leg(&self, stock: &Stock) -> Result<(Leg, Option<String>), Error> {
+        let remote = |location: &Location| {
+            let remote = self.engine.registries.remote(location, Access::Push)?;
+            Ok::<_, Error>(remote.on_behalf_of(&Arc::default(), &self.context.cancel))
+        };
+        let target = remote(&stock.targets[self.index].location)?;
+        let others = stock.targets.iter().enumerate().filter(|(index, _)| *index != self.index);
+        let siblings = others.map(|(_, other)| remote(&other.location)).collect::<Result<_, _>>()?;
+        let source = stock.source.clone();
+        if source.location() == target.location() && stock.listed {
+            let what = format!("mirroring {}", source.location());
+            return Err(Error::new(what, Cause::Protocol("source and target are the same".to_owned())));
+        }
+
+        let (mut here, mut warning) = (None, None);
+        if stock.listed {
+            match self.context.unless_stopped(target.tags()).await? {
+                Ok(Some(tags)) => here = Some(tags.into_iter().collect()),
+                Ok(None) => {
+                    self.context.knowledge.learn_new(target.location());
+                    here = Some(HashSet::new());
+                }
+                // Not every login may list what it may write: each tag is asked for instead.
+                Err(error) if error.is_refusal() => {
+                    warning = Some(format!("{error}; each tag is looked up by itself"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let way = Way {
+            source,
+            target,
+            siblings,
+            seat: Arc::clone(&stock.seat),
+            relays: Arc::clone(&self.relays),
+            hung: stock.hung.clone(),
+            notes: Arc::clone(&self.notes),
+        };
+        Ok((Leg { way: Arc::new(way), here }, warning))
+    }
+
+    /// What there is to do in one repository. What the rule names and the source lacks has failed already.
+    fn jobs(&self, number: usize, stock: &Stock, leg: &Leg, delivered: &mut Delivered) -> Vec<(Place, Job)> {
+        let destination = &stock.targets[self.index];
+        let place = |item| Place { repository: number, item, target: self.index };
+        for (item, tag) in stock.missing.iter().enumerate() {
+            let at = TagOrDigest::Tag(tag.clone());
+            let source = stock.source.location();
+            let mut image = ImageReport::new(source.reference(&at), destination.location.reference(&at));
+            let what = format!("looking for {tag} in the tags of {source}");
+            note_failure(&mut image, &Error::new(what, Cause::NotFound));
+            self.context.observer.image(&self.rule.name, &image);
+            delivered.images.push((place(item), image));
+        }
+        let claim = Claim { rule: Arc::clone(&self.rule.name), source: stock.source.location().clone() };
+        let mut contested: BTreeMap<Arc<str>, (usize, Reference)> = BTreeMap::new();
+        let job = |(index, item): (usize, &Item)| {
+            let to = item.name_at(destination);
+            if let TagOrDigest::Tag(tag) = &to
+                && let Some(other) = self.context.knowledge.claim(&destination.location, tag, &claim)
+            {
+                contested.entry(other.rule).or_insert_with(|| (0, destination.location.reference(&to))).0 += 1;
+            }
+            let is_absent = matches!((&to, &leg.here), (TagOrDigest::Tag(tag), Some(tags)) if !tags.contains(tag));
+            let before = if is_absent { Before::Absent } else { Before::Unknown };
+            let job =
+                Job { way: Arc::clone(&leg.way), original: Arc::clone(&item.original), to, before, serving: None };
+            (place(stock.missing.len() + index), job)
+        };
+        let jobs = stock.items.iter().enumerate().map(job).collect();
+        let warning = |(rule, (count, first)): (Arc<str>, (usize, Reference))| {
+            format!("{count} tags, {first} among them, are written by the rule {rule:?} too: the last one wins")
+        };
+        delivered.warnings.extend(contested.into_iter().map(warning));
+        jobs
+    }
+}

@@ -1,0 +1,59 @@
+//! Bringing what refers to an image.
+
+use std::collections::HashMap;
+
+use super::super::documents::Documents;
+use super::super::knowledge::Flight;
+use super::super::route::Route;
+use super::super::shape::Shape;
+use super::Hanging;
+use crate::content::{Cause, Error, Pull, Push, Put};
+use crate::oci::{Descriptor, Digest, TagOrDigest, referrers_index};
+
+impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// Brings them one after the other, in the order in which they were found.
+    pub(in super::super) async fn attach(&self, documents: &Documents, hanging: Vec<Hanging>) -> Result<(), Error> {
+        let mut unlisted: HashMap<Digest, Vec<Descriptor>> = HashMap::new();
+        for one in hanging {
+            match one {
+                Hanging::Tagged { tag, digest } => {
+                    self.bring(documents, &Shape::whole(digest), &TagOrDigest::Tag(tag)).await?;
+                }
+                Hanging::Listed { subject, descriptor, is_listed_by_target } => {
+                    let at = TagOrDigest::Digest(descriptor.digest.clone());
+                    let put = self.bring(documents, &Shape::whole(descriptor.digest.clone()), &at).await?;
+                    let is_noted = put.map_or(is_listed_by_target, |Put { subject }| subject.is_some());
+                    if !is_noted {
+                        unlisted.entry(subject).or_default().push(*descriptor);
+                    }
+                }
+            }
+        }
+        for (subject, referrers) in unlisted {
+            self.list_by_tag(&subject, &referrers).await?;
+        }
+        Ok(())
+    }
+
+    /// Lists referrers under their subject's tag, where the registry does not list them itself.
+    /// Source: distribution spec, "Pushing Manifests with Subject".
+    async fn list_by_tag(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<(), Error> {
+        let location = self.target.location();
+        let alone = self.context.knowledge.flight(Flight::Referrers(location.clone(), subject.clone()));
+        let _alone = self.context.unless_stopped(alone).await?;
+        let at = TagOrDigest::Tag(subject.referrers_tag());
+        let mut index = self.context.unless_stopped(self.target.manifest(&at)).await??;
+        let mut is_new = false;
+        for referrer in referrers {
+            let longer = referrers_index(index.as_ref(), referrer).map_err(|error| {
+                Error::new(format!("listing what refers to {subject} under {at} of {location}"), Cause::Document(error))
+            })?;
+            is_new |= longer.is_some();
+            index = longer.or(index);
+        }
+        match index.filter(|_| is_new) {
+            Some(index) => self.put(&index, &at).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What refers to an image at the source and is not at the target.
+//!
+//! Of an unchanged image it costs, for each of its documents, one request to a source with the referrers API, and none
+//! to one without, where the source's listing of tags tells that nothing hangs there. The target is asked, once a
+//! document, only where something does, and only if the source lists something else than when all of it was in place.
+//! Which documents a list has is asked of the target, once in a process.
+
+use std::collections::HashSet;
+
+use futures_util::future::try_join_all;
+
+use super::super::documents::Documents;
+use super::super::route::Route;
+use super::{Hung, Referrers};
+use crate::content::{Cause, Error, Pull, Push};
+use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, Subject, Tag, TagOrDigest};
+
+/// So many documents may refer to one image, and to each other.
+const MOST: usize = 10_000;
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Search<'a> {
+    pub(in super::super) wanted: &'a Referrers,
+    /// What the source's listing tells; none if it could not be had.
+    pub(in super::super) hung: Option<&'a Hung>,
+    /// Whether what is remembered to be in place is looked at all the same.
+    pub(in super::super) anew: bool,
+}
+
+/// Something that the target lacks.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Hanging {
+    /// A document that names its subject.
+    Listed {
+        subject: Digest,
+        descriptor: Box<Descriptor>,
+        /// Whether the target lists it by itself once it is there.
+        is_listed_by_target: bool,
+    },
+    /// A document whose tag names its subject.
+    Tagged { tag: Tag, digest: Digest },
+}
+
+/// What refers to one document.
+struct Found {
+    /// Whether the source has the referrers API.
+    has_api: bool,
+    all: Vec<Digest>,
+    missing: Vec<Hanging>,
+}
+
+impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// Looks at an image, at what it lists, and at what refers to what refers to it, each document once. `as_written`
+    /// says whether the target has the image as the source has it: what refers to a list that was made smaller does not
+    /// fit the smaller one.
+    pub(in super::super) async fn missing_referrers(
+        &self,
+        search: Search<'_>,
+        root: &Digest,
+        as_written: bool,
+        documents: Option<&Documents>,
+    ) -> Result<Vec<Hanging>, Error> {
+        let (mut missing, mut level, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        if as_written {
+            let found = self.hanging_on(search, root).await?;
+            if !found.has_api && search.hung.is_some_and(Hung::is_empty) {
+                return Ok(missing);
+            }
+            seen.insert(root.clone());
+            missing.extend(found.missing);
+            level.extend(found.all);
+        }
+        level.extend(self.listed_below(root, documents).await?);
+        while !level.is_empty() {
+            level.retain(|digest| seen.insert(digest.clone()));
+            if seen.len() > MOST {
+                let what = format!("looking for what refers to {root} in {}", self.source.location());
+                let reason = format!("more than {MOST} documents");
+                return Err(Error::new(what, Cause::Document(ManifestError::Unknown { what: reason })));
+            }
+            let found = try_join_all(level.iter().map(|subject| self.hanging_on(search, subject))).await?;
+            level.clear();
+            for found in found {
+                missing.extend(found.missing);
+                level.extend(found.all);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// All documents that a list has, in lists inside of it too. What is at hand comes from there, else from the target,
+    /// which has them if the image is unchanged.
+    async fn listed_below(&self, root: &Digest, documents: Option<&Documents>) -> Result<Vec<Digest>, Error> {
+        if let Some(listed) = self.context.memory.listed.get(root) {
+            return Ok(listed);
+        }
+        let (mut below, mut lists, mut seen) = (Vec::new(), vec![root.clone()], HashSet::new());
+        while let Some(digest) = lists.pop() {
+            let list = match documents {
+                Some(documents) => Some(self.document(documents, &digest).await?),
+                None => self.target.manifest(&TagOrDigest::Digest(digest)).await?,
+            };
+            for child in list.iter().flat_map(Manifest::children) {
+                if seen.len() < MOST && seen.insert(child.digest.clone()) {
+                    below.push(child.digest.clone());
+                    lists.extend(child.is_index().then(|| child.digest.clone()));
+                }
+            }
+        }
+        self.context.memory.listed.insert(root.clone(), below.clone());
+        Ok(below)
+    }
+
+    async fn hanging_on(&self, search: Search<'_>, subject: &Digest) -> Result<Found, Error> {
+        let (has_api, listed) = match self.source.referrers(subject).await? {
+            Some(listed) => (true, listed),
+            None => (false, self.listed_by_tag(search, subject).await?),
+        };
+        let listed: Vec<Descriptor> = listed.into_iter().filter(|entry| search.wanted.takes(entry)).collect();
+        let mut all: Vec<Digest> = listed.iter().map(|entry| entry.digest.clone()).collect();
+        let mut missing = self.not_at_target(search, subject, listed, &all).await?;
+        for tag in subject.cosign_tags().into_iter().filter(|tag| search.may_have(subject, tag)) {
+            if let Some((digest, is_missing)) = self.compare_tag(search, &tag).await? {
+                all.push(digest.clone());
+                missing.extend(is_missing.then_some(Hanging::Tagged { tag, digest }));
+            }
+        }
+        Ok(Found { has_api, all, missing })
+    }
+
+    /// Source: distribution spec, "Referrers Tag Schema".
+    async fn listed_by_tag(&self, search: Search<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let tag = subject.referrers_tag();
+        if !search.may_have(subject, &tag) {
+            return Ok(Vec::new());
+        }
+        let index = self.source.manifest(&TagOrDigest::Tag(tag)).await?;
+        Ok(index.map(|index| entries(&index)).unwrap_or_default())
+    }
+
+    async fn not_at_target(
+        &self,
+        search: Search<'_>,
+        subject: &Digest,
+        listed: Vec<Descriptor>,
+        all: &[Digest],
+    ) -> Result<Vec<Hanging>, Error> {
+        let remembered = (self.target.location().clone(), subject.clone());
+        let was_in_place = !search.anew && self.context.memory.referrers.get(&remembered).as_deref() == Some(all);
+        if listed.is_empty() || was_in_place {
+            return Ok(Vec::new());
+        }
+        let (is_listed_by_target, there) = match self.target.referrers(subject).await? {
+            Some(listed) => (true, listed),
+            None => {
+                let index = self.target.manifest(&TagOrDigest::Tag(subject.referrers_tag())).await?;
+                (false, index.map(|index| entries(&index)).unwrap_or_default())
+            }
+        };
+        let there: HashSet<Digest> = there.into_iter().map(|entry| entry.digest).collect();
+        let lacking = listed.into_iter().filter(|entry| !there.contains(&entry.digest));
+        let hanging =
+            |entry| Hanging::Listed { subject: subject.clone(), descriptor: Box::new(entry), is_listed_by_target };
+        let missing: Vec<Hanging> = lacking.map(hanging).collect();
+        if missing.is_empty() {
+            self.context.memory.referrers.insert(remembered, all.to_vec());
+        }
+        Ok(missing)
+    }
+
+    /// What the source has under a tag, if it has that and it is wanted, and whether the target lacks it.
+    async fn compare_tag(&self, search: Search<'_>, tag: &Tag) -> Result<Option<(Digest, bool)>, Error> {
+        let at = TagOrDigest::Tag(tag.clone());
+        let Some(digest) = self.source.resolve(&at).await? else { return Ok(None) };
+        let remembered = (self.target.location().clone(), tag.clone());
+        let was_in_place = !search.anew && self.context.memory.tags.get(&remembered).as_ref() == Some(&digest);
+        if was_in_place || self.target.resolve(&at).await?.as_ref() == Some(&digest) {
+            self.context.memory.tags.insert(remembered, digest.clone());
+            return Ok(Some((digest, false)));
+        }
+        if search.wanted.needs_documents() {
+            let document = self.source.manifest(&TagOrDigest::Digest(digest.clone())).await?;
+            if !document.is_some_and(|document| search.wanted.takes_document(&document)) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((digest, true)))
+    }
+}
+
+impl Search<'_> {
+    /// Whether the source may have this tag, as far as its listing tells.
+    fn may_have(&self, subject: &Digest, tag: &Tag) -> bool {
+        self.hung.is_none_or(|hung| hung.has(Subject::from(subject), tag))
+    }
+}
+
+fn entries(index: &Manifest) -> Vec<Descriptor> {
+    match index.content() {
+        Content::Index(index) => index.manifests.clone(),
+        Content::Image(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,155 @@
+//! What of a source's image is to be at a target: all of it, or some of its platforms.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::TryStreamExt;
+
+use super::original::Original;
+use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
+use super::route::Route;
+use crate::content::{Cause, Error, Pull, Push, Trail};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform};
+
+/// A config is read no further than this: it is a page or two of JSON.
+const MAX_CONFIG: u64 = 4 << 20;
+
+/// What is to be at the target.
+#[derive(Debug, Clone)]
+pub(super) struct Shape {
+    /// The document that the tag is to point at.
+    pub(super) root: Digest,
+    /// Whether that is the source's.
+    pub(super) as_written: bool,
+    /// The documents to be there, where the root lists others too.
+    pub(super) kept: Option<HashSet<Digest>>,
+    /// Platforms that the source has, if that was looked at.
+    pub(super) seen: Option<Seen>,
+    /// Platforms that are wanted and that it does not have.
+    pub(super) missing: Vec<Platform>,
+}
+
+impl Shape {
+    /// All of it.
+    pub(super) fn whole(root: Digest) -> Self {
+        Self { root, as_written: true, kept: None, seen: None, missing: Vec::new() }
+    }
+
+    /// Whether a document that the root lists is to be there.
+    pub(super) fn has(&self, child: &Descriptor) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.contains(&child.digest))
+    }
+}
+
+impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// Finds out what of the source's image of this digest is wanted. What is written instead of its lists is kept among
+    /// its documents.
+    pub(super) async fn shape(
+        &self,
+        original: &Original,
+        digest: &Digest,
+        platforms: Option<&Platforms>,
+    ) -> Result<Shape, Error> {
+        let Some(platforms) = platforms else { return Ok(Shape::whole(digest.clone())) };
+        let root = self.document(&original.documents, digest).await?;
+        if matches!(root.content(), Content::Image(_)) {
+            return self.single(root, platforms).await;
+        }
+        let lists = self.lists_inside(original, &root, platforms).await?;
+        match platforms.mode() {
+            PlatformMode::Rewrite => self.smaller(original, &root, &lists, platforms),
+            PlatformMode::Sparse => self.sparse(&root, &lists, platforms),
+        }
+    }
+
+    /// An image that is no list: taken if its config says that it is wanted, or says nothing.
+    async fn single(&self, image: Manifest, platforms: &Platforms) -> Result<Shape, Error> {
+        let seen = match platform_config(&image) {
+            Some(config) => Seen::in_config(&self.config(config).await?),
+            None => Seen::default(),
+        };
+        let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(image.digest(), &error))?;
+        Ok(Shape { seen: Some(seen), missing, ..Shape::whole(image.digest().clone()) })
+    }
+
+    async fn config(&self, config: &Descriptor) -> Result<Vec<u8>, Error> {
+        if config.size > MAX_CONFIG {
+            return Ok(Vec::new());
+        }
+        let bytes = self.source.blob(config, &Trail::of(config).into(), 0).await?;
+        bytes
+            .try_fold(Vec::new(), async |mut read, piece| {
+                read.extend_from_slice(&piece);
+                Ok(read)
+            })
+            .await
+    }
+
+    /// The lists that have to be looked into, by their digests.
+    async fn lists_inside(
+        &self,
+        original: &Original,
+        root: &Manifest,
+        platforms: &Platforms,
+    ) -> Result<HashMap<Digest, Manifest>, Error> {
+        let (mut lists, mut waiting) = (HashMap::new(), vec![root.clone()]);
+        while let Some(list) = waiting.pop() {
+            for (child, fate) in platforms.choose(&list) {
+                if fate == Fate::LookInside && !lists.contains_key(&child.digest) {
+                    let inner = self.document(&original.documents, &child.digest).await?;
+                    lists.insert(child.digest.clone(), inner.clone());
+                    waiting.push(inner);
+                }
+            }
+        }
+        Ok(lists)
+    }
+
+    fn smaller(
+        &self,
+        original: &Original,
+        root: &Manifest,
+        lists: &HashMap<Digest, Manifest>,
+        platforms: &Platforms,
+    ) -> Result<Shape, Error> {
+        let smaller = platforms.smaller(root, lists).map_err(|error| match error {
+            NotSmaller::NoSuchPlatform(error) => self.no_such_platform(root.digest(), &error),
+            NotSmaller::Document(error) => {
+                let what = format!("making manifest {} of {} smaller", root.digest(), self.source.location());
+                Error::new(what, Cause::Document(error))
+            }
+        })?;
+        let shape = Shape {
+            root: smaller.root.digest().clone(),
+            as_written: smaller.root.digest() == root.digest(),
+            kept: None,
+            seen: Some(smaller.seen),
+            missing: smaller.missing,
+        };
+        let remembered = (root.digest().clone(), platforms.wanted().to_vec());
+        self.context.memory.smaller.insert(remembered, shape.root.clone());
+        smaller.inner.into_iter().for_each(|list| original.documents.keep(list));
+        original.documents.keep(smaller.root);
+        Ok(shape)
+    }
+
+    fn sparse(
+        &self,
+        root: &Manifest,
+        lists: &HashMap<Digest, Manifest>,
+        platforms: &Platforms,
+    ) -> Result<Shape, Error> {
+        let (mut kept, mut seen) = (HashSet::new(), Seen::default());
+        for list in lists.values().chain([root]) {
+            seen.add(Seen::in_list(list));
+            let wanted = platforms.choose(list).into_iter().filter(|(_, fate)| *fate != Fate::Drop);
+            kept.extend(wanted.map(|(child, _)| child.digest.clone()));
+        }
+        let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(root.digest(), &error))?;
+        Ok(Shape { kept: Some(kept), seen: Some(seen), missing, ..Shape::whole(root.digest().clone()) })
+    }
+
+    fn no_such_platform(&self, digest: &Digest, error: &NoSuchPlatform) -> Error {
+        let what = format!("choosing platforms of manifest {digest} of {}", self.source.location());
+        Error::new(what, Cause::NoSuchPlatform(error.to_string()))
+    }
+}

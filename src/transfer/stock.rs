@@ -1,0 +1,127 @@
+//! What a source has for a rule: the images that are to be at every target.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::context::Context;
+use super::engine::Engine;
+use super::expand::{Destination, Images, Mapping};
+use super::original::Original;
+use super::referrers::Hung;
+use super::rule::Rule;
+use crate::content::{Cause, Error, Pull};
+use crate::oci::{Host, Tag, TagOrDigest};
+use crate::registry::{Access, Remote, Seat};
+
+/// One source repository, looked at.
+#[derive(Clone)]
+pub(super) struct Stock {
+    pub(super) source: Remote,
+    pub(super) seat: Arc<Seat>,
+    /// One for each of the rule's targets, in their order.
+    pub(super) targets: Vec<Destination>,
+    pub(super) items: Vec<Item>,
+    /// Tags that the rule names and the source's listing does not have.
+    pub(super) missing: Vec<Tag>,
+    /// Whether the source was listed: then a listing of the target is worth its request too.
+    pub(super) listed: bool,
+    /// What the source's listing tells of referrers, if they are wanted and it was to be had.
+    pub(super) hung: Option<Arc<Hung>>,
+}
+
+/// One image.
+#[derive(Clone)]
+pub(super) struct Item {
+    pub(super) original: Arc<Original>,
+    /// The tag under which it was found, and is written; none, if the destination says it.
+    tag: Option<Tag>,
+}
+
+impl Item {
+    /// Under what it is written.
+    pub(super) fn name_at(&self, destination: &Destination) -> TagOrDigest {
+        let tag = self.tag.as_ref().or(destination.tag.as_ref());
+        tag.map_or_else(|| self.original.from.clone(), |tag| TagOrDigest::Tag(tag.clone()))
+    }
+
+    fn of_tag(tag: Tag) -> Self {
+        Self { original: Arc::new(Original::new(TagOrDigest::Tag(tag.clone()))), tag: Some(tag) }
+    }
+}
+
+/// The parts that a run has in the quotas of its sources' registries.
+#[derive(Default)]
+pub(super) struct Seats(Mutex<HashMap<Host, Arc<Seat>>>);
+
+impl Engine {
+    /// Looks at one source: lists its tags, if the rule has patterns for them. Tells in `warnings` what is worth it.
+    pub(super) async fn stock(
+        &self,
+        rule: &Rule,
+        mapping: &Mapping,
+        seats: &Seats,
+        context: &Context,
+        warnings: &Mutex<Vec<String>>,
+    ) -> Result<Stock, Error> {
+        let seat = self.seat(rule, &mapping.source.host, seats)?;
+        let source = self.registries.remote(&mapping.source, Access::Pull)?;
+        let source = source.on_behalf_of(&Arc::default(), &context.cancel).seated(&seat);
+        let mut stock = Stock {
+            source,
+            seat,
+            targets: mapping.targets.clone(),
+            items: Vec::new(),
+            missing: Vec::new(),
+            listed: false,
+            hung: None,
+        };
+        match (&mapping.images, rule.scope.tags.exact_tags()) {
+            (Images::One(from), _) => {
+                stock.items.push(Item { original: Arc::new(Original::new(from.clone())), tag: None });
+            }
+            (Images::Tags, Some(tags)) => stock.items.extend(tags.into_iter().map(Item::of_tag)),
+            (Images::Tags, None) => {
+                let told = context.unless_stopped(stock.list(rule)).await??;
+                warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+            }
+        }
+        if !rule.referrers.is_none() && stock.hung.is_none() {
+            // One listing tells of all images; without it each is asked for by itself.
+            let listed = context.unless_stopped(stock.source.tags()).await?;
+            stock.hung = listed.ok().flatten().map(|tags| Arc::new(Hung::among(&tags)));
+        }
+        Ok(stock)
+    }
+
+    fn seat(&self, rule: &Rule, host: &Host, seats: &Seats) -> Result<Arc<Seat>, Error> {
+        let mut seats = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seat) = seats.get(host) {
+            return Ok(Arc::clone(seat));
+        }
+        let seat = Arc::new(self.registries.seat(host, self.last_success(&rule.name))?);
+        seats.insert(host.clone(), Arc::clone(&seat));
+        Ok(seat)
+    }
+}
+
+impl Stock {
+    /// Lists the source's tags and chooses among them. Returns what is worth telling.
+    async fn list(&mut self, rule: &Rule) -> Result<Vec<String>, Error> {
+        let at = self.source.location().clone();
+        let listed = self.source.tags().await?;
+        let listed = listed.ok_or_else(|| Error::new(format!("listing the tags of {at}"), Cause::NotFound))?;
+        self.hung = (!rule.referrers.is_none()).then(|| Arc::new(Hung::among(&listed)));
+        let selection = rule.scope.tags.select(listed);
+        let mut told = Vec::new();
+        if selection.tags.is_empty() && selection.missing.is_empty() && selection.unmatched.is_empty() {
+            told.push(format!("{at} has no tag for this rule"));
+        }
+        told.extend(
+            selection.unmatched.iter().map(|pattern| format!("the pattern {pattern:?} matches no tag of {at}")),
+        );
+        self.items = selection.tags.into_iter().map(Item::of_tag).collect();
+        self.missing = selection.missing;
+        self.listed = true;
+        Ok(told)
+    }
+}
