@@ -15,9 +15,10 @@ demo: ## the main job in one minute, with nothing else installed
 build: ## the binary, target/release/regferry
 	$(CARGO) build --release --locked
 
-bench: build ## regferry beside skopeo on the same faults: a few minutes
+bench: build ## regferry beside skopeo on the same faults, and what a large plan costs: a few minutes
 	@scripts/install-test-tools
 	$(CARGO) run --release --quiet --locked --example faults
+	$(CARGO) run --release --quiet --locked --example plan
 
 test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools

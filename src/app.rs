@@ -71,9 +71,10 @@ impl App {
         let clock = Instant::now();
         // Held over all rules: a layer that ten of them share is fetched once.
         let knowledge = (self.engine.knowledge(), self.engine.planned_knowledge());
+        let pass = self.engine.begin_pass();
         let chosen = self.rules.iter().filter(|scheduled| chosen(&scheduled.rule.name));
         let reports = join_all(chosen.map(|scheduled| self.engine.run(&scheduled.rule, mode, cancel))).await;
-        drop(knowledge);
+        drop((knowledge, pass));
         SyncReport::new(reports, clock.elapsed())
     }
 

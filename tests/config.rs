@@ -208,6 +208,10 @@ client_key_file = "client.key"
 [registries."t.example"]
 client_cert_file = "no/such.pem"
 client_key_file = "no/such.key"
+
+[registries."u.example"]
+client_cert_file = 1
+client_key_file = ""
 "#;
     let expected = r#"
 regferry.toml:3: registries."r.example".max_connections: must be from 1 to 10000
@@ -226,7 +230,9 @@ regferry.toml:14: registries."s.example".burst: needs `requests_per_second` besi
 regferry.toml:15: registries."s.example".bandwidth: must be bytes a second in quotes, as "50MiB/s"
 regferry.toml:16: registries."s.example".chunk_size: "64" is no size: write a number with a unit, as 512KiB, 64MiB or 1GiB
 regferry.toml:17: registries."s.example".client_key_file: needs a `client_cert_file` beside it
-regferry.toml:20: registries."t.example".client_cert_file: client_cert_file no/such.pem cannot be read: No such file or directory (os error 2)
+regferry.toml:20: registries."t.example".client_cert_file: client_cert_file no/such.pem cannot be read: No such file or directory (os error 2); client_key_file no/such.key cannot be read: No such file or directory (os error 2)
+regferry.toml:24: registries."u.example".client_cert_file: must be text in quotes
+regferry.toml:25: registries."u.example".client_key_file: is empty
 "#;
     assert_eq!(mistakes(text).join("\n"), expected.trim());
 }
@@ -386,6 +392,98 @@ fn what_is_wrong_with_a_schedule_is_told() {
     }
     assert!(mistake("[defaults]\nschedule = '99 * * * *'\n").contains("defaults.schedule: "));
     assert!(mistake("[defaults]\ntimezone = 'Mars/Olympus'\n").contains("defaults.timezone: "));
+}
+
+#[test]
+fn tags_are_chosen_by_version_and_by_recency() {
+    let own = "tags = { include = ['edge', '3.*'], semver = '>=3.18, <3.20 || ~3.21', latest = 2 }";
+    let config = parse(&one_rule("alpine", "registry.example/alpine", own)).unwrap();
+    let filter = &rule(&config, 0).scope.tags;
+    let listed = ["3.17", "3.18", "3.19.1", "3.20", "3.21", "3.21.1-rc1", "edge"];
+    let chosen = filter.select(listed.iter().map(|tag| tag.parse().unwrap()).collect());
+    assert_eq!(chosen.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["3.19.1", "3.21", "edge"]);
+}
+
+#[test]
+fn two_rules_may_share_a_target_if_one_takes_a_range_of_it() {
+    let range = one_rule("ghcr.io/a/x", "registry.example/b", "tags.semver = '<2'");
+    let all = one_rule("ghcr.io/a/y", "registry.example/b", "").replace("'r'", "'s'");
+    assert!(parse(&format!("{range}{all}")).is_ok());
+}
+
+#[test]
+fn ranges_and_counts_that_cannot_be_are_told() {
+    for (tags, told) in [
+        ("semver = '3.18 - 4'", "tags.semver: \"3.18 - 4\" is no range of versions: expected comma"),
+        ("semver = ''", "tags.semver: \"\" is no range of versions"),
+        ("semver = '>=1.27-alpine'", "\"alpine\" is a variant, not a part of the version"),
+        ("semver = 3.18", "tags.semver: must be a range of versions in quotes, as \">=3.18, <4\""),
+        ("latest = 0", "tags.latest: must be from 1 to 100000"),
+        ("latest = 100001", "tags.latest: must be from 1 to 100000"),
+        ("latest = '3'", "tags.latest: must be a whole number"),
+    ] {
+        let line = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", &format!("[rules.tags]\n{tags}")));
+        assert!(line.contains(told) && line.starts_with("regferry.toml:6: rules.\"r\".tags."), "{line}");
+    }
+}
+
+#[test]
+fn a_rules_own_prune_takes_the_place_of_the_defaults_and_false_turns_it_off() {
+    let defaults = "[defaults]\nprune = { keep = ['a', 'b'], max_delete = 5 }\n";
+    let more = ["", "prune = false", "prune = {}", "[rules.prune]\nkeep = ['c*']"];
+    let texts =
+        more.map(|more| one_rule("ghcr.io/a/b", "registry.example/b", &format!("tags.include = ['v*']\n{more}")));
+    let numbered = |(number, text): (usize, String)| text.replace("'r'", &format!("'r{number}'"));
+    let text: String = texts.into_iter().enumerate().map(numbered).collect();
+
+    let told = |config: &Config, index: usize| {
+        rule(config, index).prune.as_ref().map(|prune| (prune.keep.len(), prune.max_delete))
+    };
+    let config = parse(&format!("{defaults}{text}")).unwrap();
+    assert_eq!([0, 1, 2, 3].map(|index| told(&config, index)), [Some((2, 5)), None, Some((0, 20)), Some((1, 20))]);
+    assert_eq!(told(&parse(&text).unwrap(), 0), None, "it is off unless it is there");
+}
+
+#[test]
+fn a_rule_that_prunes_knows_the_others_that_may_write_to_the_same_repositories() {
+    let rules = [
+        ("pruning", "ghcr.io/a/b", "['r.example/team/b', 's.example/b']", "prune = {}"),
+        ("same", "ghcr.io/a/c", "['r.example/team/b']", "tags.include = ['v*']"),
+        ("folder", "ghcr.io/x/*", "['r.example/team/*']", ""),
+        ("root", "ghcr.io/y/*", "['s.example/*']", ""),
+        ("elsewhere", "ghcr.io/a/b", "['r.example/other', 't.example/team/b']", ""),
+    ];
+    let rules = rules.map(|(name, source, targets, more)| {
+        format!("[[rules]]\nname = '{name}'\nsource = '{source}'\ntarget = {targets}\n{more}\n")
+    });
+
+    let config = parse(&rules.concat()).unwrap();
+
+    let others = &rule(&config, 0).prune.as_ref().unwrap().others;
+    assert_eq!(others.iter().map(|other| &*other.rule).collect::<Vec<_>>(), ["same", "folder", "root"]);
+}
+
+#[test]
+fn what_is_wrong_with_prune_is_told() {
+    for (more, message) in [
+        (
+            "prune = true",
+            "rules.\"r\".prune: must be a table, as { keep = [\"release-*\"], max_delete = 20 }, or false",
+        ),
+        ("prune = 20", "rules.\"r\".prune: must be a table, as { keep = [\"release-*\"], max_delete = 20 }, or false"),
+        ("prune.keeps = ['a']", "rules.\"r\".prune.keeps: unknown key; did you mean `keep`?"),
+        ("prune.keep = ['/(/']", "rules.\"r\".prune.keep: \"/(/\" is no pattern: unclosed group"),
+        ("prune.keep = []", "rules.\"r\".prune.keep: is an empty list: leave it out, or name something"),
+        ("prune.max_delete = 0", "rules.\"r\".prune.max_delete: must be from 1 to 10000"),
+    ] {
+        let told = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", more));
+        assert_eq!(told, format!("regferry.toml:5: {message}"));
+    }
+    let told = mistake(&one_rule("r.example/b:1", "r.example/b:stable", "prune = {}"));
+    assert!(
+        told.ends_with("prune: would delete tags of r.example/b, which the rule reads: set prune = false"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The command line: one file a command. Results go to stdout; logs and progress to stderr.
 
 mod check;
+mod chosen;
 mod copy;
 mod import;
 mod inspect;
 mod logging;
 mod output;
 mod progress;
+mod report;
 mod serve;
 mod session;
 mod signals;
 mod sync;
 mod tags;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -91,7 +94,9 @@ enum Command {
     Inspect(inspect::Args),
     /// List a repository's tags, and try out a rule's filters
     Tags(tags::Args),
-    /// Check the configuration
+    /// Compare what the targets have with what the rules would write
+    Verify(verify::Args),
+    /// Check the configuration, and with --online the registries
     Check(check::Args),
 }
 
@@ -196,7 +201,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
-        Command::Check(args) => check::run(&session, &args),
+        Command::Verify(args) => verify::run(&session, args).await,
+        Command::Check(args) => check::run(&session, args).await,
     };
 
     session.progress.finish();

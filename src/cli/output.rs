@@ -5,9 +5,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Failure;
-use crate::events::{ImageOutcome, ImageReport};
-use crate::oci::Size;
-use crate::transfer::Mode;
 
 /// Writes to stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -31,39 +28,17 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&(text + "\n"))
 }
 
+/// Writes what stands beside a result to stderr.
+pub(super) fn note(text: &str) {
+    // There is nobody left to tell.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes an error's lines to stderr.
 pub(super) fn error(text: &str) {
     let mut stderr = io::stderr().lock();
     for line in text.lines() {
         // There is nobody left to tell.
         let _ = writeln!(stderr, "error: {line}");
-    }
-}
-
-/// What became of an image, in words; of a plan, what would.
-pub(super) fn outcome(image: &ImageReport, mode: Mode) -> String {
-    match (&image.outcome, &image.error) {
-        (ImageOutcome::Failed, Some(error)) => format!("failed: {error}"),
-        (ImageOutcome::Failed, None) => "failed".to_owned(),
-        (ImageOutcome::Unchanged, _) => "unchanged".to_owned(),
-        (ImageOutcome::Skipped, Some(reason)) => format!("skipped: {reason}"),
-        (ImageOutcome::Skipped, None) => "skipped".to_owned(),
-        (ImageOutcome::Copied, _) => {
-            let (blobs, size) = (image.blobs, Size(image.bytes));
-            let words = match mode {
-                Mode::Plan => ["to copy", "to mount", "present"],
-                Mode::Execute | Mode::Repair => ["copied", "mounted", "present"],
-            };
-            let counts = [blobs.copied, blobs.mounted, blobs.present].into_iter().zip(words);
-            let parts: Vec<String> =
-                counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-            let blobs = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
-            match mode {
-                Mode::Plan => format!("blobs: {blobs}; {size}"),
-                Mode::Execute | Mode::Repair => {
-                    format!("blobs: {blobs}; {size} in {:.1} s", image.elapsed.as_secs_f64())
-                }
-            }
-        }
     }
 }

@@ -26,6 +26,11 @@ impl Session {
         Self { global, progress, cancel }
     }
 
+    /// Whether nothing but results and errors is to be told.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.global.quiet
+    }
+
     /// The configuration, which has to be there and have rules.
     pub(super) fn config(&self) -> Result<Config, Failure> {
         let Some(file) = &self.global.config else {

@@ -15,6 +15,7 @@ mod places;
 mod problems;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod prune;
 mod raw;
 mod registries;
 mod rules;

@@ -41,6 +41,7 @@ pub(super) struct Defaults {
     pub(super) referrers: Entry<Switch<Referrers>>,
     pub(super) overwrite: Entry<bool>,
     pub(super) tags: Entry<Table<Tags>>,
+    pub(super) prune: Entry<Switch<Prune>>,
 }
 
 /// `[transfer]`
@@ -98,6 +99,7 @@ pub(super) struct Rule {
     pub(super) referrers: Entry<Switch<Referrers>>,
     pub(super) overwrite: Entry<bool>,
     pub(super) tags: Entry<Table<Tags>>,
+    pub(super) prune: Entry<Switch<Prune>>,
 }
 
 /// `referrers = { … }` of a rule
@@ -106,9 +108,18 @@ pub(super) struct Referrers {
     pub(super) include: Entry<Vec<Written<String>>>,
 }
 
+/// `[rules.prune]`
+#[derive(Deserialize, Default)]
+pub(super) struct Prune {
+    pub(super) keep: Entry<Vec<Written<String>>>,
+    pub(super) max_delete: Entry<i64>,
+}
+
 /// `[rules.tags]`
 #[derive(Deserialize, Default)]
 pub(super) struct Tags {
     pub(super) include: Entry<Vec<Written<String>>>,
     pub(super) exclude: Entry<Vec<Written<String>>>,
+    pub(super) semver: Entry<String>,
+    pub(super) latest: Entry<i64>,
 }

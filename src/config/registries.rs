@@ -110,8 +110,8 @@ fn identity(
         (None, Some(key)) => problems.add(key, "needs a `client_cert_file` beside it"),
         (None, None) | (Some(_), Some(_)) => {}
     }
-    let (certificate, key) = (values::text(certificate, problems)?, values::text(key, problems)?);
-    let identity = Identity { certificate: folder.join(certificate), key: folder.join(key) };
+    let (certificate, key) = (values::text(certificate, problems), values::text(key, problems));
+    let identity = Identity { certificate: folder.join(certificate?), key: folder.join(key?) };
     match check_identity(&identity) {
         Ok(()) => Some(identity),
         Err(reason) => {

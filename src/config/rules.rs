@@ -11,6 +11,7 @@ use super::conflicts;
 use super::keys::{Table, section};
 use super::parts::{self, Parts};
 use super::problems::Problems;
+use super::prune::{self, Pruning};
 use super::raw;
 use super::schedule;
 use super::scope::{self, RouteOfRule, TagsOfRule};
@@ -19,7 +20,7 @@ use super::values;
 use super::written::{Entry, Written};
 use crate::events;
 use crate::schedule::Timing;
-use crate::transfer::{Platforms, Rule};
+use crate::transfer::{Platforms, Prune, Rule};
 
 /// A rule and when it runs.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ pub(super) struct Defaults {
     timeout: Option<Duration>,
     parts: Parts,
     overwrite: bool,
+    prune: Pruning,
     /// None if they are broken.
     tags: Option<Tags>,
 }
@@ -49,6 +51,7 @@ struct Draft {
     parts: Parts,
     platforms: Option<Platforms>,
     overwrite: bool,
+    prune: Option<Prune>,
 }
 
 pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Problems<'_>) -> Defaults {
@@ -60,6 +63,7 @@ pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Proble
         timeout: values::duration(raw.timeout, problems),
         parts: parts::parts(raw.platforms, raw.platform_mode, raw.referrers, problems),
         overwrite: values::switch(raw.overwrite, problems).unwrap_or(true),
+        prune: prune::pruning(raw.prune, problems),
         tags: raw.tags.map_or_else(|| Some(Tags::default()), |table| tags::tags(table, problems)),
     }
 }
@@ -76,7 +80,9 @@ pub(super) fn rules(
 
     tell_same_names(drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
     conflicts::tell(drafts.iter().filter_map(|draft| draft.route.as_ref()), problems);
-    drafts.into_iter().filter_map(Draft::finish).collect()
+    let (mut rules, timings): (Vec<Rule>, Vec<Timing>) = drafts.into_iter().filter_map(Draft::finish).unzip();
+    prune::introduce(&mut rules);
+    rules.into_iter().zip(timings).map(|(rule, timing)| ScheduledRule { rule: Arc::new(rule), timing }).collect()
 }
 
 fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut Problems<'_>) -> Option<Draft> {
@@ -96,26 +102,33 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
     let keys =
         schedule::Keys { schedule: raw.schedule, timezone: raw.timezone, jitter: raw.jitter, recheck: raw.recheck };
     let (sources, targets) = (scope::sources(raw.source, problems), scope::targets(raw.target, problems));
-    let platforms_at = raw.platforms.as_ref().map_or(at, |platforms| platforms.span.clone());
+    let platforms_at = raw.platforms.as_ref().map_or_else(|| at.clone(), |platforms| platforms.span.clone());
     let own = parts::parts(raw.platforms, raw.platform_mode, raw.referrers, problems);
     let parts = own.or(&defaults.parts);
     let platforms = parts.platforms().unwrap_or_else(|reason| {
         problems.add(&platforms_at, reason);
         None
     });
+    let prune_at = raw.prune.as_ref().map_or(at, |prune| prune.span.clone());
+    let prune = prune::pruning(raw.prune, problems).or(&defaults.prune);
+    let route = scope::route(sources, targets, tags, problems);
+    if let (Some(_), Some(source)) = (&prune, route.as_ref().and_then(|route| prune::prunes_its_source(&route.scope))) {
+        problems.add(&prune_at, format!("would delete tags of {source}, which the rule reads: set prune = false"));
+    }
     Some(Draft {
         name: values::parsed(raw.name, values::TEXT, problems, name),
-        route: scope::route(sources, targets, tags, problems),
+        route,
         timing: schedule::timing(keys, &defaults.schedule, problems),
         timeout: values::duration(raw.timeout, problems).or(defaults.timeout),
         parts,
         platforms,
         overwrite: values::switch(raw.overwrite, problems).unwrap_or(defaults.overwrite),
+        prune,
     })
 }
 
 impl Draft {
-    fn finish(self) -> Option<ScheduledRule> {
+    fn finish(self) -> Option<(Rule, Timing)> {
         let (name, scope) = (self.name?.into_inner().into(), Arc::new(self.route?.scope));
         let rule = Rule {
             name,
@@ -123,9 +136,10 @@ impl Draft {
             platforms: self.platforms,
             referrers: self.parts.referrers.unwrap_or_default(),
             overwrite: self.overwrite,
+            prune: self.prune,
             timeout: self.timeout,
         };
-        Some(ScheduledRule { rule: Arc::new(rule), timing: self.timing })
+        Some((rule, self.timing))
     }
 }
 

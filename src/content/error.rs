@@ -91,6 +91,12 @@ pub enum Cause {
     /// A list was refused because images that it lists, and that nobody wanted, are not there.
     #[error("the registry takes no list of which images are missing")]
     SparseRefused,
+    /// What was damaged was sent again, and is damaged all the same.
+    #[error("sent again, and the registry still has it so: {}", .0.join("; "))]
+    NotMended(
+        /// What is wrong with which part.
+        Vec<String>,
+    ),
     /// One of several targets was too slow for the stream of bytes that they share.
     #[error("the other targets did not wait")]
     LeftBehind,
@@ -301,6 +307,7 @@ impl Error {
             | Cause::NoCatalog { .. }
             | Cause::NoSuchPlatform(_)
             | Cause::SparseRefused
+            | Cause::NotMended(_)
             | Cause::Cancelled => None,
         }
     }
@@ -357,6 +364,11 @@ impl Error {
             }
             Cause::NoSuchPlatform(_) => "check `platforms`".into(),
             Cause::SparseRefused => "set platform_mode = \"rewrite\", which writes a smaller list".into(),
+            Cause::NotMended(_) => {
+                "remove the files of these digests from the registry's storage, or delete the image there \
+                                    and let the registry collect its garbage; then run sync --repair again"
+                    .into()
+            }
             Cause::StoredOther { .. } => "something before the registry changes what is sent to it".into(),
             Cause::Document(_)
             | Cause::SessionLost

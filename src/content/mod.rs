@@ -95,6 +95,17 @@ pub trait Pull: Clone + Send + Sync {
     fn referrers(&self, subject: &Digest) -> impl Future<Output = Result<Option<Vec<Descriptor>>, Error>> + Send;
 }
 
+/// What a repository has of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobFound {
+    /// Nothing.
+    Absent,
+    /// As many bytes as it is to have, or as many as nobody tells.
+    Whole,
+    /// Another number of bytes: it was cut off, or is something else.
+    OtherSize(u64),
+}
+
 /// What came of asking for a mount.
 pub enum Mount<U> {
     /// The blob is here now: nothing is to be sent.
@@ -127,8 +138,8 @@ pub trait Push: Pull {
     /// An open upload session.
     type Upload: Send + Sync;
 
-    /// Whether the blob is there.
-    fn has_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// Whether the blob is there, and of its size. Its bytes are not read.
+    fn find_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<BlobFound, Error>> + Send;
 
     /// Mounts the blob from a repository of the same registry. Mounted from the very repository, it tells whether the
     /// blob is there, and opens an upload if it is not.
@@ -145,7 +156,7 @@ pub trait Push: Pull {
     /// be read twice.
     ///
     /// Cancelled before the last byte is sent, nothing is committed. After that the outcome is unknown until
-    /// [`Push::has_blob`] tells.
+    /// [`Push::find_blob`] tells.
     fn upload<B>(
         &self,
         upload: &mut Self::Upload,

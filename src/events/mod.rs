@@ -1,14 +1,16 @@
 //! What happens, told to whoever listens: metrics, the log, a progress bar.
 
 mod report;
+mod selected;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::RetryReason;
-use crate::oci::Host;
+use crate::oci::{Host, Reference};
 
 pub use report::{BlobCounts, ImageOutcome, ImageReport, RuleReport, RunOutcome, SyncReport, Totals};
+pub use selected::{Selected, StageReport};
 
 /// The name under which work outside of rules is reported.
 pub const IMPORT: &str = "import";
@@ -39,6 +41,10 @@ pub trait Observer: Send + Sync {
     fn blob(&self, _rule: &str, _outcome: BlobOutcome) {}
     /// An image of a rule is done.
     fn image(&self, _rule: &str, _image: &ImageReport) {}
+    /// A rule's run knows how many images it has to look at: so many more.
+    fn found(&self, _rule: &str, _images: usize) {}
+    /// A tag was deleted, since its rule would not write it.
+    fn pruned(&self, _rule: &str, _tag: &Reference) {}
     /// A rule's run begins.
     fn run_started(&self, _rule: &str) {}
     /// A rule's run ended.
@@ -173,6 +179,12 @@ impl Observer for Observers {
     }
     fn image(&self, rule: &str, image: &ImageReport) {
         self.0.iter().for_each(|o| o.image(rule, image));
+    }
+    fn found(&self, rule: &str, images: usize) {
+        self.0.iter().for_each(|o| o.found(rule, images));
+    }
+    fn pruned(&self, rule: &str, tag: &Reference) {
+        self.0.iter().for_each(|o| o.pruned(rule, tag));
     }
     fn run_started(&self, rule: &str) {
         self.0.iter().for_each(|o| o.run_started(rule));

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use super::Selected;
 use crate::oci::{Digest, Reference};
 
 /// What became of an image.
@@ -61,7 +62,7 @@ pub struct ImageReport {
     pub bytes: u64,
     /// Its blobs.
     pub blobs: BlobCounts,
-    /// Signatures, SBOMs and the like that were brought with it.
+    /// Signatures, SBOMs and other referrers brought with it; those of its children are among them.
     pub referrers: u64,
     /// Requests made for it at both sides, redirects not counted.
     pub requests: u64,
@@ -70,6 +71,8 @@ pub struct ImageReport {
     pub elapsed: Duration,
     /// Why it failed, with advice.
     pub error: Option<String>,
+    /// What a verification found to be other than it should; `error` has the same in one line.
+    pub differences: Vec<String>,
 }
 
 impl ImageReport {
@@ -86,6 +89,7 @@ impl ImageReport {
             requests: 0,
             elapsed: Duration::ZERO,
             error: None,
+            differences: Vec::new(),
         }
     }
 }
@@ -98,6 +102,7 @@ impl RuleReport {
             outcome: RunOutcome::Success,
             started,
             elapsed: Duration::ZERO,
+            selections: Vec::new(),
             images: Vec::new(),
             pruned: Vec::new(),
             warnings: Vec::new(),
@@ -129,13 +134,15 @@ pub struct RuleReport {
     /// How long it took.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub elapsed: Duration,
+    /// How its tags, and repositories, were chosen; one for each listing.
+    pub selections: Vec<Selected>,
     /// Its images.
     pub images: Vec<ImageReport>,
-    /// Tags deleted at the target.
+    /// Tags deleted at the target; in a plan those that would be.
     pub pruned: Vec<Reference>,
     /// What deserves a look, though nothing failed.
     pub warnings: Vec<String>,
-    /// What failed before any image could be looked at.
+    /// What failed beside the images: a source that could not be looked at, a prune that was refused.
     pub error: Option<String>,
 }
 

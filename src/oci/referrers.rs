@@ -59,6 +59,13 @@ pub struct Subject {
     start: [u8; HEX_IN_TAG / 2],
 }
 
+impl Subject {
+    /// The document's digest, if the tag tells all of it.
+    pub fn digest(&self) -> Option<Digest> {
+        (self.algorithm == "sha256").then_some(Digest::Sha256(self.start))
+    }
+}
+
 impl From<&Digest> for Subject {
     fn from(digest: &Digest) -> Self {
         let mut start = [0; HEX_IN_TAG / 2];
@@ -116,6 +123,8 @@ mod tests {
                 prop_assert!(tag.as_str().parse::<Tag>().is_ok(), "{tag} keeps no grammar");
                 let subject = tag.referrers_subject();
                 prop_assert_eq!(subject, Some(Subject::from(&digest)));
+                let told = subject.and_then(|subject| subject.digest());
+                prop_assert!(told.as_ref() == Some(&digest) || told.is_none() && digest.algorithm() == "sha512");
                 prop_assert!(digest == other || subject != Some(Subject::from(&other)));
             }
         }

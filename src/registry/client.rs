@@ -180,9 +180,12 @@ fn identity(files: &Identity) -> Result<reqwest::Identity, String> {
     let read = |key: &str, file: &Path| {
         std::fs::read(file).map_err(|error| format!("{key} {} cannot be read: {error}", file.display()))
     };
-    let mut pem = read("client_cert_file", &files.certificate)?;
-    pem.push(b'\n');
-    pem.extend(read("client_key_file", &files.key)?);
+    let (certificate, key) = (read("client_cert_file", &files.certificate), read("client_key_file", &files.key));
+    let pem = match (certificate, key) {
+        (Ok(certificate), Ok(key)) => [&*certificate, b"\n", &*key].concat(),
+        (Err(one), Err(other)) => return Err(format!("{one}; {other}")),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
+    };
     reqwest::Identity::from_pem(&pem).map_err(|error| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         format!(

@@ -21,6 +21,7 @@ mod pages;
 mod proxy;
 mod pull;
 mod push;
+mod reach;
 mod referrers;
 mod remote;
 mod settings;
@@ -52,6 +53,7 @@ pub use client::{check_ca_file, check_identity};
 pub use credentials::{Credentials, DockerConfigFiles, Password};
 pub use limits::quota::{Seat, Waited};
 pub use limits::{Limits, Rate};
+pub use reach::Reached;
 pub use remote::{Access, Remote};
 pub use settings::{Identity, Settings, Tls};
 
@@ -118,6 +120,15 @@ impl Registries {
     ) -> Result<Vec<Repository>, Error> {
         let caller = Caller::new(Scope::catalog(), Arc::clone(requests), cancel.clone());
         catalog::list(&*self.transport(host)?, &caller).await
+    }
+
+    /// Asks a registry for nothing but whether it is there and knows us, with one GET of `/v2/`.
+    ///
+    /// # Errors
+    /// If it does not answer, or refuses our login. Where there is none, a registry that wants one is reached all the
+    /// same: what anyone may read, its repositories tell.
+    pub async fn reach(&self, host: &Host) -> Result<Reached, Error> {
+        reach::reach(&*self.transport(host)?).await
     }
 
     fn transport(&self, host: &Host) -> Result<Arc<Transport>, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::RANGE;
+use http::header::{CONTENT_LENGTH, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Response;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::pull::announced_digest;
 use super::remote::Remote;
 use super::upload::{self, Feed};
 use crate::backoff::RetryReason;
-use crate::content::{Cause, Deleted, Error, Mount, Push, Put};
+use crate::content::{BlobFound, Cause, Deleted, Error, Mount, Push, Put};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, TagOrDigest};
 
 /// Source: distribution spec, "Pushing a blob in chunks".
@@ -42,13 +42,14 @@ pub struct Upload {
 impl Push for Remote {
     type Upload = Upload;
 
-    async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
+    /// Source: distribution spec, "Checking if content exists in the registry": `Content-Length` is the blob's size.
+    async fn find_blob(&self, blob: &Descriptor) -> Result<BlobFound, Error> {
         let url = self.transport.url(&self.location, &format!("blobs/{}", blob.digest));
         let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.location));
         match self.transport.probe(&self.caller, &call).await {
             // Artifactory's word for a blob that is not there; what really is forbidden, the upload's answer tells.
-            Err(error) if error.is_forbidden() => Ok(false),
-            found => Ok(found?.is_some()),
+            Err(error) if error.is_forbidden() => Ok(BlobFound::Absent),
+            found => Ok(found?.map_or(BlobFound::Absent, |response| found_size(response.headers(), blob))),
         }
     }
 
@@ -232,6 +233,12 @@ impl Remote {
             None => error,
         }
     }
+}
+
+/// A size that is not told, or not as a number, is as good as the right one.
+fn found_size(headers: &HeaderMap, blob: &Descriptor) -> BlobFound {
+    let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    told.filter(|size| *size != blob.size).map_or(BlobFound::Whole, BlobFound::OtherSize)
 }
 
 fn noted_subject(headers: &HeaderMap) -> Option<Digest> {

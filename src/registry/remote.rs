@@ -13,7 +13,7 @@ use super::transport::Transport;
 use crate::content::Location;
 
 /// What a [`Remote`] will be used for: what its tokens ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Reading only.
     Pull,

@@ -114,6 +114,16 @@ impl Transport {
         &self.host
     }
 
+    /// `/v2/`.
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The user by whose login the caller's requests are made.
+    pub(super) async fn user(&self, caller: &Caller) -> Option<String> {
+        self.auth.user(&caller.scope).await
+    }
+
     /// `/v2/_catalog`.
     pub(super) fn catalog_url(&self) -> Url {
         let mut url = self.base.clone();

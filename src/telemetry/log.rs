@@ -3,7 +3,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::events::{ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome};
-use crate::oci::Host;
+use crate::oci::{Host, Reference};
 
 /// Writes events to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,10 @@ impl Observer for Log {
             (_, Some(reason)) => debug!(rule, image = %image.target, digest, "{reason}"),
             (_, None) => debug!(rule, image = %image.target, digest, "unchanged"),
         }
+    }
+
+    fn pruned(&self, rule: &str, tag: &Reference) {
+        info!(rule, tag = %tag, "deleted");
     }
 
     fn run_started(&self, rule: &str) {

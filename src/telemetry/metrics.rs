@@ -11,7 +11,7 @@ use prometheus::{
 use crate::events::{
     BlobOutcome, Direction, ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, RunOutcome, ThrottleReason,
 };
-use crate::oci::Host;
+use crate::oci::{Host, Reference};
 
 /// From a run that only looks to one that moves many GiB, in seconds.
 const RUN_BUCKETS: [f64; 10] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
@@ -27,6 +27,7 @@ pub struct Metrics {
     run_duration: HistogramVec,
     images: IntCounterVec,
     blobs: IntCounterVec,
+    pruned: IntCounterVec,
     blob_bytes: IntCounterVec,
     requests: IntCounterVec,
     request_duration: HistogramVec,
@@ -97,6 +98,7 @@ impl Metrics {
             )?,
             images: counter("regferry_images_total", "Images by outcome.", &["rule", "outcome"])?,
             blobs: counter("regferry_blobs_total", "Blobs by outcome.", &["rule", "outcome"])?,
+            pruned: counter("regferry_pruned_tags_total", "Tags deleted at targets.", &["rule"])?,
             blob_bytes: counter("regferry_blob_bytes_total", "Bytes of blobs moved.", &["registry", "direction"])?,
             requests: counter(
                 "regferry_http_requests_total",
@@ -186,6 +188,10 @@ impl Observer for Metrics {
         self.images.with_label_values(&[rule, outcome]).inc();
     }
 
+    fn pruned(&self, rule: &str, _tag: &Reference) {
+        self.pruned.with_label_values(&[rule]).inc();
+    }
+
     fn run_ended(&self, run: &RuleReport) {
         let outcome = match run.outcome {
             RunOutcome::Success => "success",
@@ -221,12 +227,14 @@ mod tests {
         let host: Host = "r.example".parse().unwrap();
         metrics.bytes(&host, Direction::Written, 5);
         metrics.blob("hello", BlobOutcome::Mounted);
+        metrics.pruned("hello", &"r.example/app:old".parse().unwrap());
         metrics.transfer_started();
         metrics.request(&Request { registry: &host, method: "HEAD", status: None, elapsed: Duration::from_millis(3) });
         let text = metrics.render().unwrap();
         for line in [
             "regferry_blob_bytes_total{direction=\"written\",registry=\"r.example\"} 5",
             "regferry_blobs_total{outcome=\"mounted\",rule=\"hello\"} 1",
+            "regferry_pruned_tags_total{rule=\"hello\"} 1",
             "regferry_transfers_in_flight 1",
             "regferry_http_requests_total{method=\"HEAD\",registry=\"r.example\",status=\"error\"} 1",
             "regferry_http_request_duration_seconds_bucket{method=\"HEAD\",registry=\"r.example\",le=\"0.005\"} 1",

@@ -15,6 +15,7 @@ use super::referrers::Hung;
 use super::relay::Relays;
 use super::route::Before;
 use super::rule::Rule;
+use super::verify::Checked;
 use crate::content::{Error, NoPulls, Pull};
 use crate::events::{ImageOutcome, ImageReport, ThrottleReason};
 use crate::oci::TagOrDigest;
@@ -52,6 +53,7 @@ pub(super) struct Way {
     /// What the source's listing tells of referrers, if it was listed.
     pub(super) hung: Option<Arc<Hung>>,
     pub(super) notes: Arc<Notes>,
+    pub(super) checked: Checked,
 }
 
 /// Where an image stands in the report.
@@ -113,12 +115,12 @@ impl Batch<'_> {
             {
                 let (engine, rule) = (Arc::clone(self.engine), Arc::clone(self.rule));
                 let (context, mode) = (self.context.clone(), self.mode);
-                running.spawn(async move { (place, engine.image(&context, &rule, mode, job).await) });
+                running.spawn(async move { (place, Box::pin(engine.image(&context, &rule, mode, job)).await) });
             }
             match running.join_next().await {
                 Some(Ok((place, Ended::Reported(image)))) => {
                     self.context.observer.image(&self.rule.name, &image);
-                    delivered.images.push((place, image));
+                    delivered.images.push((place, *image));
                 }
                 Some(Ok((place, Ended::Parked(job, none)))) => {
                     parked.push((place, job));

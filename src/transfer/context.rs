@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::Knowledge;
+use super::listings::Listings;
 use super::memory::Memory;
 use super::shares::Shares;
 use crate::content::{Cause, Error};
@@ -17,6 +18,7 @@ pub(super) struct Context {
     pub(super) rule: Arc<str>,
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) memory: Arc<Memory>,
+    pub(super) listings: Arc<Listings>,
     pub(super) blobs: Arc<Shares>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) cancel: CancellationToken,

@@ -15,7 +15,7 @@ use super::route::Route;
 use super::shares::Permit;
 use super::supply::Supply;
 use crate::backoff::{Retries, RetryReason};
-use crate::content::{Cause, Error, Location, Mount, Pull, Push, Trail};
+use crate::content::{BlobFound, Cause, Error, Location, Mount, Pull, Push, Trail};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
 
@@ -146,7 +146,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if matches!(broken.side, Side::SourceOpening | Side::TargetOpening) {
             return Ok(false);
         }
-        if broken.may_be_done() && self.context.unless_stopped(self.target.has_blob(blob)).await?? {
+        if broken.may_be_done() && self.context.unless_stopped(self.target.find_blob(blob)).await?? == BlobFound::Whole
+        {
             return Ok(true);
         }
         let is_wrong = broken.error.retry_reason() == Some(RetryReason::Digest);

@@ -9,12 +9,14 @@ use super::engine::Engine;
 use super::image::Mode;
 use super::knowledge::Claim;
 use super::notes::Notes;
+use super::prune::Gaps;
 use super::relay::Relays;
 use super::route::Before;
 use super::rule::Rule;
 use super::run::side_by_side;
 use super::stock::{Item, Stock};
 use super::tally::note_failure;
+use super::verify::Checked;
 use crate::content::{Cause, Error, Location, Pull};
 use crate::events::ImageReport;
 use crate::oci::{Reference, Tag, TagOrDigest};
@@ -30,6 +32,7 @@ pub(super) struct Delivery<'a> {
     pub(super) index: usize,
     pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
     pub(super) notes: Arc<Notes>,
+    pub(super) gaps: Arc<Gaps>,
 }
 
 /// What came of it.
@@ -42,10 +45,10 @@ pub(super) struct Delivered {
 }
 
 /// A repository to be written, and what is known of it.
-struct Leg {
-    way: Arc<Way>,
+pub(super) struct Leg {
+    pub(super) way: Arc<Way>,
     /// The target's tags, if they were listed.
-    here: Option<HashSet<Tag>>,
+    pub(super) here: Option<HashSet<Tag>>,
 }
 
 impl Delivery<'_> {
@@ -54,6 +57,7 @@ impl Delivery<'_> {
         let _shares = (self.engine.images.join(host), self.context.blobs.join(host));
         let mut delivered = Delivered::default();
         let legs = side_by_side(stocks.iter().map(|stock| self.leg(stock))).await;
+        let grounds = self.grounds(&stocks, &legs);
 
         let mut jobs = Vec::new();
         for (number, (stock, leg)) in stocks.iter().zip(legs).enumerate() {
@@ -67,15 +71,20 @@ impl Delivery<'_> {
             }
         }
         drop(stocks);
+        self.context.observer.found(&self.rule.name, jobs.len() + delivered.images.len());
         let batch = Batch { engine: self.engine, context: self.context, rule: self.rule, mode: self.mode };
-        batch.run(jobs, &mut delivered).await;
+        Box::pin(batch.run(jobs, &mut delivered)).await;
+        if !matches!(self.mode, Mode::Verify(_)) {
+            Box::pin(self.prune(grounds, &mut delivered)).await;
+        }
         delivered
     }
 
     /// Looks at the target; lists it only where that saves asking tag by tag.
     async fn leg(&self, stock: &Stock) -> Result<(Leg, Option<String>), Error> {
+        let access = if self.mode.changes() { Access::Push } else { Access::Pull };
         let remote = |location: &Location| {
-            let remote = self.engine.registries.remote(location, Access::Push)?;
+            let remote = self.engine.registries.remote(location, access)?;
             Ok::<_, Error>(remote.on_behalf_of(&Arc::default(), &self.context.cancel))
         };
         let target = remote(&stock.targets[self.index].location)?;
@@ -89,8 +98,8 @@ impl Delivery<'_> {
 
         let (mut here, mut warning) = (None, None);
         if stock.listed {
-            match self.context.unless_stopped(target.tags()).await? {
-                Ok(Some(tags)) => here = Some(tags.into_iter().collect()),
+            match self.context.unless_stopped(self.context.listings.tags(&target, Access::Push)).await? {
+                Ok(Some(tags)) => here = Some(tags.iter().cloned().collect()),
                 Ok(None) => {
                     self.context.knowledge.learn_new(target.location());
                     here = Some(HashSet::new());
@@ -110,6 +119,7 @@ impl Delivery<'_> {
             relays: Arc::clone(&self.relays),
             hung: stock.hung.clone(),
             notes: Arc::clone(&self.notes),
+            checked: Checked::default(),
         };
         Ok((Leg { way: Arc::new(way), here }, warning))
     }

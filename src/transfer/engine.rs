@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::knowledge::Knowledge;
+use super::listings::Listings;
 use super::memory::Memory;
 use super::shares::Shares;
 use crate::events::Observer;
@@ -39,6 +40,7 @@ pub struct Engine {
     knowledge: Shared,
     planned_knowledge: Shared,
     memory: Arc<Memory>,
+    pass: Mutex<Weak<Listings>>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -54,6 +56,7 @@ impl Engine {
             knowledge: Shared::default(),
             planned_knowledge: Shared::default(),
             memory: Arc::default(),
+            pass: Mutex::default(),
             successes: Mutex::default(),
         }
     }
@@ -74,6 +77,14 @@ impl Engine {
         self.planned_knowledge.get()
     }
 
+    /// Begins a pass: runs that begin while this is held read each listing once for all of them. A run outside of a
+    /// pass reads its own, so that none works with what was listed before it was due.
+    pub fn begin_pass(&self) -> Arc<Listings> {
+        let listings = Arc::default();
+        *self.pass.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&listings);
+        listings
+    }
+
     /// When a rule last succeeded in this process.
     pub(super) fn last_success(&self, rule: &Arc<str>) -> Option<std::time::Instant> {
         let successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,6 +101,7 @@ impl Engine {
             rule: Arc::clone(rule),
             knowledge: self.knowledge(),
             memory: Arc::clone(&self.memory),
+            listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
             blobs: Arc::clone(&self.blobs),
             observer: Arc::clone(&self.observer),
             cancel,

@@ -1,7 +1,5 @@
 //! From a rule's scope to the repositories that it means.
 
-use std::sync::Arc;
-
 use super::context::Context;
 use super::engine::Engine;
 use super::rule::{RepositoryPattern, Scope, Source, Target};
@@ -32,6 +30,13 @@ pub(super) struct Destination {
     pub(super) location: Location,
     /// The tag that one image gets; without one it is left without a tag.
     pub(super) tag: Option<Tag>,
+}
+
+impl Destination {
+    /// Under what one image is written that is read under this name.
+    pub(super) fn name_of(&self, from: &TagOrDigest) -> TagOrDigest {
+        self.tag.clone().map_or_else(|| from.clone(), TagOrDigest::Tag)
+    }
 }
 
 /// What was found, and what is worth telling.
@@ -71,12 +76,13 @@ impl Engine {
         scope: &Scope,
         context: &Context,
     ) -> Result<Vec<Repository>, Error> {
-        let catalog = context.unless_stopped(self.registries.catalog(host, &Arc::default(), &context.cancel)).await??;
+        let catalog = context.unless_stopped(context.listings.catalog(&self.registries, host, context)).await??;
         let own = |repository: &Repository| {
             let location = Location { host: host.clone(), repository: repository.clone() };
             scope.targets.iter().any(|target| target.covers(&location))
         };
-        Ok(catalog.into_iter().filter(|repository| pattern.matches(repository) && !own(repository)).collect())
+        let is_wanted = |repository: &&Repository| pattern.matches(repository) && !own(repository);
+        Ok(catalog.iter().filter(is_wanted).cloned().collect())
     }
 }
 

@@ -13,26 +13,41 @@ use super::route::{Before, Comparison, Route};
 use super::rule::Rule;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
+use super::verify::Depth;
 use crate::content::{Error, NoPulls, Pull, Push};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, TagOrDigest};
 use crate::registry::Remote;
 
-/// Whether a run changes anything.
+/// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Brings images over.
     Execute,
-    /// Brings images over, and looks below unchanged tags and mends what is missing there.
+    /// Brings images over, looks below the tags of those that are in place, and mends what is damaged there.
     Repair,
     /// Ends with the plan: the report says what an execution would do.
     Plan,
+    /// Compares the target with the source, and says what is different.
+    Verify(Depth),
+}
+
+impl Mode {
+    /// Whether it writes to the targets.
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Execute | Self::Repair)
+    }
+
+    /// Whether it takes nothing for granted of an image whose tag is in place.
+    pub(super) fn looks_below(self) -> bool {
+        matches!(self, Self::Repair | Self::Verify(_))
+    }
 }
 
 /// What became of a job.
 pub(super) enum Ended {
     /// It is done, well or not.
-    Reported(ImageReport),
+    Reported(Box<ImageReport>),
     /// It needs pulls that are not left now, and has changed nothing that a reader sees.
     Parked(Job, NoPulls),
 }
@@ -58,13 +73,17 @@ impl Engine {
                 report.outcome = ImageOutcome::Skipped;
                 report.error = Some(reason);
             }
+            Ok(Done::Different(differences)) => {
+                report.error = Some(differences.join("; "));
+                report.differences = differences;
+            }
             Ok(Done::Planned(plan)) => {
                 report.outcome = ImageOutcome::Copied;
                 (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
             }
             Err(error) => {
                 match error.no_pulls().filter(|none| none.may_end() && error.is_at(&source.location().host)) {
-                    Some(none) if mode != Mode::Plan => {
+                    Some(none) if mode.changes() => {
                         // The next time by digest, so that what is fetched already costs no pull.
                         job.before = Before::Unknown;
                         return Ended::Parked(job, none);
@@ -74,7 +93,7 @@ impl Engine {
             }
         }
         report.elapsed = clock.elapsed();
-        Ended::Reported(report)
+        Ended::Reported(Box::new(report))
     }
 
     async fn compare_and_bring<S: Pull, T: Push>(
@@ -85,17 +104,35 @@ impl Engine {
         job: &Job,
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
-        let compared = route.compare(&job.original, &job.to, job.before, rule.platforms.as_ref());
+        let before = match mode {
+            // Its digest is all that is wanted, and that costs no pull.
+            Mode::Verify(_) => Before::Unknown,
+            _ => job.before,
+        };
+        let compared = route.compare(&job.original, &job.to, before, rule.platforms.as_ref());
         match route.context.unless_stopped(compared).await?? {
             Comparison::Same { root, as_written } => {
                 report.digest = Some(root.clone());
                 job.way.notes.add_unchanged();
-                self.look_beside(route, rule, mode, job, (&root, as_written), report).await
+                let root = (&root, as_written);
+                if let Mode::Verify(depth) = mode {
+                    return self.verify_below(route, rule, depth, job, root).await;
+                }
+                let is_mended = mode == Mode::Repair && self.repair_below(route, rule, job, root).await?;
+                let done = self.look_beside(route, rule, mode, job, root, report).await?;
+                Ok(if is_mended { Done::Copied } else { done })
             }
             Comparison::Different { digest, found: Some(found), .. } if !rule.overwrite => {
                 report.digest = Some(digest.clone());
                 let reason = "the rule does not overwrite";
                 Ok(Done::LeftAlone(format!("the target has {found}, the source has {digest}, and {reason}")))
+            }
+            Comparison::Different { digest, found, .. } if matches!(mode, Mode::Verify(_)) => {
+                job.way.notes.add_unchanged();
+                let there = found.map_or_else(|| "the tag is not there".to_owned(), |found| format!("it is {found}"));
+                let difference = format!("{there}; the source has {digest}");
+                report.digest = Some(digest);
+                Ok(Done::Different(vec![difference]))
             }
             Comparison::Different { digest, shape, .. } => {
                 report.digest = Some(digest.clone());
@@ -115,6 +152,41 @@ impl Engine {
         }
     }
 
+    /// An image in place may have been damaged since. Returns whether it was, and is mended.
+    async fn repair_below<S: Pull, T: Push>(
+        &self,
+        route: &Route<'_, S, T>,
+        rule: &Rule,
+        job: &Job,
+        root: (&Digest, bool),
+    ) -> Result<bool, Error> {
+        let permit = self.images.acquire(&route.target.location().host);
+        let _permit = route.context.unless_stopped(permit).await?;
+        let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
+        route.repair(&job.original, &shape, &job.to, rule.platforms.as_ref(), &job.way.checked).await
+    }
+
+    /// All that is not as it should be of an image whose tag is in place.
+    async fn verify_below<S: Pull, T: Push>(
+        &self,
+        route: &Route<'_, S, T>,
+        rule: &Rule,
+        depth: Depth,
+        job: &Job,
+        root: (&Digest, bool),
+    ) -> Result<Done, Error> {
+        let permit = self.images.acquire(&route.target.location().host);
+        let _permit = route.context.unless_stopped(permit).await?;
+        let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
+        let damage = route.damage(&shape, &job.to, depth, &job.way.checked).await?;
+        // A target that lacks documents cannot tell what they list.
+        let documents = (!damage.is_empty()).then_some(&job.original.documents);
+        let missing = hanging(route, rule, Mode::Verify(depth), job, root, documents).await?;
+        let missing = missing.iter().map(|hanging| format!("{hanging}, is not there"));
+        let differences: Vec<String> = damage.iter().map(ToString::to_string).chain(missing).collect();
+        Ok(if differences.is_empty() { Done::Unchanged } else { Done::Different(differences) })
+    }
+
     /// An image in place may have got a signature since.
     async fn look_beside<S: Pull, T: Push>(
         &self,
@@ -125,12 +197,12 @@ impl Engine {
         (root, as_written): (&Digest, bool),
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
-        let missing = hanging(route, rule, job, (root, as_written), None).await?;
+        let missing = hanging(route, rule, mode, job, (root, as_written), None).await?;
         if missing.is_empty() {
             return Ok(Done::Unchanged);
         }
         report.referrers = missing.len() as u64;
-        if mode != Mode::Plan {
+        if mode.changes() {
             let permit = self.images.acquire(&route.target.location().host);
             let _permit = route.context.unless_stopped(permit).await?;
             route.attach(&job.original.documents, missing).await?;
@@ -150,7 +222,7 @@ impl Engine {
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
         let documents = &job.original.documents;
-        let missing = hanging(route, rule, job, (&shape.root, shape.as_written), Some(documents)).await?;
+        let missing = hanging(route, rule, mode, job, (&shape.root, shape.as_written), Some(documents)).await?;
         report.referrers = missing.len() as u64;
         if mode == Mode::Plan {
             return route.plan(documents, shape, &HashSet::new()).await.map(Done::Planned);
@@ -171,6 +243,7 @@ impl Engine {
 async fn hanging<S: Pull, T: Push>(
     route: &Route<'_, S, T>,
     rule: &Rule,
+    mode: Mode,
     job: &Job,
     (root, as_written): (&Digest, bool),
     documents: Option<&Documents>,
@@ -178,7 +251,7 @@ async fn hanging<S: Pull, T: Push>(
     if rule.referrers.is_none() {
         return Ok(Vec::new());
     }
-    let search = Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew: false };
+    let search = Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew: mode.looks_below() };
     route.context.unless_stopped(route.missing_referrers(search, root, as_written, documents)).await?
 }
 
@@ -187,5 +260,7 @@ enum Done {
     Unchanged,
     Copied,
     LeftAlone(String),
+    /// It was only looked at, and is not as it should be.
+    Different(Vec<String>),
     Planned(CopyPlan),
 }

@@ -112,6 +112,16 @@ impl Knowledge {
         }
     }
 
+    /// Drops what was believed of one part of a repository, which was found to be damaged there. Registries keep a blob
+    /// once for all repositories: if its bytes are wrong, it is not to be mounted from another one either.
+    pub(super) fn forget_part(&self, at: &Location, digest: &Digest, is_wrong_everywhere: bool) {
+        let mut facts = self.facts();
+        facts.manifests.remove(&(at.clone(), digest.clone()));
+        if let Some(repositories) = facts.blobs.get_mut(&(at.host.clone(), digest.clone())) {
+            repositories.retain(|repository| !is_wrong_everywhere && *repository != at.repository);
+        }
+    }
+
     /// Waits until nobody else does the same. Flights nest in the order of [`Flight`]'s variants from below: an image's
     /// may hold on while a blob's is taken, never the other way round, so they cannot wait for each other in a circle.
     pub(super) async fn flight(&self, flight: Flight) -> FlightGuard<'_> {

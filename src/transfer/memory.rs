@@ -20,6 +20,14 @@ pub(super) struct Memory {
     pub(super) tags: Bounded<(Location, Tag), Digest>,
 }
 
+impl Memory {
+    /// Drops what was seen to be in place in a repository, since something of it was deleted.
+    pub(super) fn forget(&self, at: &Location) {
+        self.referrers.retain(|(location, _)| location != at);
+        self.tags.retain(|(location, _)| location != at);
+    }
+}
+
 /// A map that forgets everything before it grows too large.
 pub(super) struct Bounded<K, V>(Mutex<HashMap<K, V>>);
 
@@ -43,5 +51,9 @@ impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
             kept.clear();
         }
         kept.insert(key, value);
+    }
+
+    fn retain(&self, is_kept: impl Fn(&K) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_kept(key));
     }
 }

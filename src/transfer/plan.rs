@@ -8,12 +8,12 @@ use super::documents::Documents;
 use super::knowledge::{Knowledge, Known};
 use super::route::{Route, resolve_target};
 use super::shape::Shape;
-use crate::content::{Cause, Error, Location, Pull, Push};
+use crate::content::{BlobFound, Cause, Error, Location, Pull, Push};
 use crate::events::BlobCounts;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, TagOrDigest, media_type};
 
 /// Lists nest no deeper than this.
-const MAX_DEPTH: usize = 8;
+pub(super) const MAX_DEPTH: usize = 8;
 /// An image has no more documents than this.
 const MAX_DOCUMENTS: usize = 10_000;
 
@@ -166,7 +166,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             Known::Here => Presence::Present,
             Known::Elsewhere(_) => Presence::Missing,
             Known::Nowhere if knowledge.is_new(location) => Presence::Unasked,
-            Known::Nowhere if self.target.has_blob(blob).await? => {
+            Known::Nowhere if self.target.find_blob(blob).await? == BlobFound::Whole => {
                 knowledge.learn_blob(location, &blob.digest);
                 Presence::Present
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::platforms::Platforms;
+use super::prune::Prune;
 use super::referrers::Referrers;
 use super::select::TagFilter;
 use crate::content::Location;
@@ -24,6 +25,8 @@ pub struct Rule {
     pub referrers: Referrers,
     /// Whether a tag that the target has may be moved.
     pub overwrite: bool,
+    /// What is deleted at the targets; nothing without it.
+    pub prune: Option<Prune>,
     /// How long a run may take.
     pub timeout: Option<Duration>,
 }
@@ -174,19 +177,36 @@ impl Target {
         }
     }
 
+    /// Whether both may write to one repository.
+    pub fn may_meet(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Repository { location, .. }, target) | (target, Self::Repository { location, .. }) => {
+                target.covers(location)
+            }
+            (Self::Below { host, folder, .. }, Self::Below { host: other_host, folder: other_folder, .. }) => {
+                let is_around = |outer: &Option<Repository>, inner: &Option<Repository>| match (outer, inner) {
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                    (Some(outer), Some(inner)) => outer == inner || is_below(inner, outer),
+                };
+                host == other_host && (is_around(folder, other_folder) || is_around(other_folder, folder))
+            }
+        }
+    }
+
     /// Whether something in this repository may have been written by this target.
     pub fn covers(&self, location: &Location) -> bool {
         match self {
             Self::Repository { location: own, .. } => own == location,
             Self::Below { host, folder, .. } => {
-                *host == location.host
-                    && folder.as_ref().is_none_or(|folder| {
-                        let below = location.repository.as_str().strip_prefix(folder.as_str());
-                        below.is_some_and(|rest| rest.starts_with('/'))
-                    })
+                *host == location.host && folder.as_ref().is_none_or(|folder| is_below(&location.repository, folder))
             }
         }
     }
+}
+
+fn is_below(repository: &Repository, folder: &Repository) -> bool {
+    repository.as_str().strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -252,5 +272,26 @@ mod tests {
             target.covers(&location("m/a/b")) && !target.covers(&location("mm/a")) && !target.covers(&location("m"))
         );
         assert!(below(None, Appends::Name).covers(&location("a")));
+    }
+
+    #[test]
+    fn targets_may_meet_where_one_reaches_what_the_other_does() {
+        let one = |name: &str| Target::Repository {
+            location: Location { host: "r.example".parse().unwrap(), repository: repository(name) },
+            tag: None,
+        };
+        let folder = |name: &str| below(Some(name), Appends::Path);
+        for (a, b, meet) in [
+            (one("m/a"), one("m/a"), true),
+            (one("m/a"), one("m/b"), false),
+            (one("m/a"), folder("m"), true),
+            (one("m"), folder("m"), false),
+            (folder("m"), folder("m"), true),
+            (folder("m"), folder("m/a"), true),
+            (folder("m"), folder("mm"), false),
+            (folder("m"), below(None, Appends::Name), true),
+        ] {
+            assert_eq!((a.may_meet(&b), b.may_meet(&a)), (meet, meet), "{a:?} {b:?}");
+        }
     }
 }

@@ -12,8 +12,9 @@ use super::delivery::{Delivered, Delivery};
 use super::engine::Engine;
 use super::image::Mode;
 use super::notes::Notes;
+use super::prune::Gaps;
 use super::rule::Rule;
-use super::stock::Seats;
+use super::stock::{Seats, Told};
 use crate::content::Error;
 use crate::events::{RuleReport, RunOutcome};
 
@@ -25,17 +26,18 @@ impl Engine {
     pub async fn run(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, cancel: &CancellationToken) -> RuleReport {
         let own_cancel = cancel.child_token();
         let mut context = self.context(&rule.name, own_cancel.clone());
-        if mode == Mode::Plan {
-            // What is only planned is no event, and nothing that a run could count on.
+        if !mode.changes() {
+            // What only looks is no event, and nothing that a run could count on; nor does it count on what a run knows.
             context.observer = Arc::new(());
-            context.knowledge = self.planned_knowledge();
+            context.knowledge = if mode == Mode::Plan { self.planned_knowledge() } else { Arc::default() };
         }
         context.observer.run_started(&rule.name);
         let mut report = RuleReport::begun(&rule.name, SystemTime::now());
         let clock = Instant::now();
 
         let in_time = {
-            let work = self.run_images(rule, mode, &context, &mut report);
+            // On the heap, as the other great steps of a run are: one inside of the other they would not fit a stack.
+            let work = Box::pin(self.run_images(rule, mode, &context, &mut report));
             until_timeout(work, rule.timeout, &own_cancel).await
         };
         report.outcome = if !in_time {
@@ -47,7 +49,7 @@ impl Engine {
         } else {
             RunOutcome::Success
         };
-        if report.outcome == RunOutcome::Success && mode != Mode::Plan {
+        if report.outcome == RunOutcome::Success && mode.changes() {
             self.note_success(&rule.name);
         }
         report.elapsed = clock.elapsed();
@@ -62,18 +64,22 @@ impl Engine {
         let mut errors: Vec<Error> = expansion.errors;
         let (seats, told) = (Seats::default(), Mutex::default());
         let stocks = expansion.mappings.iter().map(|mapping| self.stock(rule, mapping, &seats, context, &told));
-        let (stocks, unlisted) = parted(side_by_side(stocks).await);
+        let stocks = side_by_side(stocks).await;
+        let gaps = Arc::new(Gaps::of(!errors.is_empty(), &expansion.mappings, &stocks));
+        let (stocks, unlisted) = parted(stocks);
         errors.extend(unlisted);
-        report.warnings.extend(told.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let told: Told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.warnings.extend(told.warnings);
+        report.selections = told.selections;
 
         let (relays, notes) = (Arc::default(), Arc::new(Notes::default()));
         let delivery = |index| {
-            let (relays, notes) = (Arc::clone(&relays), Arc::clone(&notes));
-            Delivery { engine: self, context, rule, mode, index, relays, notes }
+            let (relays, notes, gaps) = (Arc::clone(&relays), Arc::clone(&notes), Arc::clone(&gaps));
+            Delivery { engine: self, context, rule, mode, index, relays, notes, gaps }
         };
         let deliveries = (0..rule.scope.targets.len()).map(|index| {
             let (delivery, stocks) = (delivery(index), stocks.clone());
-            async move { delivery.run(stocks).await }
+            Box::pin(async move { delivery.run(stocks).await })
         });
         let deliveries: Vec<_> = deliveries.collect();
         drop(stocks);

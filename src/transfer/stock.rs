@@ -9,7 +9,9 @@ use super::expand::{Destination, Images, Mapping};
 use super::original::Original;
 use super::referrers::Hung;
 use super::rule::Rule;
+use super::select::Stage;
 use crate::content::{Cause, Error, Pull};
+use crate::events::{Selected, StageReport};
 use crate::oci::{Host, Tag, TagOrDigest};
 use crate::registry::{Access, Remote, Seat};
 
@@ -40,8 +42,7 @@ pub(super) struct Item {
 impl Item {
     /// Under what it is written.
     pub(super) fn name_at(&self, destination: &Destination) -> TagOrDigest {
-        let tag = self.tag.as_ref().or(destination.tag.as_ref());
-        tag.map_or_else(|| self.original.from.clone(), |tag| TagOrDigest::Tag(tag.clone()))
+        self.tag.clone().map_or_else(|| destination.name_of(&self.original.from), TagOrDigest::Tag)
     }
 
     fn of_tag(tag: Tag) -> Self {
@@ -49,19 +50,26 @@ impl Item {
     }
 }
 
+/// What the sources tell while they are looked at.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) warnings: Vec<String>,
+    pub(super) selections: Vec<Selected>,
+}
+
 /// The parts that a run has in the quotas of its sources' registries.
 #[derive(Default)]
 pub(super) struct Seats(Mutex<HashMap<Host, Arc<Seat>>>);
 
 impl Engine {
-    /// Looks at one source: lists its tags, if the rule has patterns for them. Tells in `warnings` what is worth it.
+    /// Looks at one source: lists its tags, if the rule has patterns for them. Tells what is worth it.
     pub(super) async fn stock(
         &self,
         rule: &Rule,
         mapping: &Mapping,
         seats: &Seats,
         context: &Context,
-        warnings: &Mutex<Vec<String>>,
+        told: &Mutex<Told>,
     ) -> Result<Stock, Error> {
         let seat = self.seat(rule, &mapping.source.host, seats)?;
         let source = self.registries.remote(&mapping.source, Access::Pull)?;
@@ -81,14 +89,16 @@ impl Engine {
             }
             (Images::Tags, Some(tags)) => stock.items.extend(tags.into_iter().map(Item::of_tag)),
             (Images::Tags, None) => {
-                let told = context.unless_stopped(stock.list(rule)).await??;
-                warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+                let (warnings, selected) = context.unless_stopped(stock.list(rule, context)).await??;
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                told.warnings.extend(warnings);
+                told.selections.push(selected);
             }
         }
         if !rule.referrers.is_none() && stock.hung.is_none() {
             // One listing tells of all images; without it each is asked for by itself.
-            let listed = context.unless_stopped(stock.source.tags()).await?;
-            stock.hung = listed.ok().flatten().map(|tags| Arc::new(Hung::among(&tags)));
+            let listed = context.unless_stopped(context.listings.tags(&stock.source, Access::Pull)).await?;
+            stock.hung = listed.ok().flatten().map(|tags| Arc::new(Hung::among(&*tags)));
         }
         Ok(stock)
     }
@@ -104,24 +114,44 @@ impl Engine {
     }
 }
 
+/// The tags of a source, which has to be there.
+pub(super) async fn listed(source: &Remote, context: &Context) -> Result<Arc<[Tag]>, Error> {
+    let missing = || Error::new(format!("listing the tags of {}", source.location()), Cause::NotFound);
+    context.listings.tags(source, Access::Pull).await?.ok_or_else(missing)
+}
+
 impl Stock {
+    /// Under what its images are written, those among them that the source lacks.
+    pub(super) fn names_at(&self, destination: &Destination) -> impl Iterator<Item = TagOrDigest> {
+        let missing = self.missing.iter().cloned().map(TagOrDigest::Tag);
+        self.items.iter().map(|item| item.name_at(destination)).chain(missing)
+    }
+
     /// Lists the source's tags and chooses among them. Returns what is worth telling.
-    async fn list(&mut self, rule: &Rule) -> Result<Vec<String>, Error> {
+    async fn list(&mut self, rule: &Rule, context: &Context) -> Result<(Vec<String>, Selected), Error> {
         let at = self.source.location().clone();
-        let listed = self.source.tags().await?;
-        let listed = listed.ok_or_else(|| Error::new(format!("listing the tags of {at}"), Cause::NotFound))?;
-        self.hung = (!rule.referrers.is_none()).then(|| Arc::new(Hung::among(&listed)));
-        let selection = rule.scope.tags.select(listed);
+        let listed = listed(&self.source, context).await?;
+        self.hung = (!rule.referrers.is_none()).then(|| Arc::new(Hung::among(&*listed)));
+        let selection = rule.scope.tags.select(listed.to_vec());
+        let selected = Selected {
+            source: format!("tags of {at}"),
+            listed: selection.listed,
+            chosen: selection.tags.len(),
+            stages: selection.stages.iter().map(stage).collect(),
+        };
         let mut told = Vec::new();
         if selection.tags.is_empty() && selection.missing.is_empty() && selection.unmatched.is_empty() {
             told.push(format!("{at} has no tag for this rule"));
         }
-        told.extend(
-            selection.unmatched.iter().map(|pattern| format!("the pattern {pattern:?} matches no tag of {at}")),
-        );
+        told.extend(selection.unmatched.iter().map(|part| format!("{part} matches no tag of {at}")));
         self.items = selection.tags.into_iter().map(Item::of_tag).collect();
         self.missing = selection.missing;
         self.listed = true;
-        Ok(told)
+        Ok((told, selected))
     }
+}
+
+fn stage(stage: &Stage) -> StageReport {
+    let examples = stage.examples.iter().map(ToString::to_string).collect();
+    StageReport { stage: stage.what.as_str().to_owned(), dropped: stage.dropped, examples }
 }

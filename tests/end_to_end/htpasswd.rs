@@ -8,7 +8,7 @@ use crate::login::{self, RIGHT, WRONG};
 use crate::support::Ferry;
 
 /// `reader` with the password `s3cret`.
-const LINE: &str = "reader:$2y$05$3JENn/tidd7AHnWdElK5IuQ.JqFw7GG7mCvRdF1uVUoc5kmWvvRwu\n";
+pub(crate) const LINE: &str = "reader:$2y$05$3JENn/tidd7AHnWdElK5IuQ.JqFw7GG7mCvRdF1uVUoc5kmWvvRwu\n";
 
 /// A registry that wants a login, with an image in it, and one that wants none.
 struct Registries {

@@ -46,14 +46,46 @@ async fn tags_are_listed_through_a_rules_filters() {
         registry.seed("app", tag, &Image::oci("linux/amd64").layer(1, 10).build());
     }
     let repository = format!("{}/app", registry.host());
-    let listed = async |more: &[&str]| Ferry::new(&[&["tags", &repository], more].concat()).run().await.success();
+    let listed = async |more: &[&str]| Ferry::new(&[&["tags", "-q", &repository], more].concat()).run().await.success();
 
     assert_eq!(listed(&[]).await, "1.0\n1.1\n1.1-rc1\n2.0\nlatest\n");
     let filters = ["--include", "1.*", "--include", "latest", "--exclude", "*-rc*"];
     assert_eq!(listed(&filters).await, "1.0\n1.1\nlatest\n");
     assert_eq!(listed(&["--include", r"/\d\.0/"]).await, "1.0\n2.0\n");
-    let json = listed(&[&filters[..], &["--output", "json"]].concat()).await;
-    assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), ["1.0", "1.1", "latest"]);
+    assert_eq!(listed(&["--semver", ">=1.1"]).await, "1.1\n2.0\n");
+    assert_eq!(listed(&["--include", "latest", "--include", "*", "--latest", "1"]).await, "2.0\nlatest\n");
+}
+
+#[tokio::test]
+async fn what_each_filter_drops_is_told_beside_the_tags() {
+    let registry = FakeRegistry::start().await;
+    for tag in ["1.0", "1.1", "1.1-rc1", "1.2", "1.3", "edge", "latest"] {
+        registry.seed("app", tag, &Image::oci("linux/amd64").layer(1, 10).build());
+    }
+    let repository = format!("{}/app", registry.host());
+    let filters = ["--include", "1.*", "--include", "edge", "--semver", "*", "--exclude", "1.3", "--latest", "2"];
+    let run = async |more: &[&str]| Ferry::new(&[&["tags", &repository], more].concat()).run().await;
+
+    let text = run(&filters).await;
+    assert_eq!((text.code, text.text().as_str()), (Some(0), "1.1\n1.2\nedge\n"));
+    assert_snapshot!(text.stderr, @r"
+    3 of 7 tags
+      include dropped 1: latest
+      semver dropped 1: 1.1-rc1
+      exclude dropped 1: 1.3
+      latest dropped 1: 1.0
+    ");
+    let everything = run(&[]).await;
+    assert_eq!(everything.success().lines().count(), 7, "nothing to tell without a filter");
+
+    let json = run(&[&filters[..], &["--output", "json"]].concat()).await;
+    let stage = |what: &str, tag: &str| serde_json::json!({"what": what, "dropped": 1, "examples": [tag]});
+    let stages =
+        [stage("include", "latest"), stage("semver", "1.1-rc1"), stage("exclude", "1.3"), stage("latest", "1.0")];
+    let expected = serde_json::json!({
+        "repository": repository, "listed": 7, "stages": stages, "tags": ["1.1", "1.2", "edge"], "missing": [],
+    });
+    assert_eq!((json.json(), json.stderr.as_str()), (expected, ""));
 }
 
 #[tokio::test]
@@ -61,10 +93,13 @@ async fn a_pattern_that_matches_no_tag_is_a_warning() {
     let registry = FakeRegistry::start().await;
     registry.seed("app", "v1", &hello_world());
 
-    let listed = Ferry::new(&["tags", &format!("{}/app", registry.host()), "--include", "w*"]).run().await;
+    let listed =
+        Ferry::new(&["tags", &format!("{}/app", registry.host()), "--include", "w*", "--semver", ">=9"]).run().await;
 
     assert_eq!((listed.code, listed.text().as_str()), (Some(0), ""));
-    assert!(listed.stderr.contains(r#"WARN the pattern "w*" matches no tag"#), "{}", listed.stderr);
+    for told in [r#"WARN the pattern "w*" matches no tag"#, r#"WARN the range ">=9" matches no tag"#] {
+        assert!(listed.stderr.contains(told), "{}", listed.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The program itself, as a process, from its arguments to its exit code: between real registries, and before
 //! registries in memory that misbehave.
 
+mod artifacts;
 mod certificates;
 mod chaos;
 mod credentials;
@@ -10,10 +11,13 @@ mod htpasswd;
 mod import;
 mod login;
 mod looking;
+mod many_rules;
 mod memory;
 mod nginx;
+mod online;
 mod outages;
 mod proxy;
+mod prune;
 mod real;
 mod realms;
 mod refusals;
@@ -23,4 +27,5 @@ mod stop;
 mod support;
 mod sync;
 mod tokens;
+mod verify;
 mod wrong_input;

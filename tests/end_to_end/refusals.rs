@@ -89,7 +89,7 @@ async fn what_is_not_there_is_named() {
     assert_snapshot!(fails(&["copy", &repository, &target]).await, @"error: looking up manifest v1 of SOURCE/apps: not found; check the name, and that these credentials may see it");
     assert_snapshot!(fails(&["inspect", &tag]).await, @"error: fetching manifest v2 of SOURCE/app: not found; check the name, and that these credentials may see it");
     assert_snapshot!(fails(&["tags", &format!("{host}/apps")]).await, @"error: listing the tags of SOURCE/apps: not found; check the name, and that these credentials may see it");
-    assert_snapshot!(fails(&["tags", &format!("{host}/app"), "--include", "v2"]).await, @"error: SOURCE/app has no tag v2; list them with `regferry tags SOURCE/app`");
+    assert_snapshot!(fails(&["-q", "tags", &format!("{host}/app"), "--include", "v2"]).await, @"error: SOURCE/app has no tag v2; list them with `regferry tags SOURCE/app`");
 }
 
 #[tokio::test]

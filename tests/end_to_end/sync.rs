@@ -159,6 +159,18 @@ async fn the_report_has_every_field_of_the_contract() {
     assert_eq!(image["source"], "SOURCE/up/hello:latest");
     assert_eq!(image["target"], "TARGET/hello:stable");
     assert_eq!(image["digest"], hello_world().digest());
+    is_as_documented(&report);
+}
+
+/// Holds a report against the schema in the documentation.
+fn is_as_documented(report: &Value) {
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    let schema = serde_json::from_str(include_str!("../../docs/report.schema.json")).expect("the schema is JSON");
+    compiler.add_resource("urn:regferry:report", schema).expect("the schema has a name");
+    let index = compiler.compile("urn:regferry:report", &mut schemas).expect("the schema is one");
+    if let Err(error) = schemas.validate(report, index) {
+        panic!("{error:#}\n{report:#}");
+    }
 }
 
 #[tokio::test]

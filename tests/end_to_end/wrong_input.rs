@@ -49,6 +49,8 @@ async fn options_are_checked() {
     assert_snapshot!(fails(&["tags", "source.example/app", "--tls", "source.example=tls"]).await, @r#"error: --tls source.example=tls: "tls" is no mode: https, insecure or http"#);
     assert_snapshot!(fails(&["tags", "source.example/app", "--tls", "a b=http"]).await, @r#"error: --tls a b=http: "a b" is no host: HOST, HOST:PORT or [IPV6]:PORT"#);
     assert_snapshot!(fails(&["tags", "source.example/app", "--include", "/(/"]).await, @r#"error: "/(/" is no pattern: unclosed group"#);
+    assert_snapshot!(fails(&["tags", "source.example/app", "--semver", "3 - 4"]).await, @r#"error: "3 - 4" is no range of versions: expected comma after major version number, found '-'; write comparisons as in ">=3.18, <4", and || between alternatives"#);
+    assert_snapshot!(fails(&["tags", "source.example/app", "--latest", "0"]).await, @"error: --latest 0: write how many tags, 1 or more");
     assert_snapshot!(fails_with(&["serve", "--listen", "9464"], RULE).await, @r#"error: --listen 9464: "9464" is no address: write IP:PORT, as 127.0.0.1:9464, or 0.0.0.0:9464 for all interfaces"#);
     assert_snapshot!(fails_with(&["sync", "--rule", "nope"], RULE).await, @"error: --rule nope: there is no such rule; there are: app");
 }

@@ -131,7 +131,7 @@ fn scopes(registry: &FakeRegistry) -> Vec<String> {
 async fn the_right_to_delete_is_asked_for_with_the_first_deletion_only() {
     let registry = tagged(FakeRegistry::builder().anonymous_tokens()).await;
     let remote = remote(registry.host());
-    remote.has_blob(&blob()).await.unwrap();
+    remote.find_blob(&blob()).await.unwrap();
     assert_eq!(scopes(&registry), ["repository:app:pull,push"]);
 
     assert_eq!(remote.delete_tag(&tag("1")).await.unwrap(), Deleted::Done);

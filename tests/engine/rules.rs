@@ -1,10 +1,11 @@
 //! What a rule's run and an import report, and what they leave alone.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use regferry::events::{ImageOutcome, RunOutcome};
-
-use regferry::transfer::{Import, ImportError, Mode};
+use regferry::transfer::{Import, ImportError, Mode, Rule, Scope, TagFilter};
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,30 @@ async fn a_tag_named_exactly_that_is_missing_fails_and_a_pattern_without_match_w
     let pattern = run(&engine(), &rule("pattern", from, to, &["v1*", "x*"])).await;
     assert_eq!(pattern.outcome, RunOutcome::Success);
     assert!(pattern.warnings[0].contains("\"x*\" matches no tag"), "{:?}", pattern.warnings);
+}
+
+#[tokio::test]
+async fn a_rule_mirrors_the_newest_of_a_range_and_warns_of_a_range_without_match() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    for tag in ["1.9", "1.10", "1.11-rc1", "1.11", "2.0", "edge", "latest"] {
+        source.seed("app", tag, &hello_world());
+    }
+    let with = |range: &str| {
+        let include = ["*", "edge"].map(|pattern| pattern.parse().unwrap()).to_vec();
+        let semver = Some(range.parse().unwrap());
+        let tags = TagFilter { include, semver, latest: NonZeroUsize::new(2), ..TagFilter::default() };
+        let rule = rule(range, location(source.host(), "app"), location(target.host(), "app"), &[]);
+        let scope = Arc::new(Scope { tags, ..(*rule.scope).clone() });
+        Arc::new(Rule { scope, ..(*rule).clone() })
+    };
+
+    let newest = run(&engine(), &with("<2")).await;
+    assert_eq!((newest.outcome, newest.warnings.len()), (RunOutcome::Success, 0));
+    assert_eq!(target.tags("app"), ["1.10", "1.11", "edge"]);
+
+    let none = run(&engine(), &with(">=3")).await;
+    let warning = format!("the range \">=3\" matches no tag of {}/app", source.host());
+    assert_eq!((none.outcome, none.warnings, none.images.len()), (RunOutcome::Success, vec![warning], 1));
 }
 
 #[tokio::test]

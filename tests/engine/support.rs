@@ -79,14 +79,15 @@ pub(crate) fn rule_for_image(name: &str, source: &str, target: Location, timeout
 }
 
 pub(crate) fn rule_of(name: &str, sources: Vec<Source>, targets: Vec<Target>, include: &[&str]) -> Arc<Rule> {
-    let include: Vec<String> = include.iter().map(|pattern| (*pattern).to_owned()).collect();
-    let scope = Scope { sources, targets, tags: TagFilter::new(&include, &[]).unwrap() };
+    let include = include.iter().map(|pattern| pattern.parse().unwrap()).collect();
+    let scope = Scope { sources, targets, tags: TagFilter { include, ..TagFilter::default() } };
     Arc::new(Rule {
         name: name.into(),
         scope: Arc::new(scope),
         platforms: None,
         referrers: Referrers::None,
         overwrite: true,
+        prune: None,
         timeout: None,
     })
 }

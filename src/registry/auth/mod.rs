@@ -50,14 +50,14 @@ type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 /// each make it again.
 struct Held {
     outcome: Result<Option<HeaderValue>, Cause>,
-    by_login: bool,
+    user: Option<String>,
     until: Instant,
 }
 
 /// What a login gave, and how long it is good for.
 struct Issued {
     header: Option<HeaderValue>,
-    by_login: bool,
+    user: Option<String>,
     lifetime: Duration,
 }
 
@@ -105,9 +105,9 @@ impl Authenticator {
         outcome
     }
 
-    /// Whether what is sent for a scope comes of a login.
-    pub(super) async fn has_login(&self, scope: &Scope) -> bool {
-        self.slot(scope).lock().await.as_ref().is_some_and(|held| held.by_login)
+    /// The user by whose login is had what is sent for a scope.
+    pub(super) async fn user(&self, scope: &Scope) -> Option<String> {
+        self.slot(scope).lock().await.as_ref().and_then(|held| held.user.clone())
     }
 
     /// Takes a challenge in, and drops what the challenged request carried. Returns whether it is one that can be
@@ -137,24 +137,24 @@ impl Authenticator {
 
     async fn issue(&self, scheme: &Scheme, scope: &Scope) -> Held {
         match self.log_in(scheme, scope).await {
-            Ok(Issued { header, by_login, lifetime }) => {
-                Held { outcome: Ok(header), by_login, until: Instant::now() + lifetime }
+            Ok(Issued { header, user, lifetime }) => {
+                Held { outcome: Ok(header), user, until: Instant::now() + lifetime }
             }
             Err(cause) => {
                 let is_refusal = matches!(&cause, Cause::Refused(refusal) if refusal.status < 429);
                 let holds = if is_refusal { REFUSAL_HOLDS } else { FAILURE_HOLDS };
-                Held { outcome: Err(cause), by_login: true, until: Instant::now() + holds }
+                Held { outcome: Err(cause), user: None, until: Instant::now() + holds }
             }
         }
     }
 
     async fn log_in(&self, scheme: &Scheme, scope: &Scope) -> Result<Issued, Cause> {
         let login = self.credentials.login(scope.repository()).await.map_err(Cause::Credentials)?;
-        let by_login = login.is_some();
+        let user = login.as_ref().map(|login| login.user().to_owned());
         match scheme {
             Scheme::Basic => {
                 let header = login.as_ref().and_then(Login::basic_header);
-                Ok(Issued { header, by_login, lifetime: CREDENTIALS_HOLD })
+                Ok(Issued { header, user, lifetime: CREDENTIALS_HOLD })
             }
             Scheme::Bearer(realm) => {
                 let mut asked = scope.clone();
@@ -169,8 +169,8 @@ impl Authenticator {
                         answered => break answered,
                     }
                 };
-                let token = token.map_err(|cause| told(cause, by_login))?;
-                Ok(Issued { header: Some(token.header), by_login, lifetime: token.refresh_after })
+                let token = token.map_err(|cause| told(cause, user.is_some()))?;
+                Ok(Issued { header: Some(token.header), user, lifetime: token.refresh_after })
             }
         }
     }

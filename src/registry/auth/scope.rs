@@ -6,15 +6,17 @@ use crate::oci::Repository;
 /// the header limits of some registries; a mount adds the repository that it reads from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::registry) struct Scope {
-    /// Without one it is the registry's catalog.
+    /// Without one it is the registry as a whole.
     repository: Option<Repository>,
     right: Right,
     mount_from: Option<Repository>,
 }
 
-/// What may be done in a repository; each right holds those before it.
+/// What may be done in a repository; each right holds those before it. Of a registry as a whole, to read is to list its
+/// catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::registry) enum Right {
+    LogIn,
     Pull,
     Push,
     Delete,
@@ -28,6 +30,11 @@ impl Scope {
     /// The names of all repositories.
     pub(in crate::registry) fn catalog() -> Self {
         Self { repository: None, right: Right::Pull, mount_from: None }
+    }
+
+    /// Nothing but to be known to the registry.
+    pub(in crate::registry) fn registry() -> Self {
+        Self { repository: None, right: Right::LogIn, mount_from: None }
     }
 
     /// The repository in which something is done.
@@ -54,16 +61,17 @@ impl Scope {
     /// Source: distribution's "Token Scope Documentation".
     pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
         let actions = match self.right {
-            Right::Pull => "pull",
-            Right::Push => "pull,push",
-            Right::Delete => "pull,push,delete",
+            Right::LogIn => None,
+            Right::Pull => Some("pull"),
+            Right::Push => Some("pull,push"),
+            Right::Delete => Some("pull,push,delete"),
         };
-        let own = match &self.repository {
+        let own = actions.map(|actions| match &self.repository {
             Some(repository) => format!("repository:{repository}:{actions}"),
             None => "registry:catalog:*".to_owned(),
-        };
+        });
         let from = self.mount_from.as_ref().map(|from| format!("repository:{from}:pull"));
-        std::iter::once(own).chain(from)
+        own.into_iter().chain(from)
     }
 }
 
@@ -75,5 +83,11 @@ mod tests {
     fn a_mount_needs_both_repositories() {
         let scope = Scope::new("a/b".parse().unwrap(), Right::Push).with_mount(&"c".parse().unwrap());
         assert_eq!(scope.parameters().collect::<Vec<_>>(), ["repository:a/b:pull,push", "repository:c:pull"]);
+    }
+
+    #[test]
+    fn of_a_registry_as_a_whole_nothing_is_asked_but_its_catalog() {
+        assert_eq!(Scope::registry().parameters().collect::<Vec<_>>(), [""; 0]);
+        assert_eq!(Scope::catalog().parameters().collect::<Vec<_>>(), ["registry:catalog:*"]);
     }
 }

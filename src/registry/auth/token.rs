@@ -166,13 +166,15 @@ impl Asking<'_> {
 
     fn post(&self, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
         let scopes: Vec<String> = scope.parameters().collect();
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "refresh_token")
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token")
             .append_pair("client_id", "regferry")
-            .append_pair("service", realm.service.as_deref().unwrap_or_default())
-            .append_pair("scope", &scopes.join(" "))
-            .append_pair("refresh_token", refresh_token.expose_secret())
-            .finish();
+            .append_pair("service", realm.service.as_deref().unwrap_or_default());
+        // Who wants no rights says nothing of them: a scope that is empty is none by RFC 6749, 3.3.
+        if !scopes.is_empty() {
+            form.append_pair("scope", &scopes.join(" "));
+        }
+        let form = form.append_pair("refresh_token", refresh_token.expose_secret()).finish();
         self.client.request(Method::POST, realm.url.clone()).header(CONTENT_TYPE, FORM).body(form)
     }
 }

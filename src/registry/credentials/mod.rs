@@ -101,6 +101,12 @@ impl Credentials {
 }
 
 impl Login {
+    /// The user name; empty for an identity token without one.
+    pub(super) fn user(&self) -> &str {
+        let (Self::Basic { username, .. } | Self::IdentityToken { username, .. }) = self;
+        username
+    }
+
     /// The value of an `Authorization: Basic` header, an identity token in the place of the password. Source: RFC 7617.
     pub(super) fn basic_header(&self) -> Option<http::HeaderValue> {
         use base64::Engine as _;

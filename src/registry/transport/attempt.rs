@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
@@ -47,7 +48,14 @@ impl Transport {
     }
 
     /// One try; two if the registry challenges the first and there is something else to say to it.
-    pub(super) async fn attempt(&self, caller: &Caller, call: &Call) -> Result<Answered, Error> {
+    ///
+    /// Boxed: all that asks a registry would carry it inside, in many places at once, and a debug build's stack has no
+    /// room for that.
+    pub(super) fn attempt<'a>(&'a self, caller: &'a Caller, call: &'a Call) -> BoxFuture<'a, Result<Answered, Error>> {
+        Box::pin(self.try_once(caller, call))
+    }
+
+    async fn try_once(&self, caller: &Caller, call: &Call) -> Result<Answered, Error> {
         let pull = self.take_pull(caller, call)?;
         let first = self.authorization(caller, call).await?;
         let answered = self.execute_in_time(caller, call, first.as_ref()).await?;

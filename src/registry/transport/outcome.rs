@@ -86,7 +86,7 @@ impl Transport {
         if is_own && matches!(refusal.status, 429 | 503) {
             self.pauses.ask(caller.scope.repository(), call.class, &refusal, now);
         }
-        if authorization.is_some() && self.auth.has_login(&caller.scope).await {
+        if authorization.is_some() && self.auth.user(&caller.scope).await.is_some() {
             refusal.login = LoginSent::User;
         }
         let is_missing = refusal.status == 404 && !call.is_optional;

@@ -6,10 +6,12 @@
 //! Which documents a list has is asked of the target, once in a process.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use futures_util::future::try_join_all;
 
 use super::super::documents::Documents;
+use super::super::listed::listed_below;
 use super::super::route::Route;
 use super::{Hung, Referrers};
 use crate::content::{Cause, Error, Pull, Push};
@@ -40,6 +42,18 @@ pub(in super::super) enum Hanging {
     },
     /// A document whose tag names its subject.
     Tagged { tag: Tag, digest: Digest },
+}
+
+/// `sha256:ab12cd34ef56…, which refers to sha256:98fe76dc54ba…`
+impl fmt::Display for Hanging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed { subject, descriptor, .. } => {
+                write!(f, "{}, which refers to {}", descriptor.digest.short(), subject.short())
+            }
+            Self::Tagged { tag, digest } => write!(f, "{} as {tag}", digest.short()),
+        }
+    }
 }
 
 /// What refers to one document.
@@ -92,24 +106,13 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// All documents that a list has, in lists inside of it too. What is at hand comes from there, else from the target,
     /// which has them if the image is unchanged.
     async fn listed_below(&self, root: &Digest, documents: Option<&Documents>) -> Result<Vec<Digest>, Error> {
-        if let Some(listed) = self.context.memory.listed.get(root) {
-            return Ok(listed);
-        }
-        let (mut below, mut lists, mut seen) = (Vec::new(), vec![root.clone()], HashSet::new());
-        while let Some(digest) = lists.pop() {
-            let list = match documents {
-                Some(documents) => Some(self.document(documents, &digest).await?),
-                None => self.target.manifest(&TagOrDigest::Digest(digest)).await?,
-            };
-            for child in list.iter().flat_map(Manifest::children) {
-                if seen.len() < MOST && seen.insert(child.digest.clone()) {
-                    below.push(child.digest.clone());
-                    lists.extend(child.is_index().then(|| child.digest.clone()));
-                }
+        let fetch = |digest: Digest| async move {
+            match documents {
+                Some(documents) => self.document(documents, &digest).await.map(Some),
+                None => self.target.manifest(&TagOrDigest::Digest(digest)).await,
             }
-        }
-        self.context.memory.listed.insert(root.clone(), below.clone());
-        Ok(below)
+        };
+        listed_below(root, &self.context.memory, fetch).await
     }
 
     async fn hanging_on(&self, search: Search<'_>, subject: &Digest) -> Result<Found, Error> {
