@@ -29,6 +29,10 @@ impl Parts {
         }
     }
 
+    pub(super) fn has_mode(&self) -> bool {
+        self.mode.is_some()
+    }
+
     /// The choice of platforms.
     ///
     /// # Errors

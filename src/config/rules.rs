@@ -103,10 +103,14 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
         schedule::Keys { schedule: raw.schedule, timezone: raw.timezone, jitter: raw.jitter, recheck: raw.recheck };
     let (sources, targets) = (scope::sources(raw.source, problems), scope::targets(raw.target, problems));
     let platforms_at = raw.platforms.as_ref().map_or_else(|| at.clone(), |platforms| platforms.span.clone());
+    let mode_is_written = raw.platform_mode.is_some();
     let own = parts::parts(raw.platforms, raw.platform_mode, raw.referrers, problems);
     let parts = own.or(&defaults.parts);
     let platforms = parts.platforms().unwrap_or_else(|reason| {
-        problems.add(&platforms_at, reason);
+        // A mode that is broken is told already.
+        if !mode_is_written || parts.has_mode() {
+            problems.add(&platforms_at, reason);
+        }
         None
     });
     let prune_at = raw.prune.as_ref().map_or(at, |prune| prune.span.clone());

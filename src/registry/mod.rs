@@ -23,6 +23,7 @@ mod pull;
 mod push;
 mod reach;
 mod referrers;
+mod referrers_api;
 mod remote;
 mod settings;
 mod tags;

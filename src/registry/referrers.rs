@@ -1,11 +1,8 @@
 //! The list of what refers to a document, where the registry keeps one. Source: distribution spec, "Listing Referrers".
 
-use std::sync::OnceLock;
-
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use serde::Deserialize;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::call::Call;
 use super::pages::{self, Bounds, Failure};
@@ -15,38 +12,6 @@ use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, ManifestError, media_typ
 
 /// A page is an index like any other; what refers to one document fits into a few.
 const BOUNDS: Bounds = Bounds { page: MAX_MANIFEST_SIZE, whole: 4 * MAX_MANIFEST_SIZE };
-
-/// Whether a registry has the list, once it has told.
-#[derive(Default)]
-pub(super) struct ReferrersApi {
-    is_there: OnceLock<bool>,
-    asking: Mutex<()>,
-}
-
-impl ReferrersApi {
-    /// Waits while another finds out. With the guard the caller is the one who does.
-    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
-        if self.is_there.get().is_some() {
-            return None;
-        }
-        match self.asking.try_lock() {
-            Ok(first) => Some(first),
-            Err(_) => {
-                drop(self.asking.lock().await);
-                None
-            }
-        }
-    }
-
-    fn is_missing(&self) -> bool {
-        self.is_there.get() == Some(&false)
-    }
-
-    /// What was learnt first holds: a registry that has listed once has the list.
-    fn learn(&self, is_there: bool) {
-        self.is_there.get_or_init(|| is_there);
-    }
-}
 
 /// What an answer without a listing says.
 enum Absence {

@@ -25,7 +25,7 @@ use super::client::Clients;
 use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::limits::quota::Quota;
 use super::limits::{Line, Pass, Pauses};
-use super::referrers::ReferrersApi;
+use super::referrers_api::ReferrersApi;
 use super::settings::{Settings, Tls};
 use super::warnings::Warnings;
 use super::wire::Wire;

@@ -6,20 +6,15 @@ use std::time::{Instant, SystemTime};
 use tokio::task::JoinSet;
 
 use super::context::Context;
-use super::delivery::Delivered;
+use super::delivered::Delivered;
 use super::engine::Engine;
-use super::image::{Ended, Mode};
-use super::notes::Notes;
-use super::original::{Original, Serving};
-use super::referrers::Hung;
-use super::relay::Relays;
-use super::route::Before;
+use super::image::Ended;
+use super::job::{Job, Place};
+use super::mode::Mode;
 use super::rule::Rule;
-use super::verify::Checked;
 use crate::content::{Error, NoPulls, Pull};
 use crate::events::{ImageOutcome, ImageReport, ThrottleReason};
-use crate::oci::TagOrDigest;
-use crate::registry::{Remote, Seat, Waited};
+use crate::registry::Waited;
 
 /// Comparisons of one run under way beside the images being copied.
 const MAX_CHECKS: usize = 32;
@@ -32,48 +27,8 @@ pub(super) struct Batch<'a> {
     pub(super) mode: Mode,
 }
 
-/// One image of a run, on its way to one target.
-pub(super) struct Job {
-    pub(super) way: Arc<Way>,
-    pub(super) original: Arc<Original>,
-    pub(super) to: TagOrDigest,
-    pub(super) before: Before,
-    /// Once it is under way, also while it waits.
-    pub(super) serving: Option<Serving>,
-}
-
-/// What the images of one repository have in common.
-pub(super) struct Way {
-    pub(super) source: Remote,
-    pub(super) target: Remote,
-    /// The rule's other targets for the same source.
-    pub(super) siblings: Vec<Remote>,
-    pub(super) seat: Arc<Seat>,
-    pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
-    /// What the source's listing tells of referrers, if it was listed.
-    pub(super) hung: Option<Arc<Hung>>,
-    pub(super) notes: Arc<Notes>,
-    pub(super) checked: Checked,
-}
-
-/// Where an image stands in the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) repository: usize,
-    pub(super) item: usize,
-    pub(super) target: usize,
-}
-
 /// A job or its report, and its place.
 type Placed<T> = (Place, T);
-
-impl Job {
-    /// A report of it before it is done.
-    pub(super) fn report(&self) -> ImageReport {
-        let (source, target) = (self.way.source.location(), self.way.target.location());
-        ImageReport::new(source.reference(&self.original.from), target.reference(&self.to))
-    }
-}
 
 impl Batch<'_> {
     /// Works on all of them.

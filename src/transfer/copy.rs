@@ -10,12 +10,13 @@ use futures_util::{Stream, TryStreamExt};
 use super::knowledge::{Flight, Known};
 use super::lanes;
 use super::plan::{PlannedBlob, Presence};
+use super::progress::Progress;
 use super::relay::Part;
 use super::route::Route;
 use super::shares::Permit;
 use super::supply::Supply;
 use crate::backoff::{Retries, RetryReason};
-use crate::content::{BlobFound, Cause, Error, Location, Mount, Pull, Push, Trail};
+use crate::content::{BlobFound, Cause, Error, Mount, Pull, Push};
 use crate::events::{BlobOutcome, Observer, Retry};
 use crate::oci::{Descriptor, Repository};
 
@@ -313,39 +314,6 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if let Some((session, _)) = progress.open.take() {
             self.target.abandon(&session).await;
         }
-    }
-}
-
-/// How far a blob's transfer has come.
-pub(super) struct Progress<S: Pull, T: Push> {
-    trail: Arc<Trail>,
-    /// The session at the target, and the bytes that it has.
-    open: Option<(T::Upload, u64)>,
-    /// The fetching that it has part in.
-    pub(super) part: Option<Part<S::Blob>>,
-    /// Targets that the bytes were not to be had from.
-    pub(super) shunned: Vec<Location>,
-    /// Whether it was too slow for the others once.
-    alone: bool,
-}
-
-impl<S: Pull, T: Push> Progress<S, T> {
-    fn new(blob: &Descriptor) -> Self {
-        Self { trail: Arc::new(Trail::of(blob)), open: None, part: None, shunned: Vec::new(), alone: false }
-    }
-
-    /// Begins from the start.
-    fn restart(&mut self, blob: &Descriptor) {
-        (self.trail, self.open) = (Arc::new(Trail::of(blob)), None);
-    }
-
-    fn offset(&self) -> u64 {
-        self.open.as_ref().map_or(0, |(_, offset)| *offset)
-    }
-
-    /// Whether it can share a stream with others.
-    pub(super) fn may_join(&self) -> bool {
-        self.offset() == 0 && !self.alone
     }
 }
 

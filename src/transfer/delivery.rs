@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::batch::{Batch, Job, Place, Way};
+use super::abreast::side_by_side;
+use super::batch::Batch;
 use super::context::Context;
+use super::delivered::Delivered;
 use super::engine::Engine;
-use super::image::Mode;
+use super::job::{Job, Place, Way};
 use super::knowledge::Claim;
+use super::mode::Mode;
 use super::notes::Notes;
 use super::prune::Gaps;
 use super::relay::Relays;
 use super::route::Before;
 use super::rule::Rule;
-use super::run::side_by_side;
 use super::stock::{Item, Stock};
 use super::tally::note_failure;
 use super::verify::Checked;
@@ -33,15 +35,6 @@ pub(super) struct Delivery<'a> {
     pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
     pub(super) notes: Arc<Notes>,
     pub(super) gaps: Arc<Gaps>,
-}
-
-/// What came of it.
-#[derive(Default)]
-pub(super) struct Delivered {
-    pub(super) images: Vec<(Place, ImageReport)>,
-    pub(super) warnings: Vec<String>,
-    pub(super) errors: Vec<String>,
-    pub(super) pruned: Vec<Reference>,
 }
 
 /// A repository to be written, and what is known of it.
@@ -154,7 +147,7 @@ impl Delivery<'_> {
         };
         let jobs = stock.items.iter().enumerate().map(job).collect();
         let warning = |(rule, (count, first)): (Arc<str>, (usize, Reference))| {
-            format!("{count} tags, {first} among them, are written by the rule {rule:?} too: the last one wins")
+            format!("{first} is written by the rule {rule:?} too, and the last one wins; tags that both write: {count}")
         };
         delivered.warnings.extend(contested.into_iter().map(warning));
         jobs

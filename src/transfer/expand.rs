@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::engine::Engine;
-use super::rule::{RepositoryPattern, Scope, Source, Target};
+use super::places::{RepositoryPattern, Source, Target};
+use super::rule::Scope;
 use crate::content::{Error, Location};
 use crate::oci::{Host, Repository, Tag, TagOrDigest};
 
@@ -76,7 +77,8 @@ impl Engine {
         scope: &Scope,
         context: &Context,
     ) -> Result<Vec<Repository>, Error> {
-        let catalog = context.unless_stopped(context.listings.catalog(&self.registries, host, context)).await??;
+        let catalog =
+            context.unless_stopped(context.listings.catalog(&self.registries, host, &context.cancel)).await??;
         let own = |repository: &Repository| {
             let location = Location { host: host.clone(), repository: repository.clone() };
             scope.targets.iter().any(|target| target.covers(&location))

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::batch::Job;
+use super::compare::Comparison;
 use super::context::Context;
 use super::documents::Documents;
 use super::engine::Engine;
+use super::job::Job;
+use super::mode::Mode;
+use super::original::Wanted;
 use super::plan::CopyPlan;
 use super::referrers::{Hanging, Search};
-use super::route::{Before, Comparison, Route};
+use super::route::{Before, Route};
 use super::rule::Rule;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
@@ -18,31 +21,6 @@ use crate::content::{Error, NoPulls, Pull, Push};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, TagOrDigest};
 use crate::registry::Remote;
-
-/// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Brings images over.
-    Execute,
-    /// Brings images over, looks below the tags of those that are in place, and mends what is damaged there.
-    Repair,
-    /// Ends with the plan: the report says what an execution would do.
-    Plan,
-    /// Compares the target with the source, and says what is different.
-    Verify(Depth),
-}
-
-impl Mode {
-    /// Whether it writes to the targets.
-    pub fn changes(self) -> bool {
-        matches!(self, Self::Execute | Self::Repair)
-    }
-
-    /// Whether it takes nothing for granted of an image whose tag is in place.
-    pub(super) fn looks_below(self) -> bool {
-        matches!(self, Self::Repair | Self::Verify(_))
-    }
-}
 
 /// What became of a job.
 pub(super) enum Ended {
@@ -179,8 +157,16 @@ impl Engine {
         let _permit = route.context.unless_stopped(permit).await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
         let damage = route.damage(&shape, &job.to, depth, &job.way.checked).await?;
-        // A target that lacks documents cannot tell what they list.
+        // A target that lacks documents cannot tell what they list. Of a list that was made smaller the source cannot
+        // either: it is made again.
         let documents = (!damage.is_empty()).then_some(&job.original.documents);
+        if let (Some(_), (_, false)) = (documents, root) {
+            let made_again = async {
+                let digest = job.original.digest(route.source, Wanted::Digest).await?;
+                route.shape(&job.original, &digest, rule.platforms.as_ref()).await
+            };
+            route.context.unless_stopped(made_again).await??;
+        }
         let missing = hanging(route, rule, Mode::Verify(depth), job, root, documents).await?;
         let missing = missing.iter().map(|hanging| format!("{hanging}, is not there"));
         let differences: Vec<String> = damage.iter().map(ToString::to_string).chain(missing).collect();

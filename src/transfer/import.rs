@@ -6,9 +6,10 @@ use std::time::Instant;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
+use super::compare::{is_same, resolve_target};
 use super::documents::Documents;
 use super::engine::Engine;
-use super::route::{Route, is_same, resolve_target};
+use super::route::Route;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use crate::content::{Cause, Error, Pull};

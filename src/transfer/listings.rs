@@ -3,7 +3,8 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::context::Context;
+use tokio_util::sync::CancellationToken;
+
 use super::once::Once;
 use crate::content::{Error, Location, Pull};
 use crate::oci::{Host, Repository, Tag};
@@ -51,9 +52,9 @@ impl Listings {
         &self,
         registries: &Registries,
         host: &Host,
-        context: &Context,
+        cancel: &CancellationToken,
     ) -> Result<Arc<[Repository]>, Error> {
-        let ask = async { registries.catalog(host, &Arc::default(), &context.cancel).await.map(Arc::from) };
+        let ask = async { registries.catalog(host, &Arc::default(), cancel).await.map(Arc::from) };
         shared(&self.catalogs, host.clone(), ask).await
     }
 }

@@ -3,28 +3,35 @@
 //! Start at [`Engine`]: it runs a rule or an import. A [`route`](self) is one source repository and one target
 //! repository; everything on it is written against the traits of [`content`](crate::content).
 
+mod abreast;
 mod batch;
 mod bring;
+mod compare;
 mod context;
 mod copy;
 mod damage;
+mod delivered;
 mod delivery;
 mod documents;
 mod engine;
 mod expand;
 mod image;
 mod import;
+mod job;
 mod knowledge;
 mod lanes;
 mod listed;
 mod listings;
 mod memory;
 mod mend;
+mod mode;
 mod notes;
 mod once;
 mod original;
+mod places;
 mod plan;
 mod platforms;
+mod progress;
 mod prune;
 mod publish;
 mod referrers;
@@ -42,14 +49,14 @@ mod tally;
 mod verify;
 
 pub use engine::{Engine, Limits};
-pub use image::Mode;
 pub use import::{Import, ImportError};
 pub use knowledge::Knowledge;
 pub use listings::Listings;
+pub use mode::Mode;
+pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms};
-pub use prune::{Neighbour, Prune};
 pub use referrers::{ArtifactTypes, Referrers};
-pub use rule::{Appends, RepositoryPattern, Rule, Scope, Source, Target, has_glob};
+pub use rule::{Neighbour, Prune, Rule, Scope};
 pub use select::{
     InvalidPattern, InvalidRange, Pattern, Selection, Stage, StageKind, TagFilter, Unmatched, VersionRange,
 };

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::future::{join_all, try_join_all};
 
+use super::compare::resolve_target;
 use super::documents::Documents;
 use super::knowledge::{Knowledge, Known};
-use super::route::{Route, resolve_target};
+use super::route::Route;
 use super::shape::Shape;
 use crate::content::{BlobFound, Cause, Error, Location, Pull, Push};
 use crate::events::BlobCounts;

@@ -1,15 +1,11 @@
-//! One source repository and one target repository, and what both have.
+//! One source repository and one target repository.
 
 use std::sync::Arc;
 
 use super::context::Context;
-use super::original::{Original, Wanted};
-use super::platforms::{PlatformMode, Platforms};
 use super::relay::Relays;
-use super::shape::Shape;
 use super::tally::Tally;
-use crate::content::{Error, Pull, Push};
-use crate::oci::{Digest, TagOrDigest};
+use crate::content::Pull;
 
 /// The way of one image from a source repository into a target repository.
 pub(super) struct Route<'a, S: Pull, T> {
@@ -29,119 +25,4 @@ pub(super) enum Before {
     Unknown,
     /// The target's listing does not have it.
     Absent,
-}
-
-/// What the two sides have under the names in question.
-pub(super) enum Comparison {
-    /// The target has what it is to have.
-    Same {
-        /// The document.
-        root: Digest,
-        /// Whether it is the source's.
-        as_written: bool,
-    },
-    /// The source's document is to be brought over.
-    Different {
-        /// The source's document.
-        digest: Digest,
-        /// What of it is wanted, if that was found out already.
-        shape: Option<Shape>,
-        /// What the target has in its place.
-        found: Option<Digest>,
-    },
-}
-
-impl<S: Pull, T: Push> Route<'_, S, T> {
-    /// Asks both sides together; only the source, and for the document straight away, if the target is known not to
-    /// have the tag.
-    pub(super) async fn compare(
-        &self,
-        original: &Original,
-        to: &TagOrDigest,
-        before: Before,
-        platforms: Option<&Platforms>,
-    ) -> Result<Comparison, Error> {
-        if before == Before::Absent {
-            let digest = original.digest(self.source, Wanted::Document).await?;
-            return Ok(Comparison::Different { digest, shape: None, found: None });
-        }
-        match platforms.filter(|platforms| platforms.mode() == PlatformMode::Rewrite) {
-            Some(platforms) => self.compare_smaller(original, to, platforms).await,
-            None => self.compare_as_written(original, to).await,
-        }
-    }
-
-    async fn compare_as_written(&self, original: &Original, to: &TagOrDigest) -> Result<Comparison, Error> {
-        let source = original.digest(self.source, Wanted::Digest);
-        let (digest, found) = tokio::try_join!(source, resolve_target(self.target, to))?;
-        let is_same = match &found {
-            Some(found) => is_same(self.target, to, found, &digest).await?,
-            None => false,
-        };
-        Ok(if is_same {
-            Comparison::Same { root: digest, as_written: true }
-        } else {
-            Comparison::Different { digest, shape: None, found }
-        })
-    }
-
-    /// With what is remembered two HEADs tell; else the target's document does, if it says what it was made from; else
-    /// the source's, which may cost a pull.
-    async fn compare_smaller(
-        &self,
-        original: &Original,
-        to: &TagOrDigest,
-        platforms: &Platforms,
-    ) -> Result<Comparison, Error> {
-        let digest = original.digest(self.source, Wanted::Digest).await?;
-        let remembered = (digest.clone(), platforms.wanted().to_vec());
-        if let Some(root) = self.context.memory.smaller.get(&remembered) {
-            let found = resolve_target(self.target, to).await?;
-            let as_written = root == digest;
-            return Ok(match found {
-                Some(found) if found == root => Comparison::Same { root, as_written },
-                found => Comparison::Different { digest, shape: None, found },
-            });
-        }
-        let Some(there) = self.target.manifest(to).await? else {
-            return Ok(Comparison::Different { digest, shape: None, found: None });
-        };
-        let found = there.digest().clone();
-        if platforms.made_from(&digest, &there) {
-            self.context.memory.smaller.insert(remembered, found.clone());
-            return Ok(Comparison::Same { root: found, as_written: false });
-        }
-        if found == digest {
-            original.documents.keep(there);
-        }
-        let shape = self.shape(original, &digest, Some(platforms)).await?;
-        Ok(if shape.root == found {
-            Comparison::Same { root: found, as_written: shape.as_written }
-        } else {
-            Comparison::Different { digest, shape: Some(shape), found: Some(found) }
-        })
-    }
-}
-
-/// What the target has under a name. Some registries forbid what is not there (Artifactory): where no tag's absence
-/// decides, that is taken for absence.
-pub(super) async fn resolve_target(target: &impl Pull, at: &TagOrDigest) -> Result<Option<Digest>, Error> {
-    match (target.resolve(at).await, at) {
-        (Err(error), TagOrDigest::Digest(_)) if error.is_forbidden() => Ok(None),
-        (found, _) => found,
-    }
-}
-
-/// Whether what the target has is the source's document. If the two sides name documents by different algorithms, its
-/// bytes tell.
-pub(super) async fn is_same(
-    target: &impl Pull,
-    at: &TagOrDigest,
-    found: &Digest,
-    source: &Digest,
-) -> Result<bool, Error> {
-    if found == source || found.algorithm() == source.algorithm() {
-        return Ok(found == source);
-    }
-    Ok(target.manifest(at).await?.is_some_and(|manifest| source.matches(manifest.bytes())))
 }

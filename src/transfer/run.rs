@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
-use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use super::abreast::side_by_side;
 use super::context::Context;
-use super::delivery::{Delivered, Delivery};
+use super::delivered::Delivered;
+use super::delivery::Delivery;
 use super::engine::Engine;
-use super::image::Mode;
+use super::mode::Mode;
 use super::notes::Notes;
 use super::prune::Gaps;
 use super::rule::Rule;
@@ -71,6 +72,7 @@ impl Engine {
         let told: Told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.warnings.extend(told.warnings);
         report.selections = told.selections;
+        report.selections.sort_by(|a, b| a.source.cmp(&b.source));
 
         let (relays, notes) = (Arc::default(), Arc::new(Notes::default()));
         let delivery = |index| {
@@ -91,13 +93,6 @@ impl Engine {
         failed.extend(nowhere);
         tell(report, failed, delivered);
     }
-}
-
-/// Waits for all of them, a few at a time.
-pub(super) async fn side_by_side<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    const AT_ONCE: usize = 8;
-    let work: Vec<_> = work.collect();
-    stream::iter(work).buffered(AT_ONCE).collect().await
 }
 
 /// Those that went well, and the errors of the others.

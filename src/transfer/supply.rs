@@ -1,8 +1,8 @@
 //! Where a blob's bytes and an image's documents come from, when several targets want them.
 
-use super::copy::Progress;
 use super::documents::Documents;
 use super::knowledge::Known;
+use super::progress::Progress;
 use super::relay::{Entry, Part};
 use super::route::Route;
 use crate::content::{Cause, Error, Pull, Push};

@@ -7,7 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
-use super::rule::{Rule, Scope, Source, Target};
+use super::places::{Source, Target};
+use super::rule::{Rule, Scope};
 use crate::content::{Cause, Error, Location, Pull as _};
 use crate::oci::Host;
 use crate::registry::{Access, Reached};

@@ -69,6 +69,19 @@ async fn each_rule_runs_again_on_its_interval() {
 }
 
 #[tokio::test]
+async fn what_is_lost_below_an_unchanged_tag_is_mended_by_the_next_recheck() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "latest", &hello_world());
+    let rule = rule("hello", &source, &target, "1s") + "recheck = '2s'\n";
+    let daemon = Daemon::start(&rule).await;
+    until("the first run's end", async || (daemon.metric(SUCCESSES).await >= 1.0).then_some(())).await;
+
+    assert!(target.remove_manifest("hello", &hello_world().children[1].digest()));
+
+    until("the recheck", async || target.check_whole("hello", "latest").ok()).await;
+}
+
+#[tokio::test]
 async fn a_tag_that_moves_is_moved_at_the_target_by_the_next_run() {
     let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
     source.seed("hello", "latest", &Image::oci("linux/amd64").layer(1, 100).build());

@@ -285,6 +285,22 @@ async fn a_list_that_was_made_smaller_is_healed_too() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_made_smaller_and_lost_an_image_is_found_also_where_referrers_are_looked_for() {
+    let platforms = Platforms::new(vec!["linux/amd64".parse().unwrap()], PlatformMode::Rewrite).unwrap();
+    let with = |rule| Rule { platforms: Some(platforms), referrers: Referrers::All, ..rule };
+    let mirror = Mirror::with(with).await;
+    let child = mirror.image.children[1].digest();
+    mirror.target.remove_manifest("app", &child);
+    // Nothing is remembered of what the list was made from.
+    let fresh = Mirror { engine: engine(), ..mirror };
+
+    let differences = fresh.differences(SHALLOW).await;
+
+    assert!(differences[0].contains(&short(&child)), "{differences:?}");
+    fresh.assert_repair_heals().await;
+}
+
+#[tokio::test]
 async fn to_repair_what_is_whole_writes_nothing() {
     let mirror = Mirror::new().await;
 

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::abreast::side_by_side;
 use super::super::context::Context;
 use super::super::knowledge::Flight;
 use super::super::listed::listed_below;
-use super::super::run::side_by_side;
-use super::pruning::{Pruned, reference};
+use super::pruned::{Pruned, reference};
 use super::refusal::{Refusal, named};
 use crate::content::{Cause, Deleted, Error, Push};
 use crate::oci::{Digest, Manifest, ManifestError, Tag, TagOrDigest};
@@ -65,7 +65,7 @@ impl<T: Push> Deletion<'_, T> {
         }
         if !shared.is_empty() {
             pruned.warnings.push(format!(
-                "{} tags stay in {}, since the registry deletes no tag alone and other tags need the same images: {}",
+                "tags that stay in {1}, since the registry deletes no tag alone and other tags need the same images ({0}): {2}",
                 shared.len(),
                 self.target.location(),
                 named(&shared)

@@ -2,27 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::delivery::{Delivered, Delivery};
-use super::super::run::side_by_side;
-use super::Prune;
+use super::super::abreast::side_by_side;
+use super::super::delivered::Delivered;
+use super::super::delivery::Delivery;
+use super::super::rule::Prune;
 use super::choice::{Choice, Written};
 use super::deletion::Deletion;
 use super::grounds::Ground;
 use super::neighbours::Neighbours;
+use super::pruned::{Pruned, reference};
 use super::refusal::Refusal;
 use crate::content::{Error, Location, Pull};
 use crate::events::ImageOutcome;
-use crate::oci::{Digest, Reference, Tag, TagOrDigest};
+use crate::oci::{Digest, Tag, TagOrDigest};
 use crate::registry::{Access, Remote};
-
-/// What came of pruning one repository.
-#[derive(Default)]
-pub(in super::super) struct Pruned {
-    /// What was deleted, or would be.
-    pub(super) tags: Vec<Reference>,
-    pub(super) warnings: Vec<String>,
-    error: Option<String>,
-}
 
 /// The images of a repository that are in place after a run. A repository that is not among them got none.
 type InPlace = HashMap<Location, HashSet<Digest>>;
@@ -117,11 +110,6 @@ impl Delivery<'_> {
         let looked: Result<Vec<Option<Digest>>, Error> = side_by_side(documents.map(look)).await.into_iter().collect();
         Ok(looked?.into_iter().flatten().collect())
     }
-}
-
-/// A tag of a repository.
-pub(super) fn reference(target: &impl Pull, tag: Tag) -> Reference {
-    target.location().reference(&TagOrDigest::Tag(tag))
 }
 
 fn in_place(delivered: &Delivered) -> InPlace {

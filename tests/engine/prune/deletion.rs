@@ -31,7 +31,7 @@ async fn where_only_documents_can_be_deleted_a_tag_goes_with_its_document_if_not
     assert_eq!(mirror.left(), ["1", "child-of-list", "like-1", "list"]);
     assert_eq!(mirror.target.incomplete_tags(), Vec::<String>::new());
     let warning = report.warnings.iter().find(|warning| warning.contains("deletes no tag alone")).unwrap();
-    assert!(warning.contains("2 tags stay in") && warning.ends_with("child-of-list, like-1"), "{warning}");
+    assert!(warning.contains("need the same images (2)") && warning.ends_with("child-of-list, like-1"), "{warning}");
 }
 
 #[tokio::test]

@@ -1,0 +1,10 @@
+//! Work of the same kind, a few pieces at a time.
+
+use futures_util::{StreamExt, stream};
+
+/// Waits for all of them, a few at a time.
+pub(super) async fn side_by_side<T>(work: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    const AT_ONCE: usize = 8;
+    let work: Vec<_> = work.collect();
+    stream::iter(work).buffered(AT_ONCE).collect().await
+}

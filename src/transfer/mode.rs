@@ -1,0 +1,28 @@
+//! What a run does.
+
+use super::verify::Depth;
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Brings images over.
+    Execute,
+    /// Brings images over, looks below the tags of those that are in place, and mends what is damaged there.
+    Repair,
+    /// Ends with the plan: the report says what an execution would do.
+    Plan,
+    /// Compares the target with the source, and says what is different.
+    Verify(Depth),
+}
+
+impl Mode {
+    /// Whether it writes to the targets.
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Execute | Self::Repair)
+    }
+
+    /// Whether it takes nothing for granted of an image whose tag is in place.
+    pub(super) fn looks_below(self) -> bool {
+        matches!(self, Self::Repair | Self::Verify(_))
+    }
+}
