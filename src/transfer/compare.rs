@@ -69,6 +69,9 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         to: &TagOrDigest,
         platforms: &Platforms,
     ) -> Result<Comparison, Error> {
+        if matches!(to, TagOrDigest::Digest(_)) {
+            return self.compare_untagged(original, platforms).await;
+        }
         let digest = original.digest(self.source, Wanted::Digest).await?;
         let remembered = (digest.clone(), platforms.wanted().to_vec());
         if let Some(root) = self.context.memory.smaller.get(&remembered) {
@@ -95,6 +98,23 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             Comparison::Same { root: found, as_written: shape.as_written }
         } else {
             Comparison::Different { digest, shape: Some(shape), found: Some(found) }
+        })
+    }
+}
+
+impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// An image that is written without a tag: the digest of its smaller list is its only name, so that has to be made,
+    /// if nobody remembers it.
+    async fn compare_untagged(&self, original: &Original, platforms: &Platforms) -> Result<Comparison, Error> {
+        let digest = original.digest(self.source, Wanted::Digest).await?;
+        let root = match self.context.memory.smaller.get(&(digest.clone(), platforms.wanted().to_vec())) {
+            Some(root) => root,
+            None => self.shape(original, &digest, Some(platforms)).await?.root,
+        };
+        let found = resolve_target(self.target, &TagOrDigest::Digest(root.clone())).await?;
+        Ok(match found {
+            Some(_) => Comparison::Same { as_written: root == digest, root },
+            None => Comparison::Different { digest, shape: None, found: None },
         })
     }
 }

@@ -82,7 +82,8 @@ impl Delivery<'_> {
         };
         let target = remote(&stock.targets[self.index].location)?;
         let others = stock.targets.iter().enumerate().filter(|(index, _)| *index != self.index);
-        let siblings = others.map(|(_, other)| remote(&other.location)).collect::<Result<_, _>>()?;
+        // One that cannot be spoken to fails by itself.
+        let siblings = others.filter_map(|(_, other)| remote(&other.location).ok()).collect();
         let source = stock.source.clone();
         if source.location() == target.location() && stock.listed {
             let what = format!("mirroring {}", source.location());

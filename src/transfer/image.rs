@@ -141,7 +141,7 @@ impl Engine {
         let permit = self.images.acquire(&route.target.location().host);
         let _permit = route.context.unless_stopped(permit).await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
-        route.repair(&job.original, &shape, &job.to, rule.platforms.as_ref(), &job.way.checked).await
+        route.repair(&job.original, &shape, &shape.name(&job.to), rule.platforms.as_ref(), &job.way.checked).await
     }
 
     /// All that is not as it should be of an image whose tag is in place.
@@ -156,7 +156,7 @@ impl Engine {
         let permit = self.images.acquire(&route.target.location().host);
         let _permit = route.context.unless_stopped(permit).await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
-        let damage = route.damage(&shape, &job.to, depth, &job.way.checked).await?;
+        let damage = route.damage(&shape, &shape.name(&job.to), depth, &job.way.checked).await?;
         // A target that lacks documents cannot tell what they list. Of a list that was made smaller the source cannot
         // either: it is made again.
         let documents = (!damage.is_empty()).then_some(&job.original.documents);
@@ -207,7 +207,8 @@ impl Engine {
         shape: &Shape,
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
-        let documents = &job.original.documents;
+        let (documents, to) = (&job.original.documents, shape.name(&job.to));
+        report.target = route.target.location().reference(&to);
         let missing = hanging(route, rule, mode, job, (&shape.root, shape.as_written), Some(documents)).await?;
         report.referrers = missing.len() as u64;
         if mode == Mode::Plan {
@@ -217,7 +218,7 @@ impl Engine {
             route.bring(documents, shape, &TagOrDigest::Digest(shape.root.clone())).await?;
             route.attach(documents, missing).await?;
         }
-        match route.bring(documents, shape, &job.to).await {
+        match route.bring(documents, shape, &to).await {
             Ok(_) => Ok(Done::Copied),
             Err(error) if error.is_immutable() => Ok(Done::LeftAlone(error.to_string())),
             Err(error) => Err(error),
@@ -237,7 +238,9 @@ async fn hanging<S: Pull, T: Push>(
     if rule.referrers.is_none() {
         return Ok(Vec::new());
     }
-    let search = Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew: mode.looks_below() };
+    // What the target has lost of an image it may have lost with all that refers to it, whatever is remembered.
+    let anew = mode.looks_below() || documents.is_some();
+    let search = Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew };
     route.context.unless_stopped(route.missing_referrers(search, root, as_written, documents)).await?
 }
 

@@ -8,7 +8,7 @@ use super::original::Original;
 use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
 use super::route::Route;
 use crate::content::{Cause, Error, Pull, Push, Trail};
-use crate::oci::{Content, Descriptor, Digest, Manifest, Platform};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
 
 /// A config is read no further than this: it is a page or two of JSON.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -32,6 +32,14 @@ impl Shape {
     /// All of it.
     pub(super) fn whole(root: Digest) -> Self {
         Self { root, as_written: true, kept: None, seen: None, missing: Vec::new() }
+    }
+
+    /// The name under which it is written: an image without a tag has its digest, which is not always the source's.
+    pub(super) fn name(&self, to: &TagOrDigest) -> TagOrDigest {
+        match to {
+            TagOrDigest::Tag(_) => to.clone(),
+            TagOrDigest::Digest(_) => TagOrDigest::Digest(self.root.clone()),
+        }
     }
 
     /// Whether a document that the root lists is to be there.
@@ -68,6 +76,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             None => Seen::default(),
         };
         let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(image.digest(), &error))?;
+        let remembered = (image.digest().clone(), platforms.wanted().to_vec());
+        self.context.memory.smaller.insert(remembered, image.digest().clone());
         Ok(Shape { seen: Some(seen), missing, ..Shape::whole(image.digest().clone()) })
     }
 

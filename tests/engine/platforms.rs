@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use regferry::events::{ImageOutcome, RuleReport, RunOutcome};
-use regferry::transfer::{Engine, PlatformMode, Platforms, Rule};
+use regferry::transfer::{Depth, Engine, Mode, PlatformMode, Platforms, Rule};
 use serde_json::{Value, json};
 use testkit::content::{Document, hello_world, media_type};
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{engine, failures, location, rule, run};
+use crate::support::{engine, failures, location, rule, rule_for_image, run};
 
 const AMD64: &[&str] = &["linux/amd64"];
 
@@ -244,4 +245,43 @@ async fn a_smaller_list_is_made_again_when_the_target_lost_a_part_of_it() {
     let report = run(&engine(), &mirror(&source, &target, AMD64, PlatformMode::Rewrite)).await;
     assert_eq!(failures(&report), Vec::<String>::new());
     assert_eq!(target.check_whole("app", "v1"), Ok(()));
+}
+
+#[tokio::test]
+async fn an_unchanged_image_that_is_no_list_costs_two_heads_with_memory() {
+    let (source, target) = pair().await;
+    source.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 10).build());
+    let (engine, rule) = (engine(), mirror(&source, &target, AMD64, PlatformMode::Rewrite));
+    run(&engine, &rule).await;
+    source.clear_requests();
+    target.clear_requests();
+
+    let report = run(&engine, &rule).await;
+
+    assert_eq!(only(&report), ImageOutcome::Unchanged);
+    assert_eq!(source.summary(), "GET tags 1, HEAD manifest 1");
+    assert_eq!(target.summary(), "GET tags 1, HEAD manifest 1");
+}
+
+#[tokio::test]
+async fn an_image_without_a_tag_is_made_smaller_too() {
+    let (source, target) = pair().await;
+    let image = hello_world();
+    source.seed("app", "v1", &image);
+    let from = format!("{}/app@{}", source.host(), image.digest());
+    let whole = rule_for_image("app", &from, location(target.host(), "app"), None);
+    let (engine, rule) = (engine(), with(whole, AMD64, PlatformMode::Rewrite));
+
+    let first = run(&engine, &rule).await;
+
+    assert_eq!(failures(&first), Vec::<String>::new());
+    let digest = first.images[0].digest.clone().unwrap().to_string();
+    assert_ne!(digest, image.digest());
+    assert!(first.images[0].target.to_string().ends_with(&digest), "{}", first.images[0].target);
+    assert_eq!(target.check_whole("app", &digest), Ok(()));
+    assert_eq!(only(&run(&engine, &rule).await), ImageOutcome::Unchanged);
+    for mode in [Mode::Verify(Depth::Deep), Mode::Repair] {
+        let report = engine.run(&rule, mode, &CancellationToken::new()).await;
+        assert_eq!(only(&report), ImageOutcome::Unchanged, "{mode:?}: {report:?}");
+    }
 }

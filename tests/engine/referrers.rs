@@ -230,3 +230,30 @@ async fn without_the_key_no_referrer_is_looked_for() {
     run(&engine(), &mirror(&source, &target, Referrers::None)).await;
     assert_eq!(source.count(&Method::GET, Endpoint::Referrers), 0);
 }
+
+#[tokio::test]
+async fn an_image_that_went_with_its_signatures_comes_back_with_them() {
+    for with_api in [true, false] {
+        let (source, target) = (registry(with_api).await, registry(with_api).await);
+        let image = Image::oci("linux/amd64").layer(1, 10).build();
+        source.seed("app", "v1", &image);
+        let signature = signature(&image, "text/sig", 1);
+        hang(&source, with_api, &image, &[&signature]);
+        let tags = [".sig", ""].map(|suffix| format!("{}{suffix}", image.digest().replacen(':', "-", 1)));
+        let by_tag = Image::artifact("text/one").layer(2, 10).build();
+        source.seed("app", &tags[0], &by_tag);
+        let (engine, rule) = (engine(), mirror(&source, &target, Referrers::All));
+        for _ in 0..2 {
+            assert_eq!(failures(&run(&engine, &rule).await), Vec::<String>::new());
+        }
+        for gone in ["v1", &image.digest(), &signature.digest(), &tags[0], &tags[1], &by_tag.digest()] {
+            target.remove_manifest("app", gone);
+        }
+
+        let report = run(&engine, &rule).await;
+
+        assert_eq!((report.images[0].outcome, report.images[0].referrers), (ImageOutcome::Copied, 2), "{with_api}");
+        assert_eq!(target.check_whole("app", &signature.digest()), Ok(()), "{with_api}");
+        assert_eq!(target.check_whole("app", &tags[0]), Ok(()), "{with_api}");
+    }
+}

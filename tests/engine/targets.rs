@@ -1,14 +1,16 @@
 //! One source and several targets: read once, written to each, and nobody waits for the slowest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use regferry::events::{ImageOutcome, RunOutcome};
+use regferry::registry::{Settings, Tls};
 use regferry::transfer::{Rule, Source};
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 
-use crate::support::{engine, failures, location, rule_of, run, to};
+use crate::support::{engine, engine_with, failures, host, location, rule_of, run, to};
 
 async fn registries() -> (FakeRegistry, [FakeRegistry; 2]) {
     (FakeRegistry::start().await, [FakeRegistry::start().await, FakeRegistry::start().await])
@@ -154,4 +156,18 @@ async fn wrong_bytes_of_one_target_are_not_passed_on_to_the_other() {
     for target in &targets {
         assert_eq!(target.check_whole("app", "v1"), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn a_target_whose_settings_are_wrong_fails_alone() {
+    let (source, targets) = registries().await;
+    source.seed("app", "v1", &hello_world());
+    let wrong = host(targets[1].host());
+    let settings = Settings { tls: Tls::Https, ca_files: vec!["no/such/file".into()], ..Settings::for_host(&wrong) };
+    let engine = engine_with(HashMap::from([(wrong, settings)]), Arc::new(()));
+
+    let report = run(&engine, &to_both(&source, &targets, &["*"])).await;
+
+    assert_eq!(report.outcome, RunOutcome::Failure);
+    assert_eq!(targets[0].check_whole("app", "v1"), Ok(()), "{:?}", report.error);
 }
