@@ -8,7 +8,7 @@ use super::call::{Call, Caller};
 use super::pages::{self, Bounds, Failure, PAGE};
 use super::transport::Transport;
 use crate::content::{Cause, Error, LoginSent, Refusal};
-use crate::oci::Repository;
+use crate::oci::{Host, Repository};
 
 /// All repositories that the registry lists for us.
 pub(super) async fn list(transport: &Transport, caller: &Caller) -> Result<Vec<Repository>, Error> {
@@ -22,8 +22,14 @@ pub(super) async fn list(transport: &Transport, caller: &Caller) -> Result<Vec<R
     let read = |_: &_, body: &_| parse(body);
     match pages::all(transport, caller, first.clone(), Bounds::NAMES, read).await {
         Err(Failure::AtFirst(error)) => Err(refusal_to_list(&error).cloned().map_or(error, |said| none(Some(said)))),
+        Ok(nothing) if nothing.is_empty() && answers_strangers_with_nothing(transport.host()) => Err(none(None)),
         listed => Ok(listed?),
     }
+}
+
+/// Where an empty catalog means that it is not told: public quay.io lists what a user owns, and nothing to others.
+fn answers_strangers_with_nothing(host: &Host) -> bool {
+    host.name() == "quay.io"
 }
 
 /// What a registry says instead of its catalog. A user's login that is refused is another matter.
@@ -56,6 +62,13 @@ mod tests {
         let names = parse(br#"{"repositories":["a/b","A","../c","","d"]}"#).unwrap();
         assert_eq!(names.iter().map(Repository::as_str).collect::<Vec<_>>(), ["a/b", "d"]);
         assert!(parse(br#"{"repositories":null}"#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_empty_catalog_is_one_but_where_it_means_that_nobody_is_told() {
+        let is_silence = |host: &str| answers_strangers_with_nothing(&host.parse().unwrap());
+        assert!(is_silence("quay.io") && is_silence("quay.io:443"));
+        assert!(!is_silence("registry.example") && !is_silence("quay.example"));
     }
 
     #[test]

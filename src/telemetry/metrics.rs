@@ -230,8 +230,10 @@ mod tests {
         metrics.pruned("hello", &"r.example/app:old".parse().unwrap());
         metrics.transfer_started();
         metrics.request(&Request { registry: &host, method: "HEAD", status: None, elapsed: Duration::from_millis(3) });
+        metrics.run_ended(&RuleReport::begun(&"empty".into(), SystemTime::now()));
         let text = metrics.render().unwrap();
         for line in [
+            "regferry_rule_images{rule=\"empty\"} 0",
             "regferry_blob_bytes_total{direction=\"written\",registry=\"r.example\"} 5",
             "regferry_blobs_total{outcome=\"mounted\",rule=\"hello\"} 1",
             "regferry_pruned_tags_total{rule=\"hello\"} 1",
