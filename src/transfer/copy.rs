@@ -200,7 +200,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         progress.part = part;
         match progress.part.as_ref().filter(|_| from_start) {
             Some(part) => {
-                let tap = part.share(bytes, &progress.trail, this);
+                let tap = part.share(bytes, blob.size, &progress.trail, this);
                 self.stream(&target, blob, tap, progress).await
             }
             None => self.stream(&target, blob, bytes, progress).await,

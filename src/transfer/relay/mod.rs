@@ -85,9 +85,9 @@ impl<B> Relays<B> {
 }
 
 impl<B: Stream<Item = Result<Bytes, Error>> + Send + 'static> Part<B> {
-    /// Shares a stream, which is at the blob's beginning, with `target` as its first reader.
-    pub(super) fn share(&self, bytes: B, trail: &Arc<Trail>, target: &Location) -> Tap<B> {
-        let flow = Arc::new(Flow::new(bytes));
+    /// Shares a stream, which is at the beginning of a blob of this size, with `target` as its first reader.
+    pub(super) fn share(&self, bytes: B, size: u64, trail: &Arc<Trail>, target: &Location) -> Tap<B> {
+        let flow = Arc::new(Flow::new(bytes, size));
         let tap = Tap::first(&flow);
         self.mind_the_slow(&flow, target);
         *locked(&self.relay.shared) = Some((flow, Arc::clone(trail)));

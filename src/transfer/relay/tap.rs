@@ -38,6 +38,8 @@ struct State<B> {
     /// None when it has ended.
     stream: Option<Pin<Box<B>>>,
     failed: Option<Error>,
+    /// Bytes that the stream has yet to give.
+    to_come: u64,
     /// The pieces that somebody has yet to read, or that a new reader would need.
     pieces: VecDeque<Bytes>,
     /// The number of the first of them.
@@ -62,10 +64,12 @@ enum Found {
 }
 
 impl<B: Stream<Item = Result<Bytes, Error>>> Flow<B> {
-    pub(super) fn new(stream: B) -> Self {
+    /// Shares a stream of so many bytes.
+    pub(super) fn new(stream: B, size: u64) -> Self {
         let state = State {
             stream: Some(Box::pin(stream)),
             failed: None,
+            to_come: size,
             pieces: VecDeque::new(),
             first: 0,
             held: 0,
@@ -78,8 +82,7 @@ impl<B: Stream<Item = Result<Bytes, Error>>> Flow<B> {
 
     /// Whether a new reader would get all of it.
     pub(super) fn has_beginning(&self) -> bool {
-        let state = self.state();
-        state.first == 0 && state.failed.is_none()
+        self.state().has_beginning()
     }
 
     /// Leaves a reader behind as soon as it holds up another one.
@@ -102,7 +105,7 @@ impl<B: Stream<Item = Result<Bytes, Error>>> Tap<B> {
     /// Another reader; `None` if it would not get all of the stream.
     pub(super) fn next(flow: &Arc<Flow<B>>) -> Option<Self> {
         let mut state = flow.state();
-        (state.first == 0).then(|| Self::new(flow, &mut state))
+        state.has_beginning().then(|| Self::new(flow, &mut state))
     }
 
     fn new(flow: &Arc<Flow<B>>, state: &mut State<B>) -> Self {
@@ -166,9 +169,28 @@ impl<B> Drop for Tap<B> {
     fn drop(&mut self) {
         let mut state = self.flow.state();
         state.readers.remove(&self.id);
+        let abandoned = state.abandon();
         drop(state);
+        drop(abandoned);
         self.flow.wakers.remove(self.id);
         self.flow.wakers.wake_by_ref();
+    }
+}
+
+impl<B> State<B> {
+    /// Whether a new reader would get all of it.
+    fn has_beginning(&self) -> bool {
+        self.first == 0 && self.failed.is_none()
+    }
+
+    /// Gives up a stream that nobody reads any more, with the connection that it holds: who means to join waits for one
+    /// of its own, and the two would be had in the wrong order. If all of it was read, its pieces stay at hand.
+    fn abandon(&mut self) -> Option<Pin<Box<B>>> {
+        let abandoned = self.readers.is_empty().then(|| self.stream.take()).flatten()?;
+        if self.to_come > 0 {
+            self.failed.get_or_insert_with(left_behind);
+        }
+        Some(abandoned)
     }
 }
 
@@ -176,7 +198,7 @@ impl<B: Stream<Item = Result<Bytes, Error>>> State<B> {
     /// What comes next for a reader; a piece counts as read.
     fn find(&mut self, id: usize) -> Found {
         let Some(next) = self.readers.get_mut(&id) else {
-            return Found::Failed(Error::new("sharing a blob's bytes between targets", Cause::LeftBehind));
+            return Found::Failed(left_behind());
         };
         if let Some(piece) = self.pieces.get(*next - self.first) {
             *next += 1;
@@ -200,6 +222,7 @@ impl<B: Stream<Item = Result<Bytes, Error>>> State<B> {
             Poll::Pending => return false,
             Poll::Ready(Some(Ok(piece))) => {
                 self.held += piece.len();
+                self.to_come = self.to_come.saturating_sub(piece.len() as u64);
                 self.pieces.push_back(piece);
             }
             Poll::Ready(Some(Err(error))) => self.failed = Some(error),
@@ -226,6 +249,10 @@ impl<B: Stream<Item = Result<Bytes, Error>>> State<B> {
         self.readers.retain(|_, next| *next > first);
         self.patience = Duration::ZERO;
     }
+}
+
+fn left_behind() -> Error {
+    Error::new("sharing a blob's bytes between targets", Cause::LeftBehind)
 }
 
 /// Wakes all readers, since any of them may be the one that polls the stream.
@@ -268,6 +295,10 @@ mod tests {
         stream::iter((0..count).map(|n| Ok(Bytes::from(vec![u8::try_from(n % 251).unwrap(); PIECE]))))
     }
 
+    fn size(pieces: usize) -> u64 {
+        (pieces * PIECE) as u64
+    }
+
     async fn read<B: Stream<Item = Result<Bytes, Error>>>(tap: Tap<B>) -> Result<usize, Error> {
         let mut tap = std::pin::pin!(tap);
         let mut count = 0;
@@ -280,7 +311,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_readers_get_all_pieces_in_order() {
-        let flow = Arc::new(Flow::new(pieces(100)));
+        let flow = Arc::new(Flow::new(pieces(100), size(100)));
         let (a, b) = (Tap::first(&flow), Tap::next(&flow).unwrap());
         let (a, b) = tokio::join!(tokio::spawn(read(a)), tokio::spawn(read(b)));
         assert_eq!((a.unwrap().unwrap(), b.unwrap().unwrap()), (100, 100));
@@ -288,7 +319,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stands_still_holds_the_others_for_a_moment_only() {
-        let flow = Arc::new(Flow::new(pieces(100)));
+        let flow = Arc::new(Flow::new(pieces(100), size(100)));
         let (fast, mut slow) = (Tap::first(&flow), Tap::next(&flow).unwrap());
         let started = Instant::now();
         assert_eq!(read(fast).await.unwrap(), 100);
@@ -298,7 +329,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_is_only_a_little_slower_stays() {
-        let flow = Arc::new(Flow::new(pieces(200)));
+        let flow = Arc::new(Flow::new(pieces(200), size(200)));
         let (fast, slow) = (Tap::first(&flow), Tap::next(&flow).unwrap());
         let slowly = async {
             let mut slow = slow;
@@ -316,7 +347,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_beginning_is_kept_for_a_while() {
-        let flow = Arc::new(Flow::new(pieces(100)));
+        let flow = Arc::new(Flow::new(pieces(100), size(100)));
         let mut first = Tap::first(&flow);
         for _ in 0..16 {
             first.next().await.unwrap().unwrap();
@@ -329,9 +360,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_reads_any_more_is_let_go() {
+        let connection = Arc::new(());
+        let held = Arc::clone(&connection);
+        let flow = Arc::new(Flow::new(pieces(100).inspect(move |_| drop(Arc::clone(&held))), size(100)));
+        let mut only = Tap::first(&flow);
+        only.next().await.unwrap().unwrap();
+
+        drop(only);
+
+        assert_eq!(Arc::strong_count(&connection), 1);
+        assert!(!flow.has_beginning() && Tap::next(&flow).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_to_its_last_byte_is_kept_for_who_comes_late() {
+        let flow = Arc::new(Flow::new(pieces(3), size(3)));
+        let mut first = Tap::first(&flow);
+        for _ in 0..3 {
+            first.next().await.unwrap().unwrap();
+        }
+        drop(first);
+        assert_eq!(read(Tap::next(&flow).unwrap()).await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_error_of_the_stream_is_everybodys() {
         let broken = Error::new("reading", Cause::Broken("gone".into()));
-        let flow = Arc::new(Flow::new(pieces(3).chain(stream::iter([Err(broken)]))));
+        let flow = Arc::new(Flow::new(pieces(3).chain(stream::iter([Err(broken)])), size(4)));
         let taps = [Tap::first(&flow), Tap::next(&flow).unwrap()];
         for tap in taps {
             assert!(read(tap).await.unwrap_err().is_break());
@@ -341,7 +397,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_polled_the_stream_may_go_away_and_the_others_are_woken() {
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let flow = Arc::new(Flow::new(Box::pin(stream::poll_fn(move |cx| receiver.poll_recv(cx)))));
+        let flow = Arc::new(Flow::new(Box::pin(stream::poll_fn(move |cx| receiver.poll_recv(cx))), 1));
         let (mut first, second) = (Tap::first(&flow), Tap::next(&flow).unwrap());
         let second = tokio::spawn(read(second));
         tokio::task::yield_now().await;
