@@ -88,6 +88,9 @@ pub enum Cause {
     /// None of the platforms that are wanted is there.
     #[error("{0}")]
     NoSuchPlatform(String),
+    /// A tag that is not to be moved points elsewhere.
+    #[error("it is {0} there, and is not to be moved")]
+    TagTaken(Digest),
     /// A list was refused because images that it lists, and that nobody wanted, are not there.
     #[error("the registry takes no list of which images are missing")]
     SparseRefused,
@@ -306,6 +309,7 @@ impl Error {
             | Cause::LeftBehind
             | Cause::NoCatalog { .. }
             | Cause::NoSuchPlatform(_)
+            | Cause::TagTaken(_)
             | Cause::SparseRefused
             | Cause::NotMended(_)
             | Cause::Cancelled => None,
@@ -377,6 +381,7 @@ impl Error {
             | Cause::TokenRefused
             | Cause::Credentials(_)
             | Cause::LeftBehind
+            | Cause::TagTaken(_)
             | Cause::Cancelled => return None,
         })
     }

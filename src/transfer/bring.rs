@@ -30,7 +30,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 // The registry lost something that it had said to have, or that this run believed in: what it names
                 // is brought again, once.
                 let lost = error.missing_parts().ok_or_else(|| error.clone())?;
-                if shape.kept.as_ref().is_some_and(|kept| !lost.iter().any(|digest| kept.contains(digest))) {
+                if !shape.left_out.is_empty() && lost.iter().all(|digest| shape.left_out.contains(digest)) {
                     let what = format!("pushing manifest {to} to {location}");
                     return Err(Error::new(what, Cause::SparseRefused).at(&location.host));
                 }
@@ -72,7 +72,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     async fn put_again(&self, digest: &Digest, to: &TagOrDigest) -> Result<Option<Put>, Error> {
         let at = TagOrDigest::Digest(digest.clone());
         match self.context.unless_stopped(self.target.manifest(&at)).await? {
-            Ok(Some(manifest)) => self.put(&manifest, to).await.map(Some),
+            Ok(Some(manifest)) => self.put_as(&manifest, to).await.map(Some),
             // Where the target counts pulls and has none left, the source is asked after all.
             Ok(None) => Ok(None),
             Err(error) if error.no_pulls().is_some() => Ok(None),

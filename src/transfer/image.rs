@@ -11,13 +11,14 @@ use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
 use super::plan::CopyPlan;
+use super::platforms::PlatformMode;
 use super::referrers::{Hanging, Search};
-use super::route::{Before, Route};
+use super::route::{Before, Route, Tags};
 use super::rule::Rule;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use super::verify::Depth;
-use crate::content::{Error, NoPulls, Pull, Push};
+use crate::content::{Cause, Error, NoPulls, Pull, Push};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, TagOrDigest};
 use crate::registry::Remote;
@@ -38,8 +39,9 @@ impl Engine {
         let ours = |remote: &Remote| remote.on_behalf_of(&tally.requests, &context.cancel);
         let (source, target) = (ours(&job.way.source), ours(&job.way.target));
         let siblings: Vec<Remote> = job.way.siblings.iter().map(ours).collect();
-        let relays = &job.way.relays;
-        let route = Route { source: &source, target: &target, siblings: &siblings, relays, context, tally: &tally };
+        let (relays, tags) = (&job.way.relays, if rule.overwrite { Tags::Move } else { Tags::Stay });
+        let route =
+            Route { source: &source, target: &target, siblings: &siblings, relays, context, tally: &tally, tags };
         let mut report = job.report();
 
         let result = self.compare_and_bring(&route, rule, mode, &job, &mut report).await;
@@ -101,9 +103,9 @@ impl Engine {
                 Ok(if is_mended { Done::Copied } else { done })
             }
             Comparison::Different { digest, found: Some(found), .. } if !rule.overwrite => {
-                report.digest = Some(digest.clone());
-                let reason = "the rule does not overwrite";
-                Ok(Done::LeftAlone(format!("the target has {found}, the source has {digest}, and {reason}")))
+                let left_alone = Done::taken(&found, &digest);
+                report.digest = Some(digest);
+                Ok(left_alone)
             }
             Comparison::Different { digest, found, .. } if matches!(mode, Mode::Verify(_)) => {
                 job.way.notes.add_unchanged();
@@ -221,7 +223,10 @@ impl Engine {
         match route.bring(documents, shape, &to).await {
             Ok(_) => Ok(Done::Copied),
             Err(error) if error.is_immutable() => Ok(Done::LeftAlone(error.to_string())),
-            Err(error) => Err(error),
+            Err(error) => match error.cause() {
+                Cause::TagTaken(found) => Ok(Done::taken(found, &shape.root)),
+                _ => Err(error),
+            },
         }
     }
 }
@@ -240,7 +245,9 @@ async fn hanging<S: Pull, T: Push>(
     }
     // What the target has lost of an image it may have lost with all that refers to it, whatever is remembered.
     let anew = mode.looks_below() || documents.is_some();
-    let search = Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew };
+    let sparse = rule.platforms.as_ref().filter(|platforms| platforms.mode() == PlatformMode::Sparse);
+    let (hung, tags) = (job.way.hung.as_deref(), route.tags);
+    let search = Search { wanted: &rule.referrers, hung, anew, sparse, tags };
     route.context.unless_stopped(route.missing_referrers(search, root, as_written, documents)).await?
 }
 
@@ -252,4 +259,10 @@ enum Done {
     /// It was only looked at, and is not as it should be.
     Different(Vec<String>),
     Planned(CopyPlan),
+}
+
+impl Done {
+    fn taken(found: &Digest, ours: &Digest) -> Self {
+        Self::LeftAlone(format!("the target has {found}, the source has {ours}, and the rule does not overwrite"))
+    }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::{is_same, resolve_target};
 use super::documents::Documents;
 use super::engine::Engine;
-use super::route::Route;
+use super::route::{Route, Tags};
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use crate::content::{Cause, Error, Pull};
@@ -90,6 +90,7 @@ impl Engine {
                 relays: &relays,
                 context: &context,
                 tally: &target.tally,
+                tags: Tags::Move,
             };
             match bring(&route, &documents, target, &digest, &at).await {
                 Ok(outcome) => report.outcome = outcome,

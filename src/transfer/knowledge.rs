@@ -37,6 +37,8 @@ pub(super) struct Claim {
 /// Something that one task does while others that need it wait.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Flight {
+    /// A tag that is looked at before it is written.
+    Tag(Location, Tag),
     /// A blob on its way to a registry.
     Blob(Host, Digest),
     /// A blob on its way into one repository.

@@ -12,8 +12,9 @@ use crate::oci::{Digest, Platform, Tag};
 pub(super) struct Memory {
     /// What a list becomes when only these platforms of it are wanted.
     pub(super) smaller: Bounded<(Digest, Vec<Platform>), Digest>,
-    /// The documents that a document lists, those inside of lists too.
-    pub(super) listed: Bounded<Digest, Vec<Digest>>,
+    /// The documents that a document lists, those inside of lists too, as far as they are for these platforms; for any
+    /// if none is named.
+    pub(super) listed: Bounded<(Digest, Vec<Platform>), Vec<Digest>>,
     /// What the source listed as referring to a document, when all of it was at this target.
     pub(super) referrers: Bounded<(Location, Digest), Vec<Digest>>,
     /// What a tag pointed at when the target had the same.

@@ -2,10 +2,12 @@
 
 use futures_util::future::join_all;
 
+use super::compare::is_same;
+use super::knowledge::Flight;
 use super::plan::{CopyPlan, Node};
-use super::route::Route;
-use crate::content::{Error, Pull, Push, Put};
-use crate::oci::{Manifest, TagOrDigest};
+use super::route::{Route, Tags};
+use crate::content::{Cause, Error, Pull, Push, Put};
+use crate::oci::{Digest, Manifest, TagOrDigest};
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Copies what the plan names, rank by rank, and puts its root under `to`. Of one rank, an image is put when its own
@@ -29,7 +31,32 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 
     async fn publish_node(&self, node: &Node, at: &TagOrDigest) -> Result<Put, Error> {
         all_of(node.blobs.iter().map(|blob| self.place(blob))).await?;
-        self.put(&node.manifest, at).await
+        self.put_as(&node.manifest, at).await
+    }
+
+    /// Puts one document under its name. A tag that has to stay is looked at once more: what was heard of it may be as
+    /// old as the listing, and another may have written it meanwhile.
+    pub(super) async fn put_as(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
+        let TagOrDigest::Tag(tag) = at else { return self.put(manifest, at).await };
+        if self.tags == Tags::Move {
+            return self.put(manifest, at).await;
+        }
+        let location = self.target.location();
+        let alone = self.context.knowledge.flight(Flight::Tag(location.clone(), tag.clone()));
+        let _alone = self.context.unless_stopped(alone).await?;
+        match self.context.unless_stopped(self.target.resolve(at)).await? {
+            Ok(Some(found)) if !self.is_known_as(manifest, at, &found).await? => {
+                Err(Error::new(format!("pushing manifest {at} to {location}"), Cause::TagTaken(found))
+                    .at(&location.host))
+            }
+            // Some registries forbid what is not there, and whoever may not look has asked for the listing.
+            Err(error) if !error.is_forbidden() => Err(error),
+            _ => self.put(manifest, at).await,
+        }
+    }
+
+    async fn is_known_as(&self, manifest: &Manifest, at: &TagOrDigest, found: &Digest) -> Result<bool, Error> {
+        self.context.unless_stopped(is_same(self.target, at, found, manifest.digest())).await?
     }
 
     /// Puts one document. Once it is sent it is not cut: the registry would be left to decide.

@@ -16,6 +16,16 @@ pub(super) struct Route<'a, S: Pull, T> {
     pub(super) relays: &'a Arc<Relays<S::Blob>>,
     pub(super) context: &'a Context,
     pub(super) tally: &'a Tally,
+    pub(super) tags: Tags,
+}
+
+/// Whether a tag that points elsewhere is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tags {
+    /// It is.
+    Move,
+    /// It is left alone.
+    Stay,
 }
 
 /// What is known of the target's tag before anyone asked.

@@ -20,8 +20,8 @@ pub(super) struct Shape {
     pub(super) root: Digest,
     /// Whether that is the source's.
     pub(super) as_written: bool,
-    /// The documents to be there, where the root lists others too.
-    pub(super) kept: Option<HashSet<Digest>>,
+    /// Documents that are listed, and are not to be there.
+    pub(super) left_out: HashSet<Digest>,
     /// Platforms that the source has, if that was looked at.
     pub(super) seen: Option<Seen>,
     /// Platforms that are wanted and that it does not have.
@@ -31,7 +31,7 @@ pub(super) struct Shape {
 impl Shape {
     /// All of it.
     pub(super) fn whole(root: Digest) -> Self {
-        Self { root, as_written: true, kept: None, seen: None, missing: Vec::new() }
+        Self { root, as_written: true, left_out: HashSet::new(), seen: None, missing: Vec::new() }
     }
 
     /// The name under which it is written: an image without a tag has its digest, which is not always the source's.
@@ -42,9 +42,9 @@ impl Shape {
         }
     }
 
-    /// Whether a document that the root lists is to be there.
+    /// Whether a listed document is to be there.
     pub(super) fn has(&self, child: &Descriptor) -> bool {
-        self.kept.as_ref().is_none_or(|kept| kept.contains(&child.digest))
+        !self.left_out.contains(&child.digest)
     }
 }
 
@@ -131,7 +131,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let shape = Shape {
             root: smaller.root.digest().clone(),
             as_written: smaller.root.digest() == root.digest(),
-            kept: None,
+            left_out: HashSet::new(),
             seen: Some(smaller.seen),
             missing: smaller.missing,
         };
@@ -148,14 +148,18 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         lists: &HashMap<Digest, Manifest>,
         platforms: &Platforms,
     ) -> Result<Shape, Error> {
-        let (mut kept, mut seen) = (HashSet::new(), Seen::default());
+        let (mut kept, mut left_out, mut seen) = (HashSet::new(), HashSet::new(), Seen::default());
         for list in lists.values().chain([root]) {
             seen.add(Seen::in_list(list));
-            let wanted = platforms.choose(list).into_iter().filter(|(_, fate)| *fate != Fate::Drop);
-            kept.extend(wanted.map(|(child, _)| child.digest.clone()));
+            for (child, fate) in platforms.choose(list) {
+                let these = if fate == Fate::Drop { &mut left_out } else { &mut kept };
+                these.insert(child.digest.clone());
+            }
         }
+        // Two platforms may share an image.
+        left_out.retain(|digest| !kept.contains(digest));
         let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(root.digest(), &error))?;
-        Ok(Shape { kept: Some(kept), seen: Some(seen), missing, ..Shape::whole(root.digest().clone()) })
+        Ok(Shape { left_out, seen: Some(seen), missing, ..Shape::whole(root.digest().clone()) })
     }
 
     fn no_such_platform(&self, digest: &Digest, error: &NoSuchPlatform) -> Error {

@@ -285,3 +285,46 @@ async fn an_image_without_a_tag_is_made_smaller_too() {
         assert_eq!(only(&report), ImageOutcome::Unchanged, "{mode:?}: {report:?}");
     }
 }
+
+#[tokio::test]
+async fn a_list_with_gaps_has_all_of_an_inner_list_that_names_a_wanted_platform() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::builder().sparse_lists().start().await);
+    let [amd64, s390x] = ["linux/amd64", "linux/s390x"].map(|platform| Image::oci(platform).layer(1, 9).build());
+    let inner = Image::oci_index([amd64]);
+    let entry = |of: &Image, platform: &str| {
+        let (os, architecture) = platform.split_once('/').unwrap();
+        let mut entry = serde_json::to_value(of.root.descriptor()).unwrap();
+        entry["platform"] = json!({"os": os, "architecture": architecture});
+        entry
+    };
+    for image in [&inner, &s390x] {
+        source.seed_untagged("app", image);
+    }
+    let root = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX,
+        "manifests": [entry(&inner, "linux/amd64"), entry(&s390x, "linux/s390x")]});
+    let bytes = serde_json::to_vec(&root).unwrap().into();
+    source.seed_document("app", "v1", &Document { media_type: media_type::OCI_INDEX.to_owned(), bytes });
+
+    let report = run(&engine(), &mirror(&source, &target, AMD64, PlatformMode::Sparse)).await;
+
+    assert_eq!(failures(&report), Vec::<String>::new());
+    assert_eq!(target.check_whole("app", &inner.digest()), Ok(()));
+    assert!(target.manifest("app", &s390x.digest()).is_none());
+}
+
+#[tokio::test]
+async fn a_blob_that_the_target_lost_is_sent_again_for_a_list_with_gaps_too() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::builder().sparse_lists().start().await);
+    source.seed("app", "v1", &hello_world());
+    let child = &hello_world().children[0];
+    let blob = child.blobs[0].digest();
+    let body =
+        json!({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown", "detail": blob}]}).to_string();
+    let lost = Fault::on(Method::PUT, Endpoint::Manifest).reference(&child.digest()).times(1);
+    target.fault(lost, Effect::Status { code: 400, headers: vec![], body });
+
+    let report = run(&engine(), &mirror(&source, &target, AMD64, PlatformMode::Sparse)).await;
+
+    assert_eq!(failures(&report), Vec::<String>::new());
+    assert_eq!(target.check_whole("app", &child.digest()), Ok(()));
+}

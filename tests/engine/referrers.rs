@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use regferry::events::ImageOutcome;
-use regferry::transfer::{ArtifactTypes, Mode, Referrers, Rule};
+use regferry::transfer::{ArtifactTypes, Mode, PlatformMode, Platforms, Referrers, Rule};
 use testkit::content::{Document, hello_world};
 use testkit::{Endpoint, FakeRegistry, Image, Method};
 use tokio_util::sync::CancellationToken;
@@ -256,4 +256,48 @@ async fn an_image_that_went_with_its_signatures_comes_back_with_them() {
         assert_eq!(target.check_whole("app", &signature.digest()), Ok(()), "{with_api}");
         assert_eq!(target.check_whole("app", &tags[0]), Ok(()), "{with_api}");
     }
+}
+
+#[tokio::test]
+async fn what_refers_to_images_that_are_left_out_of_a_list_stays_away() {
+    for with_api in [true, false] {
+        let (source, target) = (registry(with_api).await, FakeRegistry::builder().sparse_lists().start().await);
+        let image = hello_world();
+        source.seed("app", "v1", &image);
+        let (wanted, unwanted) =
+            (signature(&image.children[0], "text/sig", 1), signature(&image.children[2], "text/sig", 2));
+        hang(&source, with_api, &image.children[0], &[&wanted]);
+        hang(&source, with_api, &image.children[2], &[&unwanted]);
+        let platforms = Platforms::new(vec!["linux/amd64".parse().unwrap()], PlatformMode::Sparse).unwrap();
+        let rule = Rule { platforms: Some(platforms), ..(*mirror(&source, &target, Referrers::All)).clone() };
+        let (engine, rule) = (engine(), Arc::new(rule));
+
+        for outcome in [ImageOutcome::Copied, ImageOutcome::Unchanged] {
+            let report = run(&engine, &rule).await;
+            assert_eq!((failures(&report), report.images[0].outcome), (vec![], outcome), "{with_api}");
+        }
+
+        assert_eq!(target.check_whole("app", &wanted.digest()), Ok(()), "{with_api}");
+        assert!(target.manifest("app", &unwanted.digest()).is_none(), "{with_api}");
+        assert_eq!(target.tags("app"), [image.children[0].digest().replacen(':', "-", 1), "v1".to_owned()]);
+    }
+}
+
+#[tokio::test]
+async fn without_overwriting_a_signature_that_the_target_has_of_its_own_stays() {
+    let (source, target) = (registry(false).await, registry(false).await);
+    let image = Image::oci("linux/amd64").layer(1, 10).build();
+    source.seed("app", "v1", &image);
+    target.seed("app", "v1", &image);
+    let tag = format!("{}.sig", image.digest().replacen(':', "-", 1));
+    let (theirs, own) =
+        (Image::artifact("text/one").layer(2, 10).build(), Image::artifact("text/one").layer(3, 10).build());
+    source.seed("app", &tag, &theirs);
+    target.seed("app", &tag, &own);
+    let rule = Rule { overwrite: false, ..(*mirror(&source, &target, Referrers::All)).clone() };
+
+    let report = run(&engine(), &Arc::new(rule)).await;
+
+    assert_eq!(target.manifest("app", &tag).unwrap().digest(), own.digest());
+    assert_eq!((failures(&report), report.images[0].outcome), (vec![], ImageOutcome::Unchanged));
 }

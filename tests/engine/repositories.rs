@@ -146,3 +146,38 @@ async fn a_tag_that_the_registry_does_not_let_go_is_skipped() {
         assert!(report.images[0].error.as_deref().unwrap().contains("immutable"), "{:?}", report.images[0].error);
     }
 }
+
+#[tokio::test]
+async fn without_overwriting_a_tag_that_appeared_after_the_listing_is_left_alone() {
+    let (source, target) = (FakeRegistry::start().await, Arc::new(FakeRegistry::start().await));
+    source.seed("a", "v1", &image(1));
+    target.seed("a", "other", &image(2));
+    let rule = mirror(Source::Repository(location(source.host(), "a")), to(location(target.host(), "a")));
+    // The tags, the document, and then a blob.
+    let other = Arc::clone(&target);
+    source.on_request(3, move || drop(other.seed("a", "v1", &image(3))));
+
+    let report = run(&engine(), &Arc::new(Rule { overwrite: false, ..(*rule).clone() })).await;
+
+    assert_eq!(target.manifest("a", "v1").unwrap().digest(), image(3).digest());
+    assert_eq!(report.images[0].outcome, ImageOutcome::Skipped, "{report:?}");
+    assert!(report.images[0].error.as_deref().unwrap().contains("does not overwrite"), "{report:?}");
+}
+
+#[tokio::test]
+async fn of_two_sources_of_one_tag_the_first_stays_without_overwriting() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("a/app", "v1", &image(1));
+    source.seed("b/app", "v1", &image(2));
+    let sources = ["a/app", "b/app"].map(|name| Source::Repository(location(source.host(), name)));
+    let rule = rule_of("both", sources.into(), vec![to(location(target.host(), "app"))], &["v*"]);
+
+    let report = run(&engine(), &Arc::new(Rule { overwrite: false, ..(*rule).clone() })).await;
+
+    let mut outcomes: Vec<ImageOutcome> = report.images.iter().map(|image| image.outcome).collect();
+    outcomes.sort_by_key(|outcome| *outcome == ImageOutcome::Skipped);
+    assert_eq!(outcomes, [ImageOutcome::Copied, ImageOutcome::Skipped], "{report:?}");
+    let puts =
+        target.requests().into_iter().filter(|r| r.method == Method::PUT && r.reference.as_deref() == Some("v1"));
+    assert_eq!(puts.count(), 1, "{}", target.summary());
+}

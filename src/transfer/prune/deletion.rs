@@ -137,7 +137,7 @@ impl<T: Push> Deletion<'_, T> {
 
     async fn below(&self, roots: &HashSet<Digest>) -> Result<HashMap<Digest, Vec<Digest>>, Error> {
         let look = |root: Digest| async move {
-            let listed = listed_below(&root, &self.context.memory, |digest| self.fetched(digest));
+            let listed = listed_below(&root, None, &self.context.memory, |digest| self.fetched(digest));
             let listed = self.context.unless_stopped(listed).await??;
             Ok((root, listed))
         };

@@ -17,7 +17,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         for one in hanging {
             match one {
                 Hanging::Tagged { tag, digest } => {
-                    self.bring(documents, &Shape::whole(digest), &TagOrDigest::Tag(tag)).await?;
+                    match self.bring(documents, &Shape::whole(digest), &TagOrDigest::Tag(tag)).await {
+                        Err(error) if matches!(error.cause(), Cause::TagTaken(_)) => {}
+                        brought => drop(brought?),
+                    }
                 }
                 Hanging::Listed { subject, descriptor, is_listed_by_target } => {
                     let at = TagOrDigest::Digest(descriptor.digest.clone());

@@ -12,7 +12,8 @@ use futures_util::future::try_join_all;
 
 use super::super::documents::Documents;
 use super::super::listed::listed_below;
-use super::super::route::Route;
+use super::super::platforms::Platforms;
+use super::super::route::{Route, Tags};
 use super::{Hung, Referrers};
 use crate::content::{Cause, Error, Pull, Push};
 use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, Subject, Tag, TagOrDigest};
@@ -28,6 +29,10 @@ pub(in super::super) struct Search<'a> {
     pub(in super::super) hung: Option<&'a Hung>,
     /// Whether what is remembered to be in place is looked at all the same.
     pub(in super::super) anew: bool,
+    /// The platforms whose images are at the target, if it has a list with gaps.
+    pub(in super::super) sparse: Option<&'a Platforms>,
+    /// Whether a tag that the target has may be moved.
+    pub(in super::super) tags: Tags,
 }
 
 /// Something that the target lacks.
@@ -85,7 +90,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             missing.extend(found.missing);
             level.extend(found.all);
         }
-        level.extend(self.listed_below(root, documents).await?);
+        level.extend(self.listed_below(search, root, documents).await?);
         while !level.is_empty() {
             level.retain(|digest| seen.insert(digest.clone()));
             if seen.len() > MOST {
@@ -103,16 +108,21 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         Ok(missing)
     }
 
-    /// All documents that a list has, in lists inside of it too. What is at hand comes from there, else from the target,
-    /// which has them if the image is unchanged.
-    async fn listed_below(&self, root: &Digest, documents: Option<&Documents>) -> Result<Vec<Digest>, Error> {
+    /// All documents of a list that are to be at the target, in lists inside of it too. What is at hand comes from there,
+    /// else from the target, which has them if the image is unchanged.
+    async fn listed_below(
+        &self,
+        search: Search<'_>,
+        root: &Digest,
+        documents: Option<&Documents>,
+    ) -> Result<Vec<Digest>, Error> {
         let fetch = |digest: Digest| async move {
             match documents {
                 Some(documents) => self.document(documents, &digest).await.map(Some),
                 None => self.target.manifest(&TagOrDigest::Digest(digest)).await,
             }
         };
-        listed_below(root, &self.context.memory, fetch).await
+        listed_below(root, search.sparse, &self.context.memory, fetch).await
     }
 
     async fn hanging_on(&self, search: Search<'_>, subject: &Digest) -> Result<Found, Error> {
@@ -178,9 +188,13 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let Some(digest) = self.source.resolve(&at).await? else { return Ok(None) };
         let remembered = (self.target.location().clone(), tag.clone());
         let was_in_place = !search.anew && self.context.memory.tags.get(&remembered).as_ref() == Some(&digest);
-        if was_in_place || self.target.resolve(&at).await?.as_ref() == Some(&digest) {
+        let there = if was_in_place { Some(digest.clone()) } else { self.target.resolve(&at).await? };
+        if there.as_ref() == Some(&digest) {
             self.context.memory.tags.insert(remembered, digest.clone());
             return Ok(Some((digest, false)));
+        }
+        if there.is_some() && search.tags == Tags::Stay {
+            return Ok(None);
         }
         if search.wanted.needs_documents() {
             let document = self.source.manifest(&TagOrDigest::Digest(digest.clone())).await?;
