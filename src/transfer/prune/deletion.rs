@@ -57,10 +57,8 @@ impl<T: Push> Deletion<'_, T> {
 
         let mut shared = Vec::new();
         for (digest, tags) in self.lists_first(gone).await? {
-            if needed.contains(&digest) {
+            if needed.contains(&digest) || !self.document(&digest, &tags, pruned).await? {
                 shared.extend(tags);
-            } else {
-                self.document(&digest, tags, pruned).await?;
             }
         }
         if !shared.is_empty() {
@@ -74,31 +72,35 @@ impl<T: Push> Deletion<'_, T> {
         Ok(())
     }
 
-    /// Deletes a document, unless all of its tags point elsewhere by now. Nobody of this process brings it meanwhile.
-    async fn document(&self, digest: &Digest, tags: Vec<Tag>, pruned: &mut Pruned) -> Result<(), Refusal> {
+    /// Deletes a document, unless all of its tags point elsewhere by now. Nobody of this process brings it meanwhile;
+    /// returns `false` if somebody has, under another tag or as a part of another image.
+    async fn document(&self, digest: &Digest, tags: &[Tag], pruned: &mut Pruned) -> Result<bool, Refusal> {
         self.unless_stopped()?;
         let (location, knowledge) = (self.target.location(), &self.context.knowledge);
         let alone = knowledge.flight(Flight::Image(location.clone(), digest.clone()));
         let _alone = self.context.unless_stopped(alone).await?;
-        let now = self.pointed(tags).await?;
+        if knowledge.has_manifest(location, digest) {
+            return Ok(false);
+        }
+        let now = self.pointed(tags.to_vec()).await?;
         let (still, moved): (Vec<_>, Vec<_>) = now.into_iter().partition(|(_, pointed)| pointed == digest);
         for (tag, _) in moved {
             pruned.warnings.push(format!("{location}:{tag} stays: it was moved just now"));
         }
         if still.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         match self.target.delete_manifest(digest).await {
             Ok(Deleted::Done) => {
                 knowledge.forget(location);
                 still.iter().for_each(|(tag, _)| self.note(tag, pruned));
-                Ok(())
+                Ok(true)
             }
-            Ok(Deleted::Gone) => Ok(()),
+            Ok(Deleted::Gone) => Ok(true),
             Ok(Deleted::Unsupported) => Err(Refusal::Off),
             Err(error) if error.is_immutable() => {
                 pruned.warnings.push(error.to_string());
-                Ok(())
+                Ok(true)
             }
             Err(error) => Err(error.into()),
         }

@@ -94,6 +94,8 @@ impl Delivery<'_> {
         let others = neighbours.written_to(target.location()).await?;
         choice.spare(&others);
         written.documents.extend(others.documents);
+        // By the digests under which they lie there: a list that was made smaller has one of its own.
+        written.documents.extend(there.into_iter().flatten().cloned());
         Ok((choice.within(prune.max_delete)?, written))
     }
 

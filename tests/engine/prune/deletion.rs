@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use regferry::events::RunOutcome;
-use regferry::transfer::Mode;
+use regferry::transfer::{Mode, PlatformMode, Platforms, Rule, Source};
 use testkit::content::hello_world;
 use testkit::{Effect, Endpoint, Fault, Immutability, Method};
 use tokio_util::sync::CancellationToken;
 
 use super::{Mirror, image, plain, pruned};
-use crate::support::{digest, engine};
+use crate::support::{digest, engine, location, reference, rule, rule_of, run, to};
 
 #[tokio::test]
 async fn where_only_documents_can_be_deleted_a_tag_goes_with_its_document_if_nothing_else_needs_it() {
@@ -118,4 +118,46 @@ async fn a_run_that_is_stopped_deletes_nothing_more() {
     assert_eq!(report.outcome, RunOutcome::Cancelled);
     assert_eq!((mirror.deletions(), report.error.clone()), (2, None), "{}", mirror.target.summary());
     assert!(mirror.left().contains(&"c".to_owned()));
+}
+
+#[tokio::test]
+async fn a_document_that_another_rule_tags_meanwhile_stays() {
+    let mirror = Mirror::new(plain().keeps_tags(), &["1"], &["1", "old"]).await;
+    mirror.source.seed("other", "stable", &image("old"));
+    let (source, target) = (location(mirror.source.host(), "other"), location(mirror.target.host(), "app"));
+    let other = rule("other", source, target, &["stable"]);
+    let (engine, pruning) = (engine(), Arc::new(mirror.rule(&["*"], &[], 20)));
+    // HEAD 1, tags, DELETE by tag, tags, HEAD 1, HEAD old: what is needed is being found out.
+    let looking = mirror.target.after_requests(6);
+    let tagging = async {
+        let held = looking.await;
+        let tagged = run(&engine, &other).await;
+        drop(held);
+        tagged
+    };
+
+    let (report, tagged) = tokio::join!(run(&engine, &pruning), tagging);
+
+    assert_eq!((tagged.outcome, report.outcome), (RunOutcome::Success, RunOutcome::Success));
+    assert!(mirror.left().contains(&"stable".to_owned()), "{:?} {}", mirror.left(), mirror.target.summary());
+    assert_eq!(mirror.target.incomplete_tags(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_smaller_list_that_the_rule_writes_without_a_tag_is_needed_too() {
+    let mirror = Mirror::new(plain().keeps_tags(), &[], &[]).await;
+    let list = hello_world();
+    mirror.source.seed("app", "v1", &list);
+    let at = reference(&format!("{}/app@{}", mirror.source.host(), list.digest()));
+    let scope = Arc::clone(
+        &rule_of("app", vec![Source::Image(at)], vec![to(location(mirror.target.host(), "app"))], &[]).scope,
+    );
+    let platforms = Platforms::new(vec!["linux/amd64".parse().unwrap()], PlatformMode::Rewrite).unwrap();
+    let rule = Rule { scope, platforms: Some(platforms), ..mirror.rule(&[], &[], 20) };
+    let written = mirror.run(rule.clone()).await.images[0].digest.clone().unwrap();
+    mirror.target.retag("app", "mine", &written.to_string());
+
+    let report = mirror.run(rule).await;
+
+    assert_eq!((mirror.left(), pruned(&report).len()), (vec!["mine".to_owned()], 0), "{report:?}");
 }
