@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::content::Location;
 use crate::oci::{Digest, Platform, Tag};
@@ -30,31 +30,81 @@ impl Memory {
 }
 
 /// A map that forgets everything before it grows too large.
-pub(super) struct Bounded<K, V>(Mutex<HashMap<K, V>>);
+pub(super) struct Bounded<K, V>(Mutex<Kept<K, V>>);
 
-/// Some 10 MB of each kind.
+struct Kept<K, V> {
+    entries: HashMap<K, V>,
+    digests: usize,
+}
+
+/// Some 10 MB of keys of each kind,
 const MOST: usize = 50_000;
+/// and some 30 MB of what they stand for: an entry may have thousands of digests.
+const MOST_DIGESTS: usize = 400_000;
 
-impl<K, V> Default for Bounded<K, V> {
-    fn default() -> Self {
-        Self(Mutex::default())
+/// How many digests a value holds.
+pub(super) trait Digests {
+    fn count(&self) -> usize;
+}
+
+impl Digests for Digest {
+    fn count(&self) -> usize {
+        1
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
+impl Digests for Vec<Digest> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Self(Mutex::new(Kept { entries: HashMap::new(), digests: 0 }))
+    }
+}
+
+impl<K: Eq + Hash, V: Clone + Digests> Bounded<K, V> {
     pub(super) fn get(&self, key: &K) -> Option<V> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.kept().entries.get(key).cloned()
     }
 
     pub(super) fn insert(&self, key: K, value: V) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST {
-            kept.clear();
+        let mut kept = self.kept();
+        if kept.entries.len() >= MOST || kept.digests + value.count() > MOST_DIGESTS {
+            (kept.entries, kept.digests) = (HashMap::new(), 0);
         }
-        kept.insert(key, value);
+        kept.digests += value.count();
+        if let Some(before) = kept.entries.insert(key, value) {
+            kept.digests -= before.count();
+        }
     }
 
     fn retain(&self, is_kept: impl Fn(&K) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_kept(key));
+        let mut kept = self.kept();
+        kept.entries.retain(|key, _| is_kept(key));
+        kept.digests = kept.entries.values().map(Digests::count).sum();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_long_values_are_too_much_as_well() {
+        let (memory, long) = (Bounded::default(), vec![Digest::of(b"a"); 10_000]);
+        for key in 0..1000 {
+            memory.insert(key, long.clone());
+            memory.insert(key, long.clone());
+            assert!(memory.kept().digests <= MOST_DIGESTS && memory.get(&key).is_some());
+        }
+        memory.retain(|key| *key == 999);
+        assert_eq!(memory.kept().digests, long.len());
     }
 }
