@@ -16,7 +16,7 @@ use crate::oci::{Descriptor, Digest, Manifest, ManifestError, TagOrDigest, media
 /// Lists nest no deeper than this.
 pub(super) const MAX_DEPTH: usize = 8;
 /// An image has no more documents than this.
-const MAX_DOCUMENTS: usize = 10_000;
+pub(super) const MAX_DOCUMENTS: usize = 10_000;
 
 /// Everything that bringing one document to a target will do, before any of it is done.
 #[derive(Debug)]
@@ -123,9 +123,14 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             level =
                 listed.into_iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(child, _)| child.digest).collect();
         }
+        Err(self.too_much(root))
+    }
+
+    /// The error for an image with more documents than anybody means.
+    pub(super) fn too_much(&self, root: &Digest) -> Error {
         let what = format!("walking manifest {root} of {}", self.source.location());
         let reason = format!("a list nested deeper than {MAX_DEPTH}, or of more than {MAX_DOCUMENTS} documents");
-        Err(Error::new(what, Cause::Document(ManifestError::Unknown { what: reason })))
+        Error::new(what, Cause::Document(ManifestError::Unknown { what: reason }))
     }
 
     async fn node(&self, documents: &Documents, digest: &Digest, lost: &HashSet<Digest>) -> Result<Node, Error> {

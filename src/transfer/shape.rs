@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::TryStreamExt;
 
 use super::original::Original;
+use super::plan::{MAX_DEPTH, MAX_DOCUMENTS};
 use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
 use super::route::Route;
 use crate::content::{Cause, Error, Pull, Push, Trail};
@@ -95,20 +96,27 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     /// The lists that have to be looked into, by their digests.
+    ///
+    /// # Errors
+    /// If they are more, or deeper, than what is walked: whoever looks through them goes as deep.
     async fn lists_inside(
         &self,
         original: &Original,
         root: &Manifest,
         platforms: &Platforms,
     ) -> Result<HashMap<Digest, Manifest>, Error> {
-        let (mut lists, mut waiting) = (HashMap::new(), vec![root.clone()]);
-        while let Some(list) = waiting.pop() {
+        let (mut lists, mut waiting) = (HashMap::new(), vec![(root.clone(), 0)]);
+        while let Some((list, level)) = waiting.pop() {
             for (child, fate) in platforms.choose(&list) {
-                if fate == Fate::LookInside && !lists.contains_key(&child.digest) {
-                    let inner = self.document(&original.documents, &child.digest).await?;
-                    lists.insert(child.digest.clone(), inner.clone());
-                    waiting.push(inner);
+                if fate != Fate::LookInside || lists.contains_key(&child.digest) {
+                    continue;
                 }
+                if level == MAX_DEPTH || lists.len() == MAX_DOCUMENTS {
+                    return Err(self.too_much(root.digest()));
+                }
+                let inner = self.document(&original.documents, &child.digest).await?;
+                lists.insert(child.digest.clone(), inner.clone());
+                waiting.push((inner, level + 1));
             }
         }
         Ok(lists)

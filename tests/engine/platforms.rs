@@ -328,3 +328,18 @@ async fn a_blob_that_the_target_lost_is_sent_again_for_a_list_with_gaps_too() {
     assert_eq!(failures(&report), Vec::<String>::new());
     assert_eq!(target.check_whole("app", &child.digest()), Ok(()));
 }
+
+#[tokio::test]
+async fn lists_that_are_nested_without_end_are_not_followed() {
+    let (source, target) = pair().await;
+    let innermost = Image::oci_index([Image::oci("linux/amd64").layer(1, 9).build()]);
+    let deep = (0..50).fold(innermost, |inner, _| Image::oci_index([inner]));
+    source.seed("app", "v1", &deep);
+
+    for mode in [PlatformMode::Rewrite, PlatformMode::Sparse] {
+        let report = run(&engine(), &mirror(&source, &target, AMD64, mode)).await;
+        assert!(failures(&report)[0].contains("nested deeper than 8"), "{:?}", failures(&report));
+    }
+
+    assert!(source.count(&Method::GET, Endpoint::Manifest) <= 20, "{}", source.summary());
+}

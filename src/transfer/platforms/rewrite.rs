@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::super::plan::MAX_DEPTH;
 use super::fields::{Fields, invalid};
 use super::{Fate, NoSuchPlatform, Platforms, Seen};
 use crate::oci::{Digest, Manifest, ManifestError, Platform};
@@ -44,10 +45,11 @@ impl Platforms {
     /// annotation that names its source ([`Platforms::made_from`]). There is no space between the fields.
     ///
     /// # Errors
-    /// If the image has platforms and none of the wanted; or if its `annotations` are no object, or it would be larger
-    /// than a registry has to take.
+    /// If the image has platforms and none of the wanted; or if its `annotations` are no object, it would be larger than
+    /// a registry has to take, or its lists are nested too deep.
     pub fn smaller(&self, root: &Manifest, lists: &HashMap<Digest, Manifest>) -> Result<Smaller, NotSmaller> {
-        let mut work = Work { platforms: self, lists, done: HashMap::new(), inner: Vec::new(), seen: Seen::default() };
+        let mut work =
+            Work { platforms: self, lists, done: HashMap::new(), inner: Vec::new(), seen: Seen::default(), level: 0 };
         let children = work.children(root)?;
         let missing = self.missing(&work.seen)?;
         let root = without(root, &children, Some(self))?;
@@ -69,6 +71,8 @@ struct Work<'a> {
     done: HashMap<Digest, Option<Manifest>>,
     inner: Vec<Manifest>,
     seen: Seen,
+    /// How deep it is inside of the root.
+    level: usize,
 }
 
 impl Work<'_> {
@@ -89,7 +93,13 @@ impl Work<'_> {
             return Ok(Child::AsItIs);
         };
         if !self.done.contains_key(digest) {
+            if self.level == MAX_DEPTH {
+                let reason = format!("a list nested deeper than {MAX_DEPTH}");
+                return Err(ManifestError::Unknown { what: reason });
+            }
+            self.level += 1;
             let smaller = self.shrunk(list)?;
+            self.level -= 1;
             self.done.insert(digest.clone(), smaller);
         }
         Ok(match self.done.get(digest).and_then(Option::as_ref) {
@@ -293,5 +303,18 @@ mod tests {
         let list = Image::oci_index([Image::oci("linux/amd64").build(), Image::oci("linux/arm64").build()]);
         let smaller = alone(&["linux/arm64"], &manifest(&list));
         assert_eq!((smaller.media_type(), smaller.children().count()), (media_type::OCI_INDEX, 1));
+    }
+
+    #[test]
+    fn lists_that_are_nested_too_deep_are_refused_also_where_the_root_lists_them_all() {
+        let mut chain = vec![list(&[child('a', "linux/amd64")])];
+        for _ in 0..30 {
+            chain.push(listing(&[chain.last().unwrap()]));
+        }
+        let all: Vec<&Manifest> = chain.iter().rev().collect();
+
+        let refused = wanted(&["linux/amd64"]).smaller(&listing(&all), &nested(&all)).unwrap_err();
+
+        assert_eq!(refused.to_string(), "it is no image manifest or index but a list nested deeper than 8");
     }
 }
