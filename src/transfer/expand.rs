@@ -46,6 +46,8 @@ pub(super) struct Expansion {
     pub(super) mappings: Vec<Mapping>,
     pub(super) warnings: Vec<String>,
     pub(super) errors: Vec<Error>,
+    /// Patterns that match no repository. What they have written before is not known.
+    pub(super) unmatched: Vec<String>,
 }
 
 impl Engine {
@@ -91,7 +93,9 @@ impl Engine {
 impl Expansion {
     fn add_all(&mut self, scope: &Scope, host: &Host, pattern: &RepositoryPattern, found: Vec<Repository>) {
         if found.is_empty() {
-            self.warnings.push(format!("the pattern {:?} matches no repository of {host}", pattern.as_str()));
+            let unmatched = format!("the pattern {:?} matches no repository of {host}", pattern.as_str());
+            self.warnings.push(unmatched.clone());
+            self.unmatched.push(unmatched);
         }
         for repository in found {
             let targets = destinations(scope, &repository, Some(pattern.variable_part(&repository)), None);

@@ -66,7 +66,8 @@ impl Engine {
         let (seats, told) = (Seats::default(), Mutex::default());
         let stocks = expansion.mappings.iter().map(|mapping| self.stock(rule, mapping, &seats, context, &told));
         let stocks = side_by_side(stocks).await;
-        let gaps = Arc::new(Gaps::of(!errors.is_empty(), &expansion.mappings, &stocks));
+        let is_partial = !errors.is_empty() || !expansion.unmatched.is_empty();
+        let gaps = Arc::new(Gaps::of(is_partial, &expansion.mappings, &stocks));
         let (stocks, unlisted) = parted(stocks);
         errors.extend(unlisted);
         let told: Told = told.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -48,6 +48,10 @@ impl<'a> Neighbours<'a> {
         if let Some(error) = expansion.errors.first() {
             return Err(error.clone());
         }
+        if let Some(unmatched) = expansion.unmatched.first() {
+            // As of a source that lost all its tags.
+            return Err(Error::new("looking for repositories", Cause::Protocol(unmatched.clone())));
+        }
         let mut names = Vec::new();
         for mapping in &expansion.mappings {
             for destination in mapping.targets.iter().filter(|destination| destination.location == *at) {

@@ -105,3 +105,22 @@ async fn a_document_that_a_rule_writes_without_a_tag_is_needed_too() {
 
     assert_eq!((mirror.left(), pruned(&report).len()), (vec!["1".to_owned(), "old".to_owned()], 0));
 }
+
+#[tokio::test]
+async fn a_glob_that_finds_nothing_lets_nothing_go_that_it_may_have_written() {
+    let mirror = Mirror::new(plain(), &[], &["1", "2"]).await;
+    mirror.source.seed("a/app", "1", &image("1"));
+    let globs =
+        |pattern: &str| Source::Repositories(host(mirror.source.host()), RepositoryPattern::new(pattern).unwrap());
+    let to_all = |name: &str, sources: Vec<Source>| rule_of(name, sources, vec![below(&mirror.target)], &["*"]);
+
+    let scope = Arc::clone(&to_all("app", vec![globs("a/*"), globs("b/*")]).scope);
+    let own = mirror.run(Rule { scope, ..mirror.rule(&["*"], &[], 20) }).await;
+    assert_eq!((pruned(&own).len(), own.outcome), (0, RunOutcome::Success), "{own:?}");
+
+    let scope = Arc::clone(&to_all("app", vec![globs("a/*")]).scope);
+    let other = Neighbour::from(&*to_all("team", vec![globs("b/*")]));
+    let report = mirror.run(beside(Rule { scope, ..mirror.rule(&["*"], &[], 20) }, vec![other])).await;
+    assert!(report.error.as_deref().is_some_and(|error| error.contains("what the rule \"team\" writes")), "{report:?}");
+    assert_eq!((mirror.left(), mirror.deletions()), (vec!["1".to_owned(), "2".to_owned()], 0));
+}
