@@ -2,8 +2,9 @@
 
 CARGO ?= cargo
 SECONDS_EACH ?= 30
+SOAK_SECONDS ?= 1800
 
-.PHONY: help demo build bench test lint doc deny fuzz clean
+.PHONY: help demo build image unit bench test soak lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -15,6 +16,17 @@ demo: ## the main job in one minute, with nothing else installed
 build: ## the binary, target/release/regferry
 	$(CARGO) build --release --locked
 
+image: ## the container image localhost/regferry, built and proven; minutes
+	@scripts/install-test-tools
+	@scripts/install-image-tools
+	scripts/make-image
+	$(CARGO) nextest run --locked --test image --run-ignored only
+
+unit: ## the systemd unit, under a systemd of its own in a container; a minute or two
+	@scripts/install-image-tools
+	$(CARGO) build --locked
+	scripts/test-unit
+
 bench: build ## regferry beside skopeo on the same faults, and what a large plan costs: a few minutes
 	@scripts/install-test-tools
 	$(CARGO) run --release --quiet --locked --example faults
@@ -24,6 +36,11 @@ test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools
 	@$(MAKE) --no-print-directory lint
 	$(CARGO) nextest run --workspace --locked
+
+soak: ## the release build as a daemon under faults for SOAK_SECONDS=1800: does it grow, drift or miss a tick
+	@scripts/install-test-tools
+	REGFERRY_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) nextest run --release --locked --test end_to_end --no-capture \
+		-E 'test(=soak::a_daemon_that_ticks_every_second_through_faults_neither_grows_nor_drifts_nor_misses_a_tick)'
 
 lint: ## formatting, clippy, documentation
 	$(CARGO) fmt --all --check

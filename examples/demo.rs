@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use regferry::app::App;
+use anyhow::{Context, Error, Result, anyhow};
+use regferry::app::{App, Source};
 use regferry::config::Config;
 use regferry::events::{ImageOutcome, ImageReport, Observer, RuleReport};
 use regferry::oci::Size;
@@ -27,14 +27,17 @@ async fn main() -> Result<()> {
     let text = config(&upstream, &mirror);
     screen.heading("A configuration: mirror three repositories of an upstream registry")?;
     screen.dim(&text)?;
-    let config = Config::parse(&text, Path::new("demo.toml"), &|_| None)?;
+    let load = move || Config::parse(&text, Path::new("demo.toml"), &|_| None).map_err(|error| error.to_string());
+    let source = Source { file: "demo.toml".into(), load: Box::new(load), again: Arc::default() };
+    let (config, made_of) = source.load();
+    let config = config.map_err(Error::msg)?;
 
     let (listener, mut runs) = Runs::listen();
     let app = App::build(config, DockerConfigFiles::default(), CertificateFolders::default(), vec![listener])?;
     let socket = TcpListener::bind("127.0.0.1:0").await.context("opening a port for the metrics")?;
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();
-    let daemon = async { app.serve(Some(socket), &stop).await.context("serving") };
+    let daemon = async { app.serve(Some(socket), (source, made_of), &stop).await.context("serving") };
     let story = async {
         screen.heading("First run: everything is new")?;
         screen.runs(&runs.next(RULES).await?)?;
@@ -52,7 +55,7 @@ async fn main() -> Result<()> {
         screen.heading("What Prometheus sees, at http://127.0.0.1:9464/metrics of a daemon")?;
         screen.dim(&excerpt(&metrics(&address.to_string()).await?))?;
         stop.cancel();
-        Ok::<_, anyhow::Error>(())
+        Ok::<_, Error>(())
     };
     tokio::try_join!(daemon, story)?;
 

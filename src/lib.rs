@@ -6,12 +6,12 @@
 //! | --- | --- | --- |
 //! | 8 | [`cli`] | one file a command; prints, exits |
 //! | 7 | [`app`] | the composition root: build → run → drain |
-//! | 6 | [`config`], [`server`] | the TOML file, checked; metrics and health over HTTP |
+//! | 6 | [`config`], [`server`] | the TOML file, checked; metrics, health and status over HTTP |
 //! | 5 | [`schedule`], [`telemetry`] | when a rule is due; who listens to what happens |
 //! | 4 | [`transfer`] | what is to be where: select, plan, copy, publish |
 //! | 3 | [`registry`] | where it is: the HTTP client, logins, transport |
 //! | 2 | [`content`], [`events`] | the traits that storeys 3 and 4 meet at; what happens, told |
-//! | 1 | [`oci`], [`backoff`] | the words of the field; retry arithmetic. No I/O |
+//! | 1 | [`oci`], [`backoff`], [`files`] | the words of the field; retry arithmetic; whether files have changed |
 //!
 //! To follow one image, start at [`transfer::Engine::run`] and go down.
 
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod events;
+pub mod files;
 pub mod oci;
 pub mod registry;
 pub mod schedule;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The house from the ground up; parts of one storey stand beside each other.
 const STOREYS: [&[&str]; 8] = [
-    &["oci", "backoff"],
+    &["oci", "backoff", "files"],
     &["content", "events"],
     &["registry"],
     &["transfer"],

@@ -6,12 +6,14 @@ mod copy;
 mod import;
 mod inspect;
 mod logging;
+mod metrics_file;
 mod output;
 mod progress;
 mod report;
 mod serve;
 mod session;
 mod signals;
+mod status;
 mod sync;
 mod tags;
 mod verify;
@@ -53,7 +55,7 @@ Examples:
     regferry serve --config regferry.toml";
 
 /// Options that every command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Global {
     /// The configuration file
     #[arg(short, long, global = true, value_name = "FILE", env = "REGFERRY_CONFIG")]
@@ -90,6 +92,8 @@ enum Command {
     Sync(sync::Args),
     /// Run the configuration's rules on their schedule until stopped
     Serve(serve::Args),
+    /// Ask a running daemon what it does
+    Status(status::Args),
     /// Show an image's manifest or list
     Inspect(inspect::Args),
     /// List a repository's tags, and try out a rule's filters
@@ -199,6 +203,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(&session, args).await,
         Command::Sync(args) => sync::run(&session, args).await,
         Command::Serve(args) => serve::run(&session, args).await,
+        Command::Status(args) => status::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,

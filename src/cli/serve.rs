@@ -1,11 +1,12 @@
 //! `regferry serve`: the daemon.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::session::Session;
-use super::{Exit, Failure};
+use super::{Exit, Failure, signals};
 use crate::config::Service;
 use crate::telemetry::Log;
 
@@ -25,17 +26,22 @@ Examples:
   In a container, reachable from outside, logs as JSON:
     regferry serve --config /etc/regferry.toml --listen 0.0.0.0:9464 --log-format json
 
+A changed configuration is taken over by itself, and on SIGHUP; one that is broken is refused and told.
 SIGTERM and SIGINT end it cleanly within [service] shutdown_grace; a second signal ends it at once.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let config = session.config()?;
-    let address = match &args.listen {
-        None => config.service.listen,
+    let listen = match &args.listen {
+        None => None,
         Some(text) => {
-            Service::parse_listen(text).map_err(|reason| Failure::usage(format!("--listen {text}: {reason}")))?
+            let address = Service::parse_listen(text);
+            Some(address.map_err(|reason| Failure::usage(format!("--listen {text}: {reason}")))?)
         }
     };
-    let rules = config.rules.len();
+    let source = session.source(move |config| config.service.listen = listen.unwrap_or(config.service.listen))?;
+    signals::on_hangup(Arc::clone(&source.again));
+    let (config, made_of) = source.load();
+    let config = config.map_err(Failure::usage)?;
+    let (rules, address) = (config.rules.len(), config.service.listen);
     let app = session.app(config, Log::Everything)?;
     let listener = match address {
         Some(address) => Some(bind(address).await?),
@@ -49,7 +55,8 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    app.serve(listener, &session.cancel).await.map_err(|error| Failure::failed(format!("serving: {error}")))?;
+    let served = app.serve(listener, (source, made_of), &session.cancel).await;
+    served.map_err(|error| Failure::failed(format!("serving: {error}")))?;
     tracing::info!("stopped");
     Ok(Exit::Stopped)
 }

@@ -1,18 +1,38 @@
 //! What every command starts from: its options, the configuration, and the token that stops it.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::{Failure, Global};
-use crate::app::App;
+use crate::app::{App, Source};
 use crate::config::Config;
 use crate::content::Location;
-use crate::events::Observer;
 use crate::registry::{Access, CertificateFolders, DockerConfigFiles, Remote, Settings};
 use crate::telemetry::Log;
+
+impl Global {
+    fn config_with_rules(&self, file: &Path) -> Result<Config, String> {
+        let config = Config::load(file).map_err(|error| error.to_string())?;
+        if config.rules.is_empty() {
+            return Err(format!("{}: it has no [[rules]]: nothing to mirror", file.display()));
+        }
+        Ok(self.over(config))
+    }
+
+    /// The configuration, with what the command line says over it.
+    fn over(&self, mut config: Config) -> Config {
+        for entry in &self.tls {
+            let settings =
+                config.registries.entry(entry.host.clone()).or_insert_with(|| Settings::for_host(&entry.host));
+            settings.tls = entry.tls;
+        }
+        config
+    }
+}
 
 /// One run of the program.
 pub(super) struct Session {
@@ -33,16 +53,28 @@ impl Session {
 
     /// The configuration, which has to be there and have rules.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        let Some(file) = &self.global.config else {
-            return Err(Failure::usage(
-                "no configuration: name a file with --config or REGFERRY_CONFIG (see config.example.toml)",
-            ));
+        self.global.config_with_rules(self.config_file()?).map_err(Failure::usage)
+    }
+
+    /// The file that the configuration is in.
+    pub(super) fn config_file(&self) -> Result<&Path, Failure> {
+        self.global.config.as_deref().ok_or_else(|| {
+            Failure::usage("no configuration: name a file with --config or REGFERRY_CONFIG (see config.example.toml)")
+        })
+    }
+
+    /// Where the daemon's configuration comes from: the file, and `over` it what the command line says.
+    pub(super) fn source(&self, over: impl Fn(&mut Config) + Send + Sync + 'static) -> Result<Source, Failure> {
+        let (global, file) = (self.global.clone(), self.config_file()?.to_owned());
+        let load = {
+            let file = file.clone();
+            move || {
+                let mut config = global.config_with_rules(&file)?;
+                over(&mut config);
+                Ok(config)
+            }
         };
-        let config = Config::load(file).map_err(Failure::usage)?;
-        if config.rules.is_empty() {
-            return Err(Failure::usage(format!("{}: it has no [[rules]]: nothing to mirror", file.display())));
-        }
-        Ok(self.with_overrides(config))
+        Ok(Source { file, load: Box::new(load), again: Arc::default() })
     }
 
     /// The configuration if one is named; else what holds without one.
@@ -51,22 +83,12 @@ impl Session {
             Some(file) => Config::load(file).map_err(Failure::usage)?,
             None => Config::default(),
         };
-        Ok(self.with_overrides(config))
-    }
-
-    fn with_overrides(&self, mut config: Config) -> Config {
-        for entry in &self.global.tls {
-            let settings =
-                config.registries.entry(entry.host.clone()).or_insert_with(|| Settings::for_host(&entry.host));
-            settings.tls = entry.tls;
-        }
-        config
+        Ok(self.global.over(config))
     }
 
     /// The program, built for this configuration.
     pub(super) fn app(&self, config: Config, log: Log) -> Result<App, Failure> {
-        let log: Arc<dyn Observer> = Arc::new(log);
-        let listeners = [log].into_iter().chain(self.progress.observer()).collect();
+        let listeners = [log.observer()].into_iter().chain(self.progress.observer()).collect();
         let (logins, certificates) = (DockerConfigFiles::from_environment(), CertificateFolders::from_environment());
         App::build(config, logins, certificates, listeners).map_err(Failure::failed)
     }

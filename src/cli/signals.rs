@@ -1,9 +1,11 @@
-//! SIGINT and SIGTERM: the first asks everything to end cleanly, the second ends at once.
+//! SIGINT and SIGTERM: the first asks everything to end cleanly, the second ends at once. SIGHUP asks a daemon to read its
+//! configuration again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What the signals have said so far.
@@ -37,4 +39,14 @@ pub(super) fn listen() -> Signals {
         });
     }
     signals
+}
+
+/// Asks `again` on every SIGHUP from now on; without this it ends the process.
+pub(super) fn on_hangup(again: Arc<Notify>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            again.notify_one();
+        }
+    });
 }

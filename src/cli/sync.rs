@@ -1,5 +1,8 @@
 //! `regferry sync`: one pass over the rules, for CronJobs and CI.
 
+use std::path::PathBuf;
+
+use super::metrics_file::MetricsFile;
 use super::session::Session;
 use super::{Exit, Failure, Format, chosen, output, report};
 use crate::telemetry::Log;
@@ -19,6 +22,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     repair: bool,
 
+    /// Write metrics to a file, as Prometheus' node exporter reads them from its textfile folder
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    metrics_file: Option<PathBuf>,
+
     /// The form of the report
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -36,25 +43,35 @@ Examples:
   Also mend what was deleted or damaged at the targets since:
     regferry sync --config regferry.toml --repair
 
+  As a cron job whose failures alert:
+    regferry sync --config regferry.toml --metrics-file /var/lib/prometheus/node-exporter/regferry.prom
+
 Exits 0 if every image is in place, 1 if one failed, 2 if nothing was attempted.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let config = session.config()?;
     args.rules.check(&config)?;
+    let metrics_file = args.metrics_file.map(MetricsFile::at).transpose()?;
     let app = session.app(config, Log::BesideResults)?;
+    if let Some(file) = &metrics_file {
+        file.take_over(app.metrics());
+    }
     let mode = match (args.dry_run, args.repair) {
         (true, _) => Mode::Plan,
         (false, true) => Mode::Repair,
         (false, false) => Mode::Execute,
     };
     let sync = app.sync(|name| args.rules.has(name), mode, &session.cancel);
-    let Some(report) = session.within_grace(&app, sync).await else {
-        return Ok(Exit::Failed);
-    };
+    let report = session.within_grace(&app, sync).await;
     session.progress.finish();
+    let metrics = metrics_file.map_or(Ok(()), |file| file.write(app.metrics()));
+    let Some(report) = report else {
+        return metrics.map(|()| Exit::Failed);
+    };
     match args.output {
         Format::Json => output::print_json(&report::json(&report, mode))?,
         Format::Text => output::print(&report::text(&report, mode))?,
     }
+    metrics?;
     Ok(if report.is_success() { Exit::Done } else { Exit::Failed })
 }

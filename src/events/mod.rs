@@ -17,6 +17,9 @@ pub const IMPORT: &str = "import";
 
 /// Listens to what happens. Every method has a default that does nothing; none may block.
 pub trait Observer: Send + Sync {
+    /// The rules that there are from now on, in the configuration's order: told at the start and after every reload. A
+    /// rule that was removed is told of until its run has ended.
+    fn rules(&self, _names: &[&str]) {}
     /// A registry answered a request, or did not.
     fn request(&self, _request: &Request<'_>) {}
     /// A request will be made again, after `pause`.
@@ -120,6 +123,16 @@ pub enum Direction {
     Written,
 }
 
+impl Direction {
+    /// The value of the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Written => "written",
+        }
+    }
+}
+
 /// What became of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BlobOutcome {
@@ -133,6 +146,21 @@ pub enum BlobOutcome {
     Failed,
 }
 
+impl BlobOutcome {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Copied, Self::Mounted, Self::Present, Self::Failed];
+
+    /// The value of the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Mounted => "mounted",
+            Self::Present => "present",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Several observers as one.
 pub struct Observers(Vec<Arc<dyn Observer>>);
 
@@ -144,6 +172,9 @@ impl Observers {
 }
 
 impl Observer for Observers {
+    fn rules(&self, names: &[&str]) {
+        self.0.iter().for_each(|o| o.rules(names));
+    }
     fn request(&self, request: &Request<'_>) {
         self.0.iter().for_each(|o| o.request(request));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::Selected;
 use crate::oci::{Digest, Reference};
@@ -22,8 +22,23 @@ pub enum ImageOutcome {
     Failed,
 }
 
+impl ImageOutcome {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Copied, Self::Unchanged, Self::Skipped, Self::Failed];
+
+    /// The value of the metric's label, and of the report's field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// How a rule's run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunOutcome {
     /// Every image is in place.
@@ -34,6 +49,21 @@ pub enum RunOutcome {
     Timeout,
     /// It was stopped with the program.
     Cancelled,
+}
+
+impl RunOutcome {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::Timeout, Self::Cancelled];
+
+    /// The value of the metric's label, and of the report's field.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// How many blobs had which outcome.

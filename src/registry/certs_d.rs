@@ -27,13 +27,18 @@ impl CertificateFolders {
         Self(of_the_user.into_iter().chain(of_the_machine).collect())
     }
 
+    /// The folders of one registry.
+    pub(super) fn of(&self, host: &Host) -> impl Iterator<Item = PathBuf> {
+        self.0.iter().map(|folder| folder.join(host.as_str()))
+    }
+
     /// The settings with what the folders have for the host. What is configured comes first.
     ///
     /// # Errors
     /// If a folder is there and cannot be read, or a certificate in it has no key.
     pub(super) fn add_to(&self, settings: Settings, host: &Host) -> Result<Settings, String> {
         let mut settings = settings;
-        for folder in self.0.iter().map(|folder| folder.join(host.as_str())) {
+        for folder in self.of(host) {
             let files = files(&folder)?;
             settings.ca_files.extend(files.iter().filter(|file| has_extension(file, "crt")).cloned());
             if settings.identity.is_none() {

@@ -162,7 +162,8 @@ pub fn check_identity(files: &Identity) -> Result<(), String> {
     })
 }
 
-fn install_provider() {
+/// Says once for the whole program what TLS is made of: to be done before any HTTP client is built.
+pub fn install_provider() {
     // Fails when a provider is installed already: that is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

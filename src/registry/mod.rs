@@ -43,6 +43,7 @@ pub mod properties {
 }
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -50,7 +51,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use certs_d::CertificateFolders;
-pub use client::{check_ca_file, check_identity};
+pub use client::{check_ca_file, check_identity, install_provider};
 pub use credentials::{Credentials, DockerConfigFiles, Password};
 pub use limits::quota::{Seat, Waited};
 pub use limits::{Limits, Rate};
@@ -60,6 +61,7 @@ pub use settings::{Identity, Settings, Tls};
 
 use crate::content::{Cause, Error, Location};
 use crate::events::Observer;
+use crate::files::Stamps;
 use crate::oci::{Host, Repository};
 use auth::Scope;
 use call::Caller;
@@ -72,7 +74,15 @@ pub struct Registries {
     docker_config: DockerConfigFiles,
     certificates: CertificateFolders,
     observer: Arc<dyn Observer>,
-    open: Mutex<HashMap<Host, Arc<Transport>>>,
+    open: Mutex<HashMap<Host, Open>>,
+}
+
+/// A registry that is talked to, and what its transport was made of.
+#[derive(Clone)]
+struct Open {
+    transport: Arc<Transport>,
+    settings: Settings,
+    files: Stamps,
 }
 
 impl Registries {
@@ -89,6 +99,28 @@ impl Registries {
     #[must_use]
     pub fn with_certificates(self, certificates: CertificateFolders) -> Self {
         Self { certificates, ..self }
+    }
+
+    /// The same under other settings. Registries whose settings and files are as they were are gone on with; to the
+    /// others new connections are made, and logins are read anew.
+    #[must_use]
+    pub fn reconfigured(&self, settings: HashMap<Host, Settings>) -> Self {
+        let (docker_config, observer) = (self.docker_config.clone(), Arc::clone(&self.observer));
+        let reconfigured = Self::new(settings, docker_config, observer).with_certificates(self.certificates.clone());
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_current = |host: &Host, open: &Open| {
+            let settings = reconfigured.settings(host);
+            settings.is_ok_and(|settings| settings == open.settings && open.files.again() == open.files)
+        };
+        let open = open.into_iter().filter(|(host, open)| is_current(host, open)).collect();
+        Self { open: Mutex::new(open), ..reconfigured }
+    }
+
+    /// The files that the registries which are talked to were set up with, as they were then: certificates, and those
+    /// that logins are in. A file that could be there and was not is among them.
+    pub fn stamps(&self) -> Stamps {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().map(|open| open.files.clone()).fold(Stamps::default(), Stamps::and)
     }
 
     /// Takes part in the sharing of a registry's quota of pulls, where it has one: who has waited longest for a success
@@ -134,15 +166,32 @@ impl Registries {
 
     fn transport(&self, host: &Host) -> Result<Arc<Transport>, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(transport) = open.get(host) {
-            return Ok(Arc::clone(transport));
+        if let Some(open) = open.get(host) {
+            return Ok(Arc::clone(&open.transport));
         }
-        let settings = self.settings.get(host).cloned().unwrap_or_else(|| Settings::for_host(host));
-        let settings = self
-            .certificates
-            .add_to(settings, host)
-            .map_err(|reason| Error::new(format!("looking for certificates of {host}"), Cause::Credentials(reason)))?;
+        let settings = self.settings(host)?;
+        // Looked at before they are read: what changes in between is seen later.
+        let files = Stamps::of(self.files_of(host, &settings));
         let transport = Transport::new(host, &settings, self.docker_config.clone(), Arc::clone(&self.observer))?;
-        Ok(Arc::clone(open.entry(host.clone()).or_insert(Arc::new(transport))))
+        let transport = Arc::new(transport);
+        open.insert(host.clone(), Open { transport: Arc::clone(&transport), settings, files });
+        Ok(transport)
+    }
+
+    /// What is configured for a registry, and the certificates that folders have for it.
+    fn settings(&self, host: &Host) -> Result<Settings, Error> {
+        let settings = self.settings.get(host).cloned().unwrap_or_else(|| Settings::for_host(host));
+        self.certificates
+            .add_to(settings, host)
+            .map_err(|reason| Error::new(format!("looking for certificates of {host}"), Cause::Credentials(reason)))
+    }
+
+    fn files_of(&self, host: &Host, settings: &Settings) -> Vec<PathBuf> {
+        let mut files = settings.files();
+        files.extend(self.certificates.of(host));
+        if settings.credentials.is_none() {
+            files.extend(self.docker_config.files().iter().cloned());
+        }
+        files
     }
 }

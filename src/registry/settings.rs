@@ -9,7 +9,7 @@ use crate::backoff::Patience;
 use crate::oci::Host;
 
 /// How to talk to one registry.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The transport's security.
     pub tls: Tls,
@@ -68,5 +68,12 @@ impl Settings {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
         }
+    }
+
+    /// The files that they name.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let password = self.credentials.as_ref().and_then(|credentials| credentials.password.file());
+        let identity = self.identity.iter().flat_map(|Identity { certificate, key }| [certificate, key]);
+        self.ca_files.iter().chain(identity).chain(password).cloned().collect()
     }
 }

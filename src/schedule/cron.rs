@@ -1,6 +1,7 @@
 //! Cron: five fields, by the wall clock of a time zone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
@@ -89,6 +90,23 @@ impl Cron {
         self.next_by_the_wall_clock(&here)
     }
 
+    /// The longest time from one tick to the next, short of it by less than an hour.
+    pub(super) fn longest_wait(&self, now: Timestamp) -> Duration {
+        let ticks = |from: Timestamp, apart: Duration| {
+            let mut at = from;
+            std::iter::from_fn(move || {
+                let next = self.next_after(at)?;
+                let wait = next.duration_since(at).unsigned_abs();
+                at = next.max(at.checked_add(apart).ok()?);
+                Some(wait)
+            })
+        };
+        let first = self.next_after(now).unwrap_or(now);
+        let close = ticks(first, Duration::ZERO).take(TICKS_OF_AN_HOUR);
+        let far = ticks(first, Duration::from_secs(3600)).take(HOURS_OF_A_WEEK);
+        close.chain(far).max().unwrap_or_default()
+    }
+
     /// The next tick of one whose hours are named. What comes twice is resolved to the first time, so that the second
     /// is found to be over.
     fn next_by_the_wall_clock(&self, here: &Zoned) -> Option<Timestamp> {
@@ -110,6 +128,11 @@ impl Cron {
         if skipped { self.zone.0.following(first).next().map(|change| change.timestamp()) } else { Some(first) }
     }
 }
+
+/// One for each minute, and the first of the next hour.
+const TICKS_OF_AN_HOUR: usize = 61;
+/// And some more; of a schedule with a tick a day, so many days.
+const HOURS_OF_A_WEEK: usize = 200;
 
 /// What the fields are, in their order.
 const FIELDS: [&str; 5] = [

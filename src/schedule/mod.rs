@@ -14,9 +14,11 @@ mod zone;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 pub use clock::Now;
 pub use cron::{Cron, InvalidCron};
-pub use timetable::{Due, Timetable};
+pub use timetable::{Due, Planned, Timetable};
 pub use zone::Zone;
 
 /// When a rule runs, beside its first run at the start.
@@ -26,6 +28,16 @@ pub enum Schedule {
     Every(Duration),
     /// At times of the day, by the calendar of a time zone.
     Cron(Cron),
+}
+
+impl Schedule {
+    /// The longest time from one tick to the next, as of `now`: what is older than that was not run when it was due.
+    pub fn longest_wait(&self, now: Timestamp) -> Duration {
+        match self {
+            Self::Every(interval) => *interval,
+            Self::Cron(cron) => cron.longest_wait(now),
+        }
+    }
 }
 
 /// All that is said of a rule's time.

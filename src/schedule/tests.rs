@@ -1,11 +1,12 @@
 //! The timetable, with clocks that are moved by hand.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Cron, Due, Now, Schedule, Timetable, Timing};
+use super::{Cron, Due, Now, Planned, Schedule, Timetable, Timing};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -28,12 +29,33 @@ struct World {
 impl World {
     fn at(date: &str, timings: &[Timing]) -> Self {
         let now = Now { monotonic: Instant::now(), wall: date.parse().unwrap() };
-        let rules = timings.iter().map(|timing| ("rule", timing));
-        Self { timetable: Timetable::new(rules, 7, now), now }
+        let mut world = Self { timetable: Timetable::new(7, now), now };
+        // One after the other, so that none is put off for the others.
+        (1..=timings.len()).for_each(|count| world.follow(&timings[..count], &[]));
+        world
     }
 
     fn new(timings: &[Timing]) -> Self {
         Self::at("2026-01-05T00:00:00Z", timings)
+    }
+
+    /// The configuration has these rules now; those at these places do something else than before.
+    fn follow(&mut self, timings: &[Timing], changed: &[usize]) {
+        let names: Vec<Arc<str>> = (0..timings.len()).map(|place| place.to_string().into()).collect();
+        let rules = names.iter().zip(timings).enumerate();
+        let planned =
+            rules.map(|(place, (rule, timing))| Planned { rule, timing, is_changed: changed.contains(&place) });
+        self.timetable.follow(planned, self.now);
+    }
+
+    /// The rules that are started now, and do not end.
+    fn start(&mut self) -> Vec<usize> {
+        self.timetable.start_due(self.now).iter().map(|due| due.rule.parse().unwrap()).collect()
+    }
+
+    /// A rule's run ends. Returns whether the next begins at once.
+    fn end(&mut self, rule: usize) -> bool {
+        self.timetable.ended(&rule.to_string(), self.now).is_some()
     }
 
     /// Time passes, and nobody looks.
@@ -48,11 +70,9 @@ impl World {
 
     /// The rules that are started now, and end at once unless more was due.
     fn run(&mut self) -> Vec<usize> {
-        let due = self.timetable.start_due(self.now);
-        for due in &due {
-            assert_eq!(self.timetable.ended(due.rule, self.now), None);
-        }
-        due.into_iter().map(|due| due.rule).collect()
+        let due = self.start();
+        due.iter().for_each(|rule| assert!(!self.end(*rule)));
+        due
     }
 
     /// Looks whenever the timetable asks to, until the date. Returns when rules were started.
@@ -85,13 +105,13 @@ fn rules_are_due_at_once_and_then_on_their_own_grid() {
 fn ticks_during_a_run_are_folded_into_one_more_run() {
     for timing in [every(MINUTE), cron("* * * * *")] {
         let mut world = World::new(&[timing]);
-        assert_eq!(world.timetable.start_due(world.now), [Due { rule: 0, recheck: false }]);
+        assert_eq!(world.start(), [0]);
         for _ in 0..3 {
             world.pass(MINUTE);
-            assert!(world.timetable.start_due(world.now).is_empty());
+            assert_eq!(world.start(), NONE);
         }
-        assert_eq!(world.timetable.ended(0, world.now), Some(Due { rule: 0, recheck: false }));
-        assert_eq!(world.timetable.ended(0, world.now), None);
+        assert!(world.end(0));
+        assert!(!world.end(0));
         world.pass(MINUTE);
         assert_eq!(world.run(), [0]);
     }
@@ -162,13 +182,101 @@ fn looks_are_frequent_enough_to_see_that_the_machine_slept() {
 }
 
 #[test]
+fn rules_that_begin_together_are_spread_over_a_little_while_and_stay_apart() {
+    let second = Duration::from_secs(1);
+    let mut world = World::new(&[]);
+    world.follow(&[every(HOUR), every(HOUR), cron("0 * * * *")], &[]);
+    for begins in [0, 1, 2] {
+        assert_eq!(world.run(), [begins]);
+        world.pass(second);
+    }
+    world.pass(HOUR - 3 * second);
+    assert_eq!(world.run(), [0, 2], "cron goes by the date");
+    world.pass(second);
+    assert_eq!(world.run(), [1]);
+}
+
+#[test]
+fn hundreds_of_rules_have_all_begun_after_a_minute_and_short_intervals_after_one_of_theirs() {
+    for (timing, within) in [(every(HOUR), MINUTE), (every(Duration::from_secs(2)), Duration::from_secs(2))] {
+        let mut world = World::new(&[]);
+        world.follow(&vec![timing; 500], &[]);
+        let mut begun = world.start().len();
+        assert!(begun < 10, "{begun} at once");
+        world.pass(within / 2);
+        begun += world.start().len();
+        assert!((200..300).contains(&begun), "{begun} after half of the time");
+        world.pass(within / 2);
+        assert_eq!(begun + world.start().len(), 500);
+    }
+}
+
+#[test]
+fn rules_that_are_as_they_were_keep_their_ticks() {
+    let mut world = World::new(&[every(HOUR), every(HOUR)]);
+    assert_eq!(world.run(), [0, 1]);
+    world.pass(30 * MINUTE);
+    world.follow(&[every(HOUR), every(HOUR), every(HOUR)], &[]);
+    assert_eq!(world.run(), [2], "the new one");
+    world.pass(30 * MINUTE);
+    assert_eq!(world.run(), [0, 1]);
+    world.follow(&[every(HOUR), every(2 * HOUR), every(HOUR)], &[0]);
+    assert_eq!(world.run(), [0], "it does something else");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.run(), [1], "it has another interval");
+    world.pass(HOUR);
+    assert_eq!(world.run(), [0, 2]);
+}
+
+#[test]
+fn a_rule_that_is_taken_out_is_not_run_and_not_run_twice_at_once_when_it_is_back() {
+    let mut world = World::new(&[every(HOUR), every(HOUR)]);
+    assert_eq!(world.start(), [0, 1]);
+    world.follow(&[], &[]);
+    assert_eq!(world.timetable.next_look(), None);
+    assert!(!world.end(1));
+    world.follow(&[every(HOUR), every(HOUR)], &[]);
+    assert_eq!(world.start(), NONE, "the first run of rule 0 has not ended, and rule 1 is put off for it");
+    assert!(world.end(0), "and now it has");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.start(), [1]);
+    world.follow(&[], &[]);
+    assert!(!world.end(0) && !world.end(1));
+    world.pass(2 * HOUR);
+    assert_eq!(world.start(), NONE);
+}
+
+#[test]
+fn a_changed_rule_runs_again_when_its_run_has_ended() {
+    let mut world = World::new(&[every(HOUR)]);
+    assert_eq!(world.start(), [0]);
+    world.follow(&[every(HOUR)], &[0]);
+    assert_eq!(world.start(), NONE);
+    assert!(world.end(0));
+    assert!(!world.end(0));
+    world.pass(HOUR);
+    assert_eq!(world.run(), [0]);
+}
+
+#[test]
+fn the_longest_wait_tells_what_is_stale() {
+    let longest = |timing: Timing| timing.schedule.longest_wait("2026-01-05T00:00:00Z".parse().unwrap());
+    assert_eq!(longest(every(MINUTE)), MINUTE);
+    assert_eq!(longest(cron("0 */6 * * *")), 6 * HOUR);
+    assert_eq!(longest(cron("0 9-17 * * mon-fri")), 64 * HOUR, "over the weekend");
+    assert_eq!(longest(cron("*/5 9-16 * * mon-fri")), 64 * HOUR, "five minutes short");
+    assert_eq!(longest(cron("7,9 * * * *")), 58 * MINUTE);
+    assert_eq!(longest(cron("0 0 1 * *")), 31 * 24 * HOUR);
+}
+
+#[test]
 fn a_recheck_has_its_own_clock_and_is_made_up_for_by_the_next_run() {
     let mut world = World::new(&[Timing { recheck: Some(24 * HOUR), ..every(10 * HOUR) }]);
     let mut rechecks = Vec::new();
     for _ in 0..11 {
         for due in world.timetable.start_due(world.now) {
             rechecks.push(due.recheck);
-            world.timetable.ended(due.rule, world.now);
+            world.timetable.ended(&due.rule, world.now);
         }
         world.pass(10 * HOUR);
     }
@@ -179,28 +287,30 @@ fn a_recheck_has_its_own_clock_and_is_made_up_for_by_the_next_run() {
 #[test]
 fn a_recheck_that_falls_due_in_a_run_is_for_the_one_after_it() {
     let mut world = World::new(&[Timing { recheck: Some(HOUR), ..every(HOUR) }]);
-    assert_eq!(world.timetable.start_due(world.now), [Due { rule: 0, recheck: false }]);
+    let due = |recheck| Due { rule: "0".into(), recheck };
+    assert_eq!(world.timetable.start_due(world.now), [due(false)]);
     world.pass(HOUR);
     assert!(world.timetable.start_due(world.now).is_empty());
-    assert_eq!(world.timetable.ended(0, world.now), Some(Due { rule: 0, recheck: true }));
+    assert_eq!(world.timetable.ended("0", world.now), Some(due(true)));
 }
 
 #[test]
 fn jitter_spreads_rules_over_each_tick_from_the_first_on() {
     let start = World::new(&[]).now;
     let timing = Timing { jitter: 10 * MINUTE, ..every(HOUR) };
-    let names: Vec<String> = (0..100).map(|number| format!("rule {number}")).collect();
+    let names: Vec<Arc<str>> = (0..100).map(|number| format!("rule {number}").into()).collect();
     // How many rules start in each minute.
     let starts = |seed: u64| {
-        let mut timetable = Timetable::new(names.iter().map(|name| (name.as_str(), &timing)), seed, start);
+        let mut timetable = Timetable::new(seed, start);
+        timetable.follow(names.iter().map(|rule| Planned { rule, timing: &timing, is_changed: false }), start);
         let minute = |minute: u32| {
             let time = minute * MINUTE;
             let now = Now { monotonic: start.monotonic + time, wall: start.wall + time };
             let due = timetable.start_due(now);
-            due.iter().for_each(|due| assert_eq!(timetable.ended(due.rule, now), None));
+            due.iter().for_each(|due| assert_eq!(timetable.ended(&due.rule, now), None));
             due.len()
         };
-        (0..=70).map(minute).collect::<Vec<usize>>()
+        (0..=71).map(minute).collect::<Vec<usize>>()
     };
     let (counts, others) = (starts(1), starts(2));
     for minute in (1..=10).chain(61..=70) {
@@ -216,7 +326,8 @@ proptest! {
         let jitter = minutes * MINUTE;
         for timing in [every(HOUR), cron("0 * * * *")] {
             let mut world = World::new(&[]);
-            world.timetable = Timetable::new([("rule", &Timing { jitter, ..timing })], seed, world.now);
+            world.timetable = Timetable::new(seed, world.now);
+            world.follow(&[Timing { jitter, ..timing }], &[]);
             let start = world.now.monotonic;
             let mut ticks = 0;
             while ticks < 20 {

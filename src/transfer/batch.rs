@@ -124,7 +124,7 @@ impl Batch<'_> {
         let mut image = job.report();
         image.outcome = ImageOutcome::Skipped;
         image.error = Some(format!("it waited for pulls of {}: {none}", job.way.source.location().host));
-        self.context.observer.image(&self.context.rule, &image);
+        self.context.observer.image(&self.rule.name, &image);
         image
     }
 }

@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
-use super::shares::Shares;
+use super::shares::{Claimant, Shares};
 use crate::content::{Cause, Error};
 use crate::events::Observer;
 
 /// Shared by everything that one run of a rule, or one import, does. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Context {
-    pub(super) rule: Arc<str>,
+    /// The rule, as limits see it.
+    pub(super) claimant: Claimant,
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) memory: Arc<Memory>,
     pub(super) listings: Arc<Listings>,
@@ -31,6 +32,6 @@ impl Context {
     }
 
     pub(super) fn stopped(&self) -> Error {
-        Error::new(format!("working on {}", self.rule), Cause::Cancelled)
+        Error::new(format!("working on {}", self.claimant.rule), Cause::Cancelled)
     }
 }

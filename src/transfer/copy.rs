@@ -30,7 +30,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let outcome = *result.as_ref().unwrap_or(&BlobOutcome::Failed);
         let stopped = result.as_ref().is_err_and(Error::is_cancelled);
         if !stopped && self.tally.count(&blob.descriptor, outcome) {
-            self.context.observer.blob(&self.context.rule, outcome);
+            self.context.observer.blob(&self.context.claimant.rule, outcome);
         }
         result.map(drop)
     }
@@ -256,7 +256,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 
     /// Leave to transfer, which the observer is told of.
     async fn working(&self) -> Result<(Permit, InFlight<'_>), Broken> {
-        let permit = self.context.blobs.acquire(&self.target.location().host);
+        let permit = self.context.blobs.acquire(&self.target.location().host, &self.context.claimant);
         let permit = self.context.unless_stopped(permit).await.map_err(Broken::finally)?;
         Ok((permit, InFlight::new(&*self.context.observer)))
     }

@@ -11,9 +11,10 @@ use super::context::Context;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
-use super::shares::Shares;
+use super::shares::{Claimant, Shares};
 use crate::events::Observer;
-use crate::registry::Registries;
+use crate::oci::Host;
+use crate::registry::{Registries, Settings};
 
 /// Limits over all rules together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,16 @@ pub struct Engine {
     pub(super) images: Arc<Shares>,
     pub(super) limits: Limits,
     blobs: Arc<Shares>,
+    learnt: Arc<Learnt>,
+    pass: Mutex<Weak<Listings>>,
+}
+
+/// What a process learns while it runs.
+#[derive(Default)]
+struct Learnt {
     knowledge: Shared,
     planned_knowledge: Shared,
     memory: Arc<Memory>,
-    pass: Mutex<Weak<Listings>>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -53,11 +60,26 @@ impl Engine {
             images: Arc::new(Shares::new(limits.max_images)),
             blobs: Arc::new(Shares::new(limits.max_blobs)),
             limits,
-            knowledge: Shared::default(),
-            planned_knowledge: Shared::default(),
-            memory: Arc::default(),
+            learnt: Arc::default(),
             pass: Mutex::default(),
-            successes: Mutex::default(),
+        }
+    }
+
+    /// The same engine under other settings: it knows what this one has learnt, and goes on with the connections,
+    /// logins and permits of what has not changed. Runs that this one has begun end as they began.
+    #[must_use]
+    pub fn reconfigured(&self, settings: HashMap<Host, Settings>, limits: Limits) -> Self {
+        let permits = |permits: &Arc<Shares>, before: usize, now: usize| {
+            if before == now { Arc::clone(permits) } else { Arc::new(Shares::new(now)) }
+        };
+        Self {
+            registries: self.registries.reconfigured(settings),
+            observer: Arc::clone(&self.observer),
+            images: permits(&self.images, self.limits.max_images, limits.max_images),
+            blobs: permits(&self.blobs, self.limits.max_blobs, limits.max_blobs),
+            limits,
+            learnt: Arc::clone(&self.learnt),
+            pass: Mutex::default(),
         }
     }
 
@@ -69,12 +91,12 @@ impl Engine {
     /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
-        self.knowledge.get()
+        self.learnt.knowledge.get()
     }
 
     /// The same for plans, which learn from each other what a run would do.
     pub fn planned_knowledge(&self) -> Arc<Knowledge> {
-        self.planned_knowledge.get()
+        self.learnt.planned_knowledge.get()
     }
 
     /// Begins a pass: runs that begin while this is held read each listing once for all of them. A run outside of a
@@ -85,22 +107,27 @@ impl Engine {
         listings
     }
 
+    /// Forgets when a rule last succeeded, since there is no such rule any more.
+    pub fn forget_rule(&self, rule: &str) {
+        self.learnt.successes.lock().unwrap_or_else(PoisonError::into_inner).remove(rule);
+    }
+
     /// When a rule last succeeded in this process.
     pub(super) fn last_success(&self, rule: &Arc<str>) -> Option<std::time::Instant> {
-        let successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+        let successes = self.learnt.successes.lock().unwrap_or_else(PoisonError::into_inner);
         successes.get(rule).map(|at| at.into_std())
     }
 
     pub(super) fn note_success(&self, rule: &Arc<str>) {
-        let mut successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut successes = self.learnt.successes.lock().unwrap_or_else(PoisonError::into_inner);
         successes.insert(Arc::clone(rule), Instant::now());
     }
 
     pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {
         Context {
-            rule: Arc::clone(rule),
+            claimant: Claimant { rule: Arc::clone(rule), last_success: self.last_success(rule) },
             knowledge: self.knowledge(),
-            memory: Arc::clone(&self.memory),
+            memory: Arc::clone(&self.learnt.memory),
             listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
             blobs: Arc::clone(&self.blobs),
             observer: Arc::clone(&self.observer),

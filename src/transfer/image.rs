@@ -116,7 +116,7 @@ impl Engine {
             }
             Comparison::Different { digest, shape, .. } => {
                 report.digest = Some(digest.clone());
-                let permit = self.images.acquire(&route.target.location().host);
+                let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
                 let _permit = route.context.unless_stopped(permit).await?;
                 let shape = match shape {
                     Some(shape) => shape,
@@ -140,7 +140,7 @@ impl Engine {
         job: &Job,
         root: (&Digest, bool),
     ) -> Result<bool, Error> {
-        let permit = self.images.acquire(&route.target.location().host);
+        let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
         let _permit = route.context.unless_stopped(permit).await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
         route.repair(&job.original, &shape, &shape.name(&job.to), rule.platforms.as_ref(), &job.way.checked).await
@@ -155,7 +155,7 @@ impl Engine {
         job: &Job,
         root: (&Digest, bool),
     ) -> Result<Done, Error> {
-        let permit = self.images.acquire(&route.target.location().host);
+        let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
         let _permit = route.context.unless_stopped(permit).await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
         let damage = route.damage(&shape, &shape.name(&job.to), depth, &job.way.checked).await?;
@@ -191,7 +191,7 @@ impl Engine {
         }
         report.referrers = missing.len() as u64;
         if mode.changes() {
-            let permit = self.images.acquire(&route.target.location().host);
+            let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
             let _permit = route.context.unless_stopped(permit).await?;
             route.attach(&job.original.documents, missing).await?;
         }

@@ -6,7 +6,7 @@ use crate::content::Location;
 use crate::oci::{Host, InvalidName, Reference, Repository, Tag};
 
 /// Where images come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// One repository.
     Repository(Location),
@@ -53,6 +53,13 @@ pub struct RepositoryPattern {
     glob: GlobMatcher,
     /// How many parts of a name stand before the first one with a glob.
     fixed: usize,
+}
+
+/// As they are written.
+impl PartialEq for RepositoryPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
 }
 
 impl RepositoryPattern {

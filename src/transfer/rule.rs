@@ -10,7 +10,7 @@ use super::select::{Pattern, TagFilter};
 use crate::oci::Tag;
 
 /// One rule, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// Unique; the label on metrics and reports.
     pub name: Arc<str>,
@@ -29,7 +29,7 @@ pub struct Rule {
 }
 
 /// Which images go from where to where.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
     /// Where images come from; at least one.
     pub sources: Vec<Source>,
@@ -41,7 +41,7 @@ pub struct Scope {
 
 /// What a rule deletes: the tags of its target repositories that it would not write itself. Those that another rule
 /// writes stay, and so do tags `sha256-…` whose image is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prune {
     /// Tags that one of these takes stay.
     pub keep: Vec<Pattern>,
@@ -52,7 +52,7 @@ pub struct Prune {
 }
 
 /// Another rule that may write to a repository that is pruned.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Neighbour {
     /// Its name.
     pub rule: Arc<str>,

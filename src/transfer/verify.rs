@@ -174,7 +174,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let read = async {
             let bytes = self.target.blob(blob, &Trail::of(blob).into(), 0).await?;
             // After the connection that the bytes come by, as transfers do: see `lanes`.
-            let _permit = self.context.blobs.acquire(&self.target.location().host).await;
+            let _permit = self.context.blobs.acquire(&self.target.location().host, &self.context.claimant).await;
             bytes.try_for_each(|_| std::future::ready(Ok(()))).await
         };
         match read.await {

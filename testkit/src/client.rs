@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{Method, StatusCode};
+use serde_json::Value;
 use url::Url;
 
 use crate::content::{Blob, Descriptor, Document, Image, media_type};
@@ -57,6 +58,15 @@ pub async fn admits(host: &str, token: &str) -> bool {
     let url = Url::parse(&format!("http://{host}/v2/")).expect("a test's names are fit for a URL");
     let answer = Asked::new(Method::GET, url).header(AUTHORIZATION, &format!("Bearer {token}")).send().await;
     answer.status == StatusCode::OK
+}
+
+/// The JSON that a server answers to a GET, whatever the status.
+///
+/// # Panics
+/// If it answers anything else.
+pub async fn get_json(url: Url) -> Value {
+    let answer = Asked::new(Method::GET, url).send().await;
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{} {}: {error}", answer.url, answer.status))
 }
 
 /// A tag or a digest in a repository of a registry.

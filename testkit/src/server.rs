@@ -1,5 +1,5 @@
 //! Real servers, as processes: Debian's `docker-registry`, what stands before registries in real
-//! life, and `skopeo` to look at them from outside.
+//! life, `skopeo` to look at them from outside, and `prometheus`.
 //!
 //! Every server listens on a loopback port of its own, has its files in a temporary directory, and
 //! is killed when it is dropped. Starting one blocks the thread for as long as the process takes,
@@ -8,6 +8,7 @@
 mod distribution;
 mod nginx;
 mod process;
+mod prometheus;
 mod skopeo;
 mod storage;
 mod tinyproxy;
@@ -18,6 +19,7 @@ use std::io;
 
 pub use distribution::{Builder, DistributionServer};
 pub use nginx::{Nginx, NginxBuilder};
+pub use prometheus::{Prometheus, promtool};
 pub use skopeo::skopeo;
 pub use tinyproxy::Tinyproxy;
 pub use tls::{ClientCertificate, unknown_authority};

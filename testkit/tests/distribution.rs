@@ -1,6 +1,7 @@
 //! The kit against a real registry: what the fake claims to be, this is.
 
 use std::fs;
+use std::io::Write as _;
 
 use testkit::client::{self, Place};
 use testkit::content::{self, media_type};
@@ -85,6 +86,20 @@ async fn damage_on_the_disk_is_told() {
     assert_eq!(damage.len(), 2, "{damage:?}");
     assert_eq!(damage[0], format!("the bytes of {layer} are others"));
     assert!(damage[1].ends_with(&format!("a/b: {} lacks {child}", image.digest())), "{damage:?}");
+}
+
+#[tokio::test]
+async fn an_upload_is_open_until_it_is_ended_or_given_up() {
+    let server = DistributionServer::start();
+    client::push(server.host(), "a/b", "1", &content::hello_world()).await;
+    assert_eq!(server.open_uploads(), 0, "all were ended");
+
+    let mut socket = std::net::TcpStream::connect(server.host()).expect("it listens");
+    write!(socket, "POST /v2/a/b/blobs/uploads/ HTTP/1.0\r\nHost: {}\r\n\r\n", server.host()).expect("it reads");
+    let answer = std::io::read_to_string(socket).expect("it answers");
+
+    assert!(answer.contains(" 202 "), "{answer}");
+    assert_eq!(server.open_uploads(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The daemon at work: it runs its rules again and again, and shows that it does.
 
+use serde_json::{Value, json};
 use testkit::content::hello_world;
 use testkit::{Endpoint, FakeRegistry, Image};
 
@@ -41,6 +42,34 @@ async fn it_is_live_and_ready_and_counts_what_it_does() {
     ] {
         assert!(metrics.contains(&format!("\n{name}")), "{name} is missing in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn its_status_tells_how_each_rules_last_run_ended() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "latest", &hello_world());
+    let rules = rule("hello", &source, &target, "1h") + &rule("missing", &source, &target, "1h");
+    let daemon = Daemon::start(&rules).await;
+
+    let status = until("the end of both first runs", async || {
+        let (code, text) = daemon.get("/api/v1/status").await;
+        assert_eq!(code, 200, "{text}");
+        let status: Value = serde_json::from_str(&text).expect("the status is JSON");
+        let has_run = |rule: usize| status["rules"][rule]["last_run"].is_object();
+        (has_run(0) && has_run(1)).then_some(status)
+    })
+    .await;
+
+    assert_eq!((&status["ready"], &status["version"]), (&json!(true), &json!(env!("CARGO_PKG_VERSION"))));
+    let (hello, missing) = (&status["rules"][0], &status["rules"][1]);
+    assert_eq!(
+        (&hello["name"], &hello["state"], &hello["last_run"]["copied"]),
+        (&json!("hello"), &json!("idle"), &json!(1))
+    );
+    assert!(hello["last_success"].is_string(), "{status:#}");
+    assert_eq!((&missing["last_run"]["outcome"], &missing["last_success"]), (&json!("failure"), &Value::Null));
+    let error = missing["last_run"]["error"].as_str().unwrap_or_default();
+    assert!(error.contains(&format!("{}/missing", source.host())), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The program as a process: started in a home of its own, watched, and ended.
 
 use std::fs::{self, File, Permissions};
+use std::io::PipeWriter;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Ferry {
     command: Command,
     home: TempDir,
+    stderr: Option<PipeWriter>,
 }
 
 impl Ferry {
@@ -34,7 +37,7 @@ impl Ferry {
                 command.env(name, value);
             }
         }
-        Self { command, home }
+        Self { command, home, stderr: None }
     }
 
     /// Names a configuration of this text with `--config`.
@@ -51,6 +54,11 @@ impl Ferry {
         self
     }
 
+    /// Its home and working directory.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Puts a shell script where programs are looked for.
     pub(crate) fn program(self, name: &str, script: &str) -> Self {
         let folder = self.home.path().join("bin");
@@ -65,6 +73,12 @@ impl Ferry {
         self
     }
 
+    /// Writes stderr into a pipe, for what says too much to be kept: nothing of it is seen by [`Running::stderr`].
+    pub(crate) fn stderr_into(mut self, pipe: PipeWriter) -> Self {
+        self.stderr = Some(pipe);
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) async fn run(self) -> Finished {
         self.spawn().ended().await
@@ -74,6 +88,7 @@ impl Ferry {
     pub(crate) fn spawn(mut self) -> Running {
         let output = |name: &str| File::create(self.home.path().join(name)).expect("the home is writable");
         let (stdout, stderr) = (output("stdout"), output("stderr"));
+        let stderr = self.stderr.map_or_else(|| Stdio::from(stderr), Stdio::from);
         self.command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).kill_on_drop(true);
         let child = self.command.spawn().expect("the program was built with its tests");
         Running { child, home: self.home }
@@ -89,6 +104,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it has not been waited for")
+    }
+
+    /// Its home and working directory.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// What it has written to stderr so far.
@@ -155,7 +175,7 @@ impl Finished {
     /// The lines on stderr, without those that say what was tried again. On stdout there has to be nothing.
     pub(crate) fn told(&self) -> Vec<&str> {
         assert_eq!(self.text(), "", "{}", self.stderr);
-        self.stderr.lines().filter(|line| !line.contains(" WARN trying again after: ")).collect()
+        self.stderr.lines().filter(|line| !line.contains(" WARN trying again ")).collect()
     }
 
     /// What it printed.

@@ -188,12 +188,13 @@ fn no_token() -> Cause {
 fn read(body: &[u8]) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
-        token: Option<String>,
-        access_token: Option<String>,
+        token: Option<SecretString>,
+        access_token: Option<SecretString>,
         expires_in: Option<u64>,
     }
     let answer: Answer = serde_json::from_slice(body).ok()?;
-    let token = [answer.token, answer.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
+    let mut tokens = [&answer.token, &answer.access_token].into_iter().flatten().map(SecretString::expose_secret);
+    let token = tokens.find(|token| !token.is_empty())?;
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
     let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(0)).clamp(LEAST_LIFETIME, GREATEST_LIFETIME);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::Login;
@@ -48,6 +48,11 @@ impl DockerConfigFiles {
         Self(podman.into_iter().chain([docker]).flatten().collect())
     }
 
+    /// The files, those too that do not exist.
+    pub(in crate::registry) fn files(&self) -> &[PathBuf] {
+        &self.0
+    }
+
     /// The first file's entry that covers the repository, or the whole registry.
     pub(super) fn find(&self, host: &Host, repository: Option<&Repository>) -> Result<Option<Entry>, String> {
         for file in &self.0 {
@@ -80,7 +85,7 @@ struct Config {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Auth {
-    auth: Option<String>,
+    auth: Option<SecretString>,
     username: Option<String>,
     password: Option<SecretString>,
     identitytoken: Option<SecretString>,
@@ -132,14 +137,14 @@ fn covers(key: &str, registry: &Host, repository: Option<&Repository>) -> Option
 
 impl Auth {
     fn login(&self) -> Result<Option<Login>, String> {
-        let filled = |secret: &&SecretString| !secrecy::ExposeSecret::expose_secret(*secret).is_empty();
+        let filled = |secret: &&SecretString| !secret.expose_secret().is_empty();
         if let Some(token) = self.identitytoken.as_ref().filter(filled) {
-            let username = self.auth.as_deref().and_then(decode).map(|(username, _)| username).unwrap_or_default();
+            let username = self.auth.as_ref().and_then(decode).map(|(username, _)| username).unwrap_or_default();
             return Ok(Some(Login::IdentityToken { username, token: token.clone() }));
         }
-        if let Some(pair) = self.auth.as_ref().filter(|pair| !pair.is_empty()) {
+        if let Some(pair) = self.auth.as_ref().filter(filled) {
             let (username, password) = decode(pair).ok_or("an `auth` in it is not base64 of USER:PASSWORD")?;
-            return Ok(Some(Login::Basic { username, password: password.into() }));
+            return Ok(Some(Login::Basic { username, password }));
         }
         match (&self.username, &self.password) {
             (Some(username), Some(password)) => {
@@ -150,21 +155,20 @@ impl Auth {
     }
 }
 
-fn decode(pair: &str) -> Option<(String, String)> {
+fn decode(pair: &SecretString) -> Option<(String, SecretString)> {
     let engine = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let text = String::from_utf8(engine.decode(pair).ok()?).ok()?;
+    let text = String::from_utf8(engine.decode(pair.expose_secret()).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
-    Some((username.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Some((username.to_owned(), password.trim_end_matches('\0').into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::oci::Reference;
-    use secrecy::ExposeSecret;
 
     fn find(config: &str, at: &str) -> Option<Entry> {
         let at: Reference = at.parse().unwrap();

@@ -16,7 +16,7 @@ pub(super) use docker_config::properties;
 use crate::oci::{Host, Repository};
 
 /// A user name and where its password is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name.
     pub username: String,
@@ -34,6 +34,28 @@ pub enum Password {
     /// In a variable of the environment.
     Variable(String),
 }
+
+impl Password {
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Literal(_) | Self::Variable(_) => None,
+        }
+    }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Literal(one), Self::Literal(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Variable(one), Self::Variable(other)) => one == other,
+            (Self::Literal(_) | Self::File(_) | Self::Variable(_), _) => false,
+        }
+    }
+}
+
+impl Eq for Password {}
 
 /// What to log in with.
 #[derive(Clone)]
@@ -115,5 +137,20 @@ impl Login {
         let mut value = http::HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
         value.set_sensitive(true);
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_a_secret_does_not_show_it() {
+        let basic = Login::Basic { username: "bot".to_owned(), password: "s3cret".into() };
+        let token = Login::IdentityToken { username: "bot".to_owned(), token: "s3cret".into() };
+        let password = Password::Literal("s3cret".into());
+        let configured = Credentials { username: "bot".to_owned(), password };
+        let shown = format!("{basic:?} {token:?} {configured:?} {:?}", basic.basic_header());
+        assert!(!shown.contains("s3cret") && !shown.contains("Ym90OnMzY3JldA"), "{shown}");
     }
 }

@@ -157,7 +157,7 @@ impl<T: Push> Deletion<'_, T> {
 
     fn note(&self, tag: &Tag, pruned: &mut Pruned) {
         let reference = reference(self.target, tag.clone());
-        self.context.observer.pruned(&self.context.rule, &reference);
+        self.context.observer.pruned(&self.context.claimant.rule, &reference);
         pruned.tags.push(reference);
     }
 

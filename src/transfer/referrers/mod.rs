@@ -16,7 +16,7 @@ pub(super) use search::{Hanging, Search};
 use crate::oci::{Content, Descriptor, Manifest, Subject, Tag};
 
 /// Which referrers go along with an image.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Referrers {
     /// None of them.
     #[default]
@@ -29,7 +29,17 @@ pub enum Referrers {
 
 /// Globs over artifact types, as `application/spdx+json` or `application/vnd.dev.cosign.*`.
 #[derive(Debug, Clone)]
-pub struct ArtifactTypes(GlobSet);
+pub struct ArtifactTypes {
+    globs: Vec<String>,
+    matcher: GlobSet,
+}
+
+/// As they are written.
+impl PartialEq for ArtifactTypes {
+    fn eq(&self, other: &Self) -> bool {
+        self.globs == other.globs
+    }
+}
 
 impl ArtifactTypes {
     /// Types that match one of these globs.
@@ -41,7 +51,8 @@ impl ArtifactTypes {
         for text in globs {
             types.add(Glob::new(text).map_err(|error| format!("{text:?} is no pattern: {}", error.kind()))?);
         }
-        types.build().map(Self).map_err(|error| error.to_string())
+        let matcher = types.build().map_err(|error| error.to_string())?;
+        Ok(Self { globs: globs.to_vec(), matcher })
     }
 }
 
@@ -55,7 +66,7 @@ impl Referrers {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::OfTypes(types) => listed.artifact_type.as_deref().is_some_and(|kind| types.0.is_match(kind)),
+            Self::OfTypes(types) => listed.artifact_type.as_deref().is_some_and(|kind| types.matcher.is_match(kind)),
         }
     }
 
@@ -67,7 +78,7 @@ impl Referrers {
             Content::Index(_) => &[],
         };
         let of_layers = layers.iter().map(|layer| layer.media_type.as_str());
-        document.artifact_type().into_iter().chain(of_layers).any(|kind| types.0.is_match(kind))
+        document.artifact_type().into_iter().chain(of_layers).any(|kind| types.matcher.is_match(kind))
     }
 
     /// Whether a document has to be seen to tell.

@@ -23,7 +23,7 @@ pub use range::{InvalidRange, VersionRange};
 pub use selection::{Selection, Stage, StageKind, Unmatched};
 
 /// A choice of tags; the default takes them all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TagFilter {
     /// Only tags that match one of these; none takes all.
     pub include: Vec<Pattern>,

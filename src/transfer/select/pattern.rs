@@ -20,6 +20,13 @@ enum Kind {
     Regex { regex: Regex, text: String },
 }
 
+/// As they are written.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pattern:?} is no pattern: {reason}")]

@@ -19,7 +19,7 @@ use super::version::{self, Version};
 use crate::oci::Tag;
 
 /// A range of versions. Prints as it was written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VersionRange {
     text: String,
     /// At least one.

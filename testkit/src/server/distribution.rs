@@ -15,7 +15,7 @@ use config::Options;
 const PROGRAM: Program = Program {
     name: "docker-registry",
     package: "docker-registry",
-    arguments: |config| vec!["serve".into(), config.into()],
+    arguments: |config, _| vec!["serve".into(), config.into()],
     listening: "listening on",
 };
 

@@ -17,7 +17,7 @@ const PROGRAM: Program = Program {
     name: "/usr/sbin/nginx",
     package: "nginx-light",
     // Without -e it would write to the machine's own log before it has read where its own lies.
-    arguments: |config| vec!["-e".into(), "stderr".into(), "-c".into(), config.into()],
+    arguments: |config, _| vec!["-e".into(), "stderr".into(), "-c".into(), config.into()],
     listening: "using the \"",
 };
 

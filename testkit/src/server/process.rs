@@ -24,8 +24,8 @@ pub(super) struct Program {
     pub(super) name: &'static str,
     /// Debian's package.
     pub(super) package: &'static str,
-    /// Its arguments, by the path of its configuration, which lies in its home.
-    pub(super) arguments: fn(&Path) -> Vec<OsString>,
+    /// Its arguments, by the path of its configuration, which lies in its home, and its `host:port`.
+    pub(super) arguments: fn(&Path, &str) -> Vec<OsString>,
     /// What it logs once it has the port.
     pub(super) listening: &'static str,
 }
@@ -115,7 +115,10 @@ impl Process {
     fn spawn(&self, log: File) -> Child {
         let errors = log.try_clone().expect("a file handle can be cloned");
         Command::new(self.program.name)
-            .args((self.program.arguments)(&self.config()))
+            .args((self.program.arguments)(&self.config(), &self.host))
+            // Servers in Go collect garbage all the time while their heap is as small as a test's: half of what
+            // docker-registry would cost.
+            .env("GOGC", "800")
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

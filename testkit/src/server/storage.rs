@@ -25,6 +25,16 @@ impl DistributionServer {
         }
         damage
     }
+
+    /// How many uploads were begun and neither ended nor given up, in all repositories.
+    ///
+    /// # Panics
+    /// If the disk cannot be read.
+    #[must_use]
+    pub fn open_uploads(&self) -> usize {
+        let all = repositories(&self.storage().join("docker/registry/v2/repositories"));
+        all.iter().map(|repository| entries(&repository.join("_uploads")).len()).sum()
+    }
 }
 
 fn wrong_blobs(root: &Path) -> Vec<String> {

@@ -5,7 +5,7 @@ use super::process::{Process, Program};
 const PROGRAM: Program = Program {
     name: "tinyproxy",
     package: "tinyproxy-bin",
-    arguments: |config| vec!["-d".into(), "-c".into(), config.into()],
+    arguments: |config, _| vec!["-d".into(), "-c".into(), config.into()],
     listening: "Accepting connections",
 };
 

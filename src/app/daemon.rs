@@ -1,0 +1,256 @@
+//! The daemon: every rule on its schedule, until it is told to stop.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::App;
+use super::reload::Source;
+use super::runs::Runs;
+use super::systemd::{self, Watchdog};
+use crate::config::{Config, ScheduledRule};
+use crate::events::{Observer, RuleReport, RunOutcome};
+use crate::files::Stamps;
+use crate::schedule::{Due, Now, Planned, Timetable};
+use crate::server;
+use crate::telemetry::{Metrics, Status};
+use crate::transfer::{Engine, Mode};
+
+/// What requests to the daemon itself may take after the last run has ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+impl App {
+    /// The daemon: runs every rule on its schedule and shows metrics and health on `listener`, until `cancel`; then
+    /// lets runs end within the grace. The configuration was read from `source` when its file was as `made_of` says, and is
+    /// read again when it is asked to, or has changed.
+    ///
+    /// # Errors
+    /// If the listener breaks.
+    pub async fn serve(
+        self,
+        listener: Option<TcpListener>,
+        (source, made_of): (Source, Stamps),
+        cancel: &CancellationToken,
+    ) -> io::Result<()> {
+        let ready = Arc::new(AtomicBool::new(true));
+        let stop_serving = CancellationToken::new();
+        let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
+        let service = server::Service { metrics, status, ready: Arc::clone(&ready) };
+        let serving = serve(listener, service, stop_serving.clone());
+        let working = async {
+            let mut daemon = Daemon::new(self, source, made_of);
+            daemon.until(cancel).await;
+            ready.store(false, Ordering::Relaxed);
+            daemon.stop().await;
+            stop_serving.cancel();
+        };
+        tokio::pin!(serving);
+        tokio::select! {
+            served = &mut serving => served,
+            // A client that does not finish its request does not hold the daemon.
+            () = working => tokio::time::timeout(LAST_ANSWERS, serving).await.unwrap_or(Ok(())),
+        }
+    }
+}
+
+async fn serve(listener: Option<TcpListener>, service: server::Service, stop: CancellationToken) -> io::Result<()> {
+    match listener {
+        Some(listener) => server::serve(listener, service, stop.cancelled_owned()).await,
+        None => {
+            stop.cancelled().await;
+            Ok(())
+        }
+    }
+}
+
+/// What runs, and what it runs by.
+struct Daemon {
+    engine: watch::Sender<Arc<Engine>>,
+    /// In the configuration's order.
+    rules: Vec<ScheduledRule>,
+    timetable: Timetable,
+    runs: Runs,
+    observer: Arc<dyn Observer>,
+    metrics: Arc<Metrics>,
+    status: Arc<Status>,
+    listen: Option<SocketAddr>,
+    shutdown_grace: Duration,
+    reloads: mpsc::Receiver<Result<Config, String>>,
+    watchdog: Watchdog,
+    _watching: AbortOnDropHandle<()>,
+}
+
+impl Daemon {
+    fn new(app: App, source: Source, made_of: Stamps) -> Self {
+        let (engine, current) = watch::channel(app.engine);
+        let (sender, reloads) = mpsc::channel(1);
+        app.status.configured(&source.file, Timestamp::now());
+        let watching = Arc::new(source).watch(made_of, current, sender);
+        let mut daemon = Self {
+            engine,
+            rules: Vec::new(),
+            timetable: Timetable::new(RandomState::new().hash_one(()), now()),
+            runs: Runs::default(),
+            observer: app.observer,
+            metrics: app.metrics,
+            status: app.status,
+            listen: app.listen,
+            shutdown_grace: app.shutdown_grace,
+            reloads,
+            watchdog: Watchdog::of_the_environment(),
+            _watching: AbortOnDropHandle::new(tokio::spawn(watching)),
+        };
+        daemon.follow(app.rules);
+        daemon
+    }
+
+    async fn until(&mut self, cancel: &CancellationToken) {
+        systemd::ready(self.rules.len());
+        loop {
+            let now = now();
+            for due in self.timetable.start_due(now) {
+                self.start(due);
+            }
+            let tick = |wait| now.wall.checked_add(wait).ok();
+            self.status.ticks(self.timetable.waits().map(|(rule, wait)| (&**rule, tick(wait))));
+            let look = self.timetable.next_look();
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                (rule, fault) = self.runs.next_end() => self.ended(&rule, fault),
+                Some(config) = self.reloads.recv() => self.reload(config),
+                () = self.watchdog.feed() => {}
+                () = sleep_until(look) => {}
+            }
+        }
+    }
+
+    fn start(&mut self, due: Due) {
+        if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
+            let mode = if due.recheck { Mode::Repair } else { Mode::Execute };
+            let (engine, rule) = (Arc::clone(&self.engine.borrow()), Arc::clone(&scheduled.rule));
+            // Listeners have its report.
+            self.runs.start(&due.rule, |cancel| async move { drop(engine.run(&rule, mode, &cancel).await) });
+        }
+    }
+
+    fn ended(&mut self, rule: &Arc<str>, fault: Option<JoinError>) {
+        if let Some(fault) = fault {
+            let mut report = RuleReport::begun(rule, SystemTime::now());
+            report.outcome = RunOutcome::Failure;
+            report.error = Some(format!("a fault in regferry itself: {fault}"));
+            self.observer.run_ended(&report);
+        }
+        if !self.rules.iter().any(|scheduled| scheduled.rule.name == *rule) {
+            self.engine.borrow().forget_rule(rule);
+            self.tell_rules();
+        }
+        if let Some(due) = self.timetable.ended(rule, now()) {
+            self.start(due);
+        }
+    }
+
+    /// Takes over a configuration that was read again, or says why the old one stays.
+    fn reload(&mut self, config: Result<Config, String>) {
+        systemd::reloading();
+        self.metrics.reloaded(config.is_ok());
+        self.status.reloaded(config.as_ref().map(drop).map_err(Clone::clone), Timestamp::now());
+        match config {
+            Ok(config) => {
+                self.take_over(config);
+                systemd::ready(self.rules.len());
+            }
+            Err(error) => {
+                tracing::error!(error, "the new configuration is refused, and the one before it goes on");
+                systemd::refused();
+            }
+        }
+    }
+
+    fn take_over(&mut self, config: Config) {
+        if config.service.listen != self.listen {
+            tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
+        }
+        self.shutdown_grace = config.service.shutdown_grace;
+        let engine = self.engine.borrow().reconfigured(config.registries, config.limits);
+        self.engine.send_replace(Arc::new(engine));
+        let Changes { added, changed, removed } = self.follow(config.rules);
+        tracing::info!(rules = self.rules.len(), added, changed, removed, "configuration reloaded");
+    }
+
+    /// Runs these rules from now on. Runs of rules that are gone or do something else now are stopped.
+    fn follow(&mut self, rules: Vec<ScheduledRule>) -> Changes {
+        let now = now();
+        let before: HashMap<Arc<str>, ScheduledRule> =
+            self.rules.drain(..).map(|scheduled| (Arc::clone(&scheduled.rule.name), scheduled)).collect();
+        let is_changed = |scheduled: &ScheduledRule| {
+            before.get(&scheduled.rule.name).is_some_and(|before| before.rule != scheduled.rule)
+        };
+        let planned = rules.iter().map(|scheduled| Planned {
+            rule: &scheduled.rule.name,
+            timing: &scheduled.timing,
+            is_changed: is_changed(scheduled),
+        });
+        self.timetable.follow(planned, now);
+        let changed: Vec<&ScheduledRule> = rules.iter().filter(|scheduled| is_changed(scheduled)).collect();
+        let kept = rules.iter().filter(|scheduled| before.contains_key(&scheduled.rule.name)).count();
+        let changes = Changes { added: rules.len() - kept, changed: changed.len(), removed: before.len() - kept };
+        changed.iter().for_each(|scheduled| self.runs.stop(&scheduled.rule.name));
+        for gone in before.keys().filter(|name| !rules.iter().any(|scheduled| scheduled.rule.name == **name)) {
+            self.runs.stop(gone);
+            self.engine.borrow().forget_rule(gone);
+        }
+        self.rules = rules;
+        self.tell_rules();
+        for scheduled in &self.rules {
+            let longest = scheduled.timing.schedule.longest_wait(now.wall);
+            self.metrics.set_interval(&scheduled.rule.name, longest);
+        }
+        changes
+    }
+
+    /// Tells listeners which rules there are, and those that are gone until their runs have ended.
+    fn tell_rules(&self) {
+        let mut names: Vec<&str> = self.rules.iter().map(|scheduled| &*scheduled.rule.name).collect();
+        let leaving: Vec<&str> = self.runs.rules().map(|rule| &**rule).filter(|rule| !names.contains(rule)).collect();
+        names.extend(leaving);
+        self.observer.rules(&names);
+    }
+
+    async fn stop(&mut self) {
+        systemd::stopping(self.shutdown_grace + LAST_ANSWERS);
+        let grace = self.shutdown_grace;
+        tokio::select! {
+            () = self.runs.drain(grace) => {}
+            () = self.watchdog.feed() => {}
+        }
+    }
+}
+
+/// How many rules are others than before.
+struct Changes {
+    added: usize,
+    changed: usize,
+    removed: usize,
+}
+
+fn now() -> Now {
+    Now { monotonic: tokio::time::Instant::now().into_std(), wall: Timestamp::now() }
+}
+
+async fn sleep_until(look: Option<Instant>) {
+    match look {
+        Some(look) => tokio::time::sleep_until(look.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,90 @@
+//! The composition root: from a configuration to something that runs, until it is told to stop.
+
+mod daemon;
+mod reload;
+mod runs;
+mod systemd;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ScheduledRule};
+use crate::events::{Observer, Observers, SyncReport};
+use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
+use crate::telemetry::{Metrics, Status};
+use crate::transfer::{Engine, Mode};
+
+pub use reload::Source;
+
+/// Everything built, nothing running.
+pub struct App {
+    engine: Arc<Engine>,
+    rules: Vec<ScheduledRule>,
+    observer: Arc<dyn Observer>,
+    metrics: Arc<Metrics>,
+    status: Arc<Status>,
+    listen: Option<SocketAddr>,
+    shutdown_grace: Duration,
+}
+
+impl App {
+    /// Builds the engine with its listeners: metrics, status, and `listeners` (the log, a progress bar).
+    ///
+    /// # Errors
+    /// If the metrics cannot be registered.
+    pub fn build(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+    ) -> prometheus::Result<Self> {
+        let metrics = Arc::new(Metrics::new()?);
+        let status = Arc::new(Status::new(env!("CARGO_PKG_VERSION"), Timestamp::now()));
+        let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::clone(&status) as _];
+        let observer: Arc<dyn Observer> = Observers::new(own.into_iter().chain(listeners).collect());
+        observer.rules(&config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect::<Vec<_>>());
+        let registries =
+            Registries::new(config.registries, docker_config, Arc::clone(&observer)).with_certificates(certificates);
+        Ok(Self {
+            engine: Arc::new(Engine::new(registries, config.limits, Arc::clone(&observer))),
+            rules: config.rules,
+            observer,
+            metrics,
+            status,
+            listen: config.service.listen,
+            shutdown_grace: config.service.shutdown_grace,
+        })
+    }
+
+    /// The engine, for commands that work without rules.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// What was counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How long work under way may go on after a stop was asked for.
+    pub fn shutdown_grace(&self) -> Duration {
+        self.shutdown_grace
+    }
+
+    /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.
+    pub async fn sync(&self, chosen: impl Fn(&str) -> bool, mode: Mode, cancel: &CancellationToken) -> SyncReport {
+        let clock = Instant::now();
+        // Held over all rules: a layer that ten of them share is fetched once.
+        let knowledge = (self.engine.knowledge(), self.engine.planned_knowledge());
+        let pass = self.engine.begin_pass();
+        let chosen = self.rules.iter().filter(|scheduled| chosen(&scheduled.rule.name));
+        let reports = join_all(chosen.map(|scheduled| self.engine.run(&scheduled.rule, mode, cancel))).await;
+        drop((knowledge, pass));
+        SyncReport::new(reports, clock.elapsed())
+    }
+}

@@ -1,0 +1,90 @@
+//! The daemon's runs under way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// One run at most of each rule. Dropped, they end where they are.
+#[derive(Default)]
+pub(super) struct Runs {
+    under_way: JoinSet<()>,
+    rules: HashMap<task::Id, Run>,
+}
+
+struct Run {
+    rule: Arc<str>,
+    cancel: CancellationToken,
+}
+
+impl Runs {
+    /// Starts the work of a rule, which ends by itself when its token says so.
+    pub(super) fn start<W>(&mut self, rule: &Arc<str>, work: impl FnOnce(CancellationToken) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        let handle = self.under_way.spawn(work(cancel.clone()));
+        self.rules.insert(handle.id(), Run { rule: Arc::clone(rule), cancel });
+    }
+
+    /// The rules that run.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules.values().map(|run| &run.rule)
+    }
+
+    /// Stops a rule's run, if there is one: commits are let through, then it ends.
+    pub(super) fn stop(&self, rule: &str) {
+        self.rules.values().filter(|run| &*run.rule == rule).for_each(|run| run.cancel.cancel());
+    }
+
+    /// Waits for a run to end, and returns whose it was, and what was wrong with us if it did not end by itself. Waits
+    /// forever while there is none. Cancel safe.
+    pub(super) async fn next_end(&mut self) -> (Arc<str>, Option<JoinError>) {
+        loop {
+            let (id, fault) = match self.under_way.join_next_with_id().await {
+                None => std::future::pending().await,
+                Some(Ok((id, ()))) => (id, None),
+                Some(Err(fault)) => (fault.id(), Some(fault)),
+            };
+            if let Some(run) = self.rules.remove(&id) {
+                return (run.rule, fault);
+            }
+        }
+    }
+
+    /// Stops what is under way; what has not ended by the end of the grace is dropped.
+    pub(super) async fn drain(&mut self, grace: Duration) {
+        self.rules.values().for_each(|run| run.cancel.cancel());
+        let ending = async { while self.under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ending).await.is_err() {
+            tracing::warn!(seconds = grace.as_secs_f64(), "the grace ended before all runs did: the rest is dropped");
+            self.under_way.shutdown().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_run_that_panics_is_told_and_takes_no_other_along() {
+        let (bad, good): (Arc<str>, Arc<str>) = ("bad".into(), "good".into());
+        let mut runs = Runs::default();
+        runs.start(&bad, |_| async { panic!("on purpose") });
+        runs.start(&good, |cancel| async move { cancel.cancelled().await });
+
+        let (rule, fault) = runs.next_end().await;
+        assert_eq!(rule, bad);
+        assert!(fault.is_some_and(|fault| fault.to_string().contains("on purpose")));
+        assert_eq!(runs.rules().collect::<Vec<_>>(), [&good]);
+
+        runs.stop("good");
+        let (rule, fault) = runs.next_end().await;
+        assert_eq!(rule, good);
+        assert!(fault.is_none());
+    }
+}

@@ -1,0 +1,148 @@
+//! `--metrics-file FILE`: what a call that runs once tells Prometheus, by way of a file.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::telemetry::Metrics;
+
+/// Whoever collects is another user.
+const MODE: u32 = 0o644;
+
+/// A file whose readers see the old metrics or the new ones, whole.
+pub(super) struct MetricsFile {
+    path: PathBuf,
+}
+
+impl MetricsFile {
+    /// # Errors
+    /// If the file could not be written.
+    pub(super) fn at(path: PathBuf) -> Result<Self, Failure> {
+        let file = Self { path };
+        file.try_out().map(|()| file)
+    }
+
+    /// Takes over what the last call knew. A file that says nothing of it is replaced, with a warning.
+    pub(super) fn take_over(&self, metrics: &Metrics) {
+        let taken = match fs::read_to_string(&self.path) {
+            Ok(text) => metrics.take_over(&text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = taken {
+            let file = self.path.display();
+            tracing::warn!(%file, error, "the metrics file cannot be used and is replaced: when rules succeeded before is lost");
+        }
+    }
+
+    /// Writes the metrics as they are now.
+    ///
+    /// # Errors
+    /// If it cannot be done; then the old file is there still.
+    pub(super) fn write(&self, metrics: &Metrics) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::failed(format!(
+                "writing --metrics-file {}: {error}; the rules were run all the same",
+                self.path.display()
+            ))
+        };
+        let text = metrics.render_for_files().map_err(|error| failed(&error))?;
+        let temporary = self.temporary();
+        let written = create(&temporary)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| fs::rename(&temporary, &self.path));
+        written.map_err(|error| {
+            // What was not begun is not there; the error says more than that.
+            let _ = fs::remove_file(&temporary);
+            failed(&error)
+        })
+    }
+
+    fn try_out(&self) -> Result<(), Failure> {
+        let wrong = |reason: String| Failure::usage(format!("--metrics-file {}: {reason}", self.path.display()));
+        if self.path.is_dir() || self.path.file_name().is_none() {
+            return Err(wrong("it is a folder; name a file in it, as regferry.prom".to_owned()));
+        }
+        let temporary = self.temporary();
+        create(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(|error| {
+            let folder = self.folder().display();
+            wrong(format!(
+                "no file can be made in {folder}: {error}; it has to be a folder that this user may write to"
+            ))
+        })
+    }
+
+    /// A name beside the file, of another one each time, that no collector takes for metrics.
+    fn temporary(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.folder().join(format!(".{name}.{:016x}.tmp", RandomState::new().hash_one(())))
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
+    // Whatever the umask has taken away.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_file_is_there_whole_and_others_may_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("regferry.prom");
+        let file = MetricsFile::at(path.clone()).unwrap();
+        assert!(names(folder.path()).is_empty(), "trying out leaves nothing behind");
+
+        for _ in 0..2 {
+            file.write(&Metrics::new().unwrap()).unwrap();
+            assert!(fs::read_to_string(&path).unwrap().contains("regferry_build_info"));
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+            assert_eq!(names(folder.path()), ["regferry.prom"]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_before_anything_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        for (path, reason) in
+            [(missing.join("a.prom"), "no file can be made in "), (folder.path().to_owned(), "it is a folder")]
+        {
+            match MetricsFile::at(path) {
+                Err(Failure::Usage(text)) => assert!(text.contains(reason), "{text}"),
+                _ => panic!("{reason}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("regferry.prom");
+        let file = MetricsFile::at(path.clone()).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(file.write(&Metrics::new().unwrap()), Err(Failure::Failed(_))));
+        assert_eq!(names(folder.path()), ["regferry.prom"]);
+    }
+
+    #[test]
+    fn a_name_alone_is_of_the_working_directory() {
+        assert_eq!(MetricsFile { path: "regferry.prom".into() }.folder(), Path::new("."));
+    }
+}

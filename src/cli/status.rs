@@ -1,0 +1,94 @@
+//! `regferry status`: what a running daemon does. Also how a container asks whether it is well.
+
+mod server;
+mod table;
+
+use std::io::{IsTerminal as _, stdout};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::session::Session;
+use super::{Exit, Failure, Format, output};
+use server::{Answer, Server};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where the daemon is; else where REGFERRY_LISTEN has it listen, or http://127.0.0.1:9464
+    #[arg(long, value_name = "URL", env = "REGFERRY_SERVER")]
+    server: Option<Server>,
+
+    /// The form of the status
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+
+    /// Look again every two seconds, until stopped
+    #[arg(long, conflicts_with = "output")]
+    watch: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  The daemon on this machine:
+    regferry status
+
+  Another one, for a program:
+    regferry status --server http://mirror.example:9464 --output json
+
+  As a health check, without a word:
+    regferry status --quiet
+
+Exits 0 if the daemon is there and runs rules, 1 if it is not or stops, 2 if it was not asked.";
+
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
+/// To the upper left corner, and everything below it cleared.
+const CLEARED: &str = "\x1b[H\x1b[J";
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    let server = match args.server {
+        Some(server) => server,
+        None => Server::of_environment().map_err(Failure::usage)?,
+    };
+    if args.watch {
+        return watch(session, &server).await;
+    }
+    let Some(answer) = session.until_stopped(server.ask()).await else {
+        return Ok(Exit::Failed);
+    };
+    let answer = answer.map_err(Failure::failed)?;
+    if !session.is_quiet() {
+        output::print(&shown(&server, &answer, args.output))?;
+    }
+    if answer.snapshot.ready {
+        Ok(Exit::Done)
+    } else {
+        Err(Failure::failed(format!("the daemon at {server} is stopping: it starts no more runs")))
+    }
+}
+
+fn shown(server: &Server, answer: &Answer, format: Format) -> String {
+    match format {
+        Format::Json => format!("{}\n", answer.text.trim_end()),
+        Format::Text => table::text(&answer.snapshot, &server.to_string(), Timestamp::now()),
+    }
+}
+
+/// A daemon that is away for a while is shown as that.
+async fn watch(session: &Session, server: &Server) -> Result<Exit, Failure> {
+    if !stdout().is_terminal() {
+        return Err(Failure::usage("--watch needs a terminal; elsewhere call `regferry status` again and again"));
+    }
+    let looking = async {
+        loop {
+            let text = match server.ask().await {
+                Ok(answer) => shown(server, &answer, Format::Text),
+                Err(error) => format!("{error}\n"),
+            };
+            output::print(&format!("{CLEARED}{text}"))?;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    session.until_stopped(looking).await.unwrap_or(Ok(Exit::Failed))
+}

@@ -1,0 +1,158 @@
+//! Prometheus metrics. Base units, bounded labels: never a tag or a digest.
+
+mod earlier;
+mod families;
+mod registries;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
+
+use crate::events::{BlobOutcome, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason};
+use crate::oci::{Host, Reference};
+
+pub use earlier::NoMetrics;
+
+use families::Families;
+use registries::Registries;
+use rules::Rules;
+
+/// Counts events for Prometheus.
+///
+/// Rules are those that [`Observer::rules`] last told of. A new one begins with zeros: one that never succeeded shows a
+/// last success of 0, so that it can be alerted on. One that was removed is shown no more, even if its run ends later.
+pub struct Metrics {
+    registry: Registry,
+    rules: Rules,
+    registries: Registries,
+    in_flight: IntGauge,
+    last_reload: IntGauge,
+}
+
+impl Metrics {
+    /// Metrics of no rules yet.
+    ///
+    /// # Errors
+    /// If two metrics have one name.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let families = Families(&registry);
+        let build_info = families.count("regferry_build_info", "The version that runs; always 1.", &["version"])?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let last_reload = families.single(
+            "regferry_config_last_reload_successful",
+            "Whether the configuration was usable when it was last read.",
+        )?;
+        last_reload.set(1);
+        Ok(Self {
+            rules: Rules::new(&families)?,
+            registries: Registries::new(&families)?,
+            in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
+            last_reload,
+            registry,
+        })
+    }
+
+    /// The longest time between two ticks of a rule's schedule, for alerts that fit every rule. The rule has to have been
+    /// told of.
+    pub fn set_interval(&self, rule: &str, longest: Duration) {
+        self.rules.set_interval(rule, longest);
+    }
+
+    /// The configuration was read again: it was usable, or the old one stays.
+    pub fn reloaded(&self, is_usable: bool) {
+        self.last_reload.set(is_usable.into());
+    }
+
+    /// Takes over when rules last succeeded from what an earlier process wrote with [`Metrics::render_for_files`].
+    ///
+    /// # Errors
+    /// If the text is not what was written; then nothing is taken over.
+    pub fn take_over(&self, earlier: &str) -> Result<(), NoMetrics> {
+        for (rule, time) in earlier::of_rules(earlier, rules::LAST_SUCCESS)? {
+            self.rules.set_last_success(&rule, time);
+        }
+        Ok(())
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If a metric cannot be written as text.
+    pub fn render(&self) -> prometheus::Result<String> {
+        encoded(&self.registry.gather())
+    }
+
+    /// The metrics for who shows them beside its own: without those of the process, which it has too, and which are of
+    /// a process that is gone.
+    ///
+    /// # Errors
+    /// As [`Metrics::render`].
+    pub fn render_for_files(&self) -> prometheus::Result<String> {
+        let mut families = self.registry.gather();
+        families.retain(|family| !family.name().starts_with("process_"));
+        encoded(&families)
+    }
+}
+
+fn encoded(families: &[MetricFamily]) -> prometheus::Result<String> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(families, &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+impl Observer for Metrics {
+    fn rules(&self, names: &[&str]) {
+        self.rules.follow(names);
+    }
+
+    fn request(&self, request: &Request<'_>) {
+        self.registries.requested(request);
+    }
+
+    fn retry(&self, retry: &Retry<'_>) {
+        self.registries.tried_again(retry);
+    }
+
+    fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
+        self.registries.throttled(registry, reason, waited);
+    }
+
+    fn pulls_left(&self, registry: &Host, remaining: u64) {
+        self.registries.has_pulls_left(registry, remaining);
+    }
+
+    fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
+        self.registries.moved(registry, direction, bytes);
+    }
+
+    fn transfer_started(&self) {
+        self.in_flight.inc();
+    }
+
+    fn transfer_ended(&self) {
+        self.in_flight.dec();
+    }
+
+    fn blob(&self, rule: &str, outcome: BlobOutcome) {
+        self.rules.count_blob(rule, outcome);
+    }
+
+    fn image(&self, rule: &str, image: &ImageReport) {
+        self.rules.count_image(rule, image.outcome);
+    }
+
+    fn pruned(&self, rule: &str, _tag: &Reference) {
+        self.rules.count_pruned(rule);
+    }
+
+    fn run_ended(&self, run: &RuleReport) {
+        self.rules.count_run(run);
+    }
+}

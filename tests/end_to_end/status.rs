@@ -1,0 +1,107 @@
+//! `regferry status`: asking a daemon, as people and health checks do.
+
+use serde_json::{Value, json};
+use testkit::FakeRegistry;
+use testkit::content::hello_world;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::daemon::Daemon;
+use crate::support::{Ferry, until};
+
+/// A daemon whose one rule has run.
+async fn daemon() -> Daemon {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "v1", &hello_world());
+    let (from, to) = (source.host(), target.host());
+    let rule = format!("[[rules]]\nname = 'hello'\nsource = '{from}/hello'\ntarget = '{to}/hello'\n");
+    let daemon = Daemon::start(&rule).await;
+    let successes = r#"regferry_rule_runs_total{outcome="success",rule="hello"}"#;
+    until("the first run's end", async || (daemon.metric(successes).await >= 1.0).then_some(())).await;
+    daemon
+}
+
+/// A place that gives one answer to the first who asks.
+async fn answering(status: &str, body: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("somebody asks");
+        let _ = socket.read(&mut [0; 4096]).await;
+        let _ = socket.write_all(answer.as_bytes()).await;
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_well_is_shown_in_a_table() {
+    let daemon = daemon().await;
+
+    let text = Ferry::new(&["status", "--server", &daemon.url()]).run().await.success();
+
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(text.starts_with(&format!("regferry {version} at {}: ready, up ", daemon.url())), "{text}");
+    assert!(text.contains("\nRULE   STATE  LAST SUCCESS  NEXT"), "{text}");
+    assert!(text.contains("\nhello  idle   "), "{text}");
+}
+
+#[tokio::test]
+async fn for_programs_the_answer_is_printed_as_it_came() {
+    let daemon = daemon().await;
+
+    let ended = Ferry::new(&["status", "--output", "json"]).env("REGFERRY_SERVER", &daemon.url()).run().await;
+
+    assert_eq!(ended.text().trim_end(), daemon.get("/api/v1/status").await.1);
+    assert_eq!((&ended.json()["ready"], &ended.json()["rules"][0]["name"]), (&json!(true), &json!("hello")));
+}
+
+#[tokio::test]
+async fn a_health_check_needs_no_roots_of_trust_no_proxy_and_no_configuration_and_says_nothing() {
+    let daemon = daemon().await;
+    let listens = daemon.url().replace("http://127.0.0.1", "0.0.0.0");
+    let check = Ferry::new(&["status", "--quiet"]).env("REGFERRY_LISTEN", &listens);
+    let check = check.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    let check = check.env("HTTP_PROXY", "http://127.0.0.1:9").env("REGFERRY_CONFIG", "/nowhere");
+
+    assert_eq!(check.run().await.success(), "");
+}
+
+#[tokio::test]
+async fn where_no_daemon_is_it_says_so_and_what_to_do() {
+    let (port, page) = (answering("200 OK", "").await, answering("404 Not Found", "no").await);
+    let html = answering("200 OK", "<html>").await;
+    for (server, reason) in [
+        ("http://127.0.0.1:9", "efused"),
+        (&page, "the answer is 404 Not Found"),
+        (&html, "no status"),
+        (&port, "no status"),
+    ] {
+        let told = Ferry::new(&["status", "--server", server]).run().await.failure(1);
+
+        assert!(told.contains(server) && told.contains(reason) && told.contains("--server"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_is_shown_and_not_well() {
+    let config: Value = json!({"file": null, "loaded": null, "last_reload": null});
+    let status =
+        json!({"version": "1", "started": "2026-01-01T00:00:00Z", "ready": false, "config": config, "rules": []});
+    let server = answering("200 OK", &status.to_string()).await;
+
+    let ended = Ferry::new(&["status", "--server", &server]).run().await;
+
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.text().contains(": stopping, up "), "{}", ended.text());
+    assert!(ended.stderr.contains("is stopping"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_wrong_usage() {
+    for arguments in [&["status", "--server", "localhost:9464"][..], &["status", "--watch"]] {
+        assert!(!Ferry::new(arguments).run().await.failure(2).is_empty());
+    }
+    let nowhere = Ferry::new(&["status"]).env("REGFERRY_LISTEN", "").run().await.failure(2);
+    assert!(nowhere.contains("REGFERRY_LISTEN"), "{nowhere}");
+}
