@@ -1,0 +1,55 @@
+{{- define "regferry.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release's name, if it says regferry already; CronJobs may have 52 characters. */}}
+{{- define "regferry.fullname" -}}
+{{- $name := include "regferry.name" . }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "regferry.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "regferry.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: {{ eq .Values.mode "cronjob" | ternary "job" "daemon" }}
+{{- end }}
+
+{{- define "regferry.labels" -}}
+{{ include "regferry.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "regferry.configMap" -}}
+{{- if .Values.existingConfigMap }}
+{{- .Values.existingConfigMap }}
+{{- else }}
+{{- if not .Values.config }}
+{{- fail "config or existingConfigMap: one of them has to say what is mirrored" }}
+{{- end }}
+{{- include "regferry.fullname" . }}
+{{- end }}
+{{- end }}
+
+{{- define "regferry.image" -}}
+{{- $repository := required "image.repository: name the image that you have built (make image) and pushed" .Values.image.repository }}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" $repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{/* Whether jobs keep their metrics, and where they write them. */}}
+{{- define "regferry.metricsFile" -}}
+{{- $metrics := .Values.cronjob.metrics }}
+{{- if and (eq .Values.mode "cronjob") (or $metrics.textfile.hostPath $metrics.pushgateway.url) -}}
+/var/lib/regferry/metrics/regferry.prom
+{{- end }}
+{{- end }}
+
+{{- define "regferry.pushes" -}}
+{{- if and (eq .Values.mode "cronjob") .Values.cronjob.metrics.pushgateway.url }}true{{ end }}
+{{- end }}

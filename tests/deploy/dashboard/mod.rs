@@ -1,0 +1,92 @@
+//! The dashboard and the alerts, before a real Prometheus that scrapes a real daemon at work.
+
+mod panels;
+mod rendered;
+mod scenario;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::Value;
+use testkit::server::Prometheus;
+
+use crate::files::{items, path, read, text};
+use crate::support::until;
+use panels::{Query, Series};
+use scenario::{BROKEN, Scenario};
+
+/// What may be zero all the time, and why.
+const MAY_BE_ZERO: [(&str, &str); 1] = [("process_cpu_seconds_total", "it counts whole seconds, and may need none")];
+
+#[tokio::test]
+async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
+    let scenario = Scenario::start().await;
+    let prometheus = Prometheus::start(&configuration(scenario.metrics()));
+
+    let queries = panels::queries();
+    for query in &queries {
+        until(&query.to_string(), async || says(query, &query.run(&prometheus).await).then_some(())).await;
+    }
+    for expression in panels::variables() {
+        let data = prometheus.ask("query", &[("query", &expression)]).await;
+        assert!(items(&data["result"]).count() > 0, "{expression} finds nothing to choose from");
+    }
+    for name in metrics_of_alerts() {
+        let data = prometheus.ask("query", &[("query", &format!("{name}{{job=\"regferry\"}}"))]).await;
+        assert!(items(&data["result"]).count() > 0, "the alerts ask for {name}, which nobody has");
+    }
+    until("all rules evaluated without an error", async || are_healthy(&prometheus).await.then_some(())).await;
+    for alert in ["RegferryMirrorStale", "RegferryRuleFailing"] {
+        until(alert, async || alerts_of(&prometheus, alert).await.contains(BROKEN).then_some(())).await;
+    }
+
+    let mut shown = Vec::new();
+    for query in queries {
+        let found = query.run(&prometheus).await;
+        shown.push((query, found));
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard.txt");
+    fs::write(file, rendered::text(&shown)).expect("target/ is writable");
+}
+
+/// The shipped configuration, but for what hangs on the place: the daemon's address, where the alerts lie, and how long a
+/// test has.
+fn configuration(daemon: &str) -> String {
+    let alerts = path("deploy/prometheus/alerts.yaml");
+    let mut text = read("deploy/prometheus/prometheus.yml");
+    for (shipped, here) in
+        [("regferry:9464", daemon), ("- alerts.yaml", &format!("- {}", alerts.display())), (": 15s", ": 1s")]
+    {
+        assert!(text.contains(shipped), "{shipped} is not in the configuration");
+        text = text.replace(shipped, here);
+    }
+    text
+}
+
+/// Whether there is data, and more than zeros.
+fn says(query: &Query, found: &[Series]) -> bool {
+    let may_be_zero = MAY_BE_ZERO.iter().any(|(name, _why)| query.expression.contains(name));
+    found.iter().flat_map(|series| &series.values).any(|value| value.is_finite() && (may_be_zero || *value != 0.0))
+}
+
+fn metrics_of_alerts() -> BTreeSet<String> {
+    let name = Regex::new(r"\b(regferry|process)_[a-z_]+").expect("the pattern is one");
+    let alerts = read("deploy/prometheus/alerts.yaml");
+    name.find_iter(&alerts).map(|found| found.as_str().to_owned()).collect()
+}
+
+async fn are_healthy(prometheus: &Prometheus) -> bool {
+    let data = prometheus.ask("rules", &[]).await;
+    let rules: Vec<&Value> = items(&data["groups"]).flat_map(|group| items(&group["rules"])).collect();
+    assert!(rules.iter().all(|rule| rule["health"] != "err"), "{rules:#?}");
+    !rules.is_empty() && rules.iter().all(|rule| rule["health"] == "ok")
+}
+
+/// The rules of ours for which an alert waits or fires.
+async fn alerts_of(prometheus: &Prometheus, name: &str) -> BTreeSet<String> {
+    let data = prometheus.ask("alerts", &[]).await;
+    let alerts = items(&data["alerts"]).filter(|alert| alert["labels"]["alertname"] == name);
+    alerts.map(|alert| text(&alert["labels"]["rule"]).to_owned()).collect()
+}

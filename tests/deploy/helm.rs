@@ -1,0 +1,211 @@
+//! The chart, as Helm's own library reads it.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Map, Value, json};
+
+use crate::kubernetes;
+use crate::manifests::Manifests;
+use crate::support::Ferry;
+use crate::tools::{self, Kubectl};
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/regferry");
+
+const VALUES: [&str; 4] = ["deployment", "cronjob", "cronjob-textfile", "cronjob-pushgateway"];
+
+/// What the chart makes of the values that lie beside it.
+pub(crate) fn rendered() -> Vec<(String, String)> {
+    let made = render(&VALUES.map(values)).into_iter().map(|made| made.unwrap_or_else(|error| panic!("{error}")).yaml);
+    VALUES.iter().map(|name| format!("chart of {name}")).zip(made).collect()
+}
+
+fn values(name: &str) -> String {
+    let path = format!("{CHART}/ci/{name}-values.yaml");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What an installation is.
+#[derive(Debug)]
+struct Made {
+    yaml: String,
+    notes: String,
+}
+
+/// What the chart makes of each of some values, or why it does not.
+fn render(values: &[String]) -> Vec<Result<Made, String>> {
+    let made = |mut files: BTreeMap<String, String>| {
+        let notes = files.remove("regferry/templates/NOTES.txt").expect("there are notes");
+        Made { yaml: files.into_values().collect::<Vec<_>>().join("\n---\n"), notes }
+    };
+    tools::script("with_helm.py", &["render", CHART], values).into_iter().map(|files| files.map(made)).collect()
+}
+
+/// What one set of values makes.
+fn made(values: String) -> Made {
+    render(&[values]).remove(0).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The chart's metadata and its own values.
+fn chart() -> Value {
+    tools::script("with_helm.py", &["show", CHART], &[String::new()]).remove(0).expect("the chart can be read")
+}
+
+/// These values, and what no installation does without.
+fn with_needed(values: &Value) -> String {
+    let mut all = json!({"image": {"repository": "registry.example/regferry"}, "config": "# none"});
+    let values = values.as_object().expect("values have names");
+    all.as_object_mut().expect("so have these").extend(values.clone());
+    all.to_string()
+}
+
+#[test]
+fn helm_finds_nothing_to_object_to() {
+    let all: Vec<_> = VALUES.map(values).into_iter().chain([String::new()]).collect();
+    for (values, report) in all.iter().zip(tools::script::<Value>("with_helm.py", &["lint", CHART], &all)) {
+        let report = report.expect("what it finds is no error");
+        let messages = report["messages"].as_array().expect("there are messages").iter();
+        let found: Vec<_> = messages.filter(|message| message["error"] != "icon is recommended").collect();
+        assert!(found.is_empty(), "{found:#?}\n{values}");
+    }
+}
+
+#[test]
+fn every_document_of_the_chart_is_one_that_kubernetes_takes() {
+    let (names, rendered): (Vec<_>, Vec<_>) = rendered().into_iter().unzip();
+    for (name, held) in names.iter().zip(Manifests::held_against(&kubernetes::VERSIONS, &rendered)) {
+        assert!(held.is_ok(), "{name}: {held:?}");
+    }
+}
+
+#[test]
+fn the_chart_is_of_this_version() {
+    let chart = chart();
+    assert_eq!(chart["metadata"]["appVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["metadata"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn every_value_is_in_the_readme() {
+    let readme = fs::read_to_string(format!("{CHART}/README.md")).expect("there is one");
+    // What has the form of Kubernetes' own objects is explained there.
+    for name in names(&chart()["values"]).iter().filter(|name| !name.starts_with("resources.")) {
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+/// The names of all values, with those that they are in.
+fn names(values: &Value) -> Vec<String> {
+    let Some(values) = values.as_object() else { return Vec::new() };
+    let of = |(name, value): (&String, &Value)| match names(value) {
+        inner if inner.is_empty() => vec![name.clone()],
+        inner => inner.iter().map(|inner| format!("{name}.{inner}")).collect(),
+    };
+    values.iter().flat_map(of).collect()
+}
+
+#[test]
+fn the_chart_makes_what_the_bases_are() {
+    let deployment = json!({
+        "passwordsSecret": "regferry-passwords",
+        "dockerConfigSecret": "regferry-docker-config",
+        "networkPolicy": {"enabled": true}
+    });
+    let mut job = deployment.clone();
+    job["mode"] = json!("cronjob");
+    let charts =
+        [with_needed(&deployment), with_needed(&job), values("cronjob-textfile"), values("cronjob-pushgateway")];
+    let charts = charts.map(|values| made(values).yaml);
+    let bases = ["deployment", "cronjob"].map(|folder| kubernetes::render(Kubectl::Pinned, folder));
+    let components = ["metrics-textfile", "metrics-pushgateway"].map(kubernetes::render_job_with);
+    let bases = [bases, components].concat();
+    for (chart, base) in Manifests::read_all(&charts).iter().zip(Manifests::read_all(&bases)) {
+        assert_eq!(chart.kinds(), base.kinds());
+        for kind in chart.kinds().into_iter().filter(|kind| *kind != "ConfigMap") {
+            assert_eq!(essence(&chart.of(kind)["spec"]), essence(&base.of(kind)["spec"]), "{kind}");
+        }
+    }
+}
+
+/// A value without labels, and without what the chart says in more words.
+fn essence(value: &Value) -> Value {
+    let worded = ["labels", "matchLabels", "selector", "optional", "imagePullPolicy", "suspend"];
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(name, _)| !worded.contains(&name.as_str()));
+            // What is empty without them is left out of the bases.
+            let kept = kept.map(|(name, value)| (name.clone(), essence(value)));
+            kept.filter(|(_, value)| *value != json!({})).collect::<Map<_, _>>().into()
+        }
+        // Mounts and volumes are named, and may stand in any order.
+        Value::Array(values) => {
+            let mut values: Vec<_> = values.iter().map(essence).collect();
+            if values.iter().all(|value| value["name"].is_string()) {
+                values.sort_by_key(|value| value["name"].to_string());
+            }
+            values.into()
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    refused(&[
+        (json!({"mode": "daemonset"}), "/mode': value must be one of 'deployment', 'cronjob'"),
+        (json!({"replicas": 2}), "additional properties 'replicas' not allowed"),
+        (json!({"cronjob": {"shedule": "@daily"}}), "/cronjob': additional properties 'shedule' not allowed"),
+        (json!({"cronjob": {"schedule": "15m"}}), "/cronjob/schedule': '15m' does not match pattern"),
+        (json!({"cronjob": {"startingDeadlineSeconds": 5}}), "/cronjob/startingDeadlineSeconds': minimum"),
+        (json!({"service": {"port": "http"}}), "/service/port': got string, want integer"),
+        (json!({"config": {"rules": []}}), "/config': got object, want string"),
+        (json!({"extraArgs": ["check"]}), "/extraArgs/0': 'check' does not match pattern"),
+        (json!({"podAnnotations": {"a": true}}), "/podAnnotations/a': got boolean, want string"),
+        // All jobs have to go to the node that has the file.
+        (json!({"cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}), "/nodeSelector': minProperties"),
+        (
+            json!({
+                "nodeSelector": {"a": "b"},
+                "cronjob": {"metrics": {"textfile": {"hostPath": "/a"}, "pushgateway": {"url": "http://a"}}}
+            }),
+            "/cronjob/metrics': 'not' failed",
+        ),
+    ]);
+}
+
+#[test]
+fn what_no_installation_does_without_is_asked_for() {
+    refused(&[
+        (json!({"image": {"repository": ""}}), "image.repository: name the image that you have built"),
+        (json!({"config": ""}), "config or existingConfigMap: one of them has to say what is mirrored"),
+    ]);
+}
+
+/// Each of these values is refused for its reason.
+fn refused(wrong: &[(Value, &str)]) {
+    let all: Vec<_> = wrong.iter().map(|(values, _)| with_needed(values)).collect();
+    for ((values, reason), made) in wrong.iter().zip(render(&all)) {
+        assert!(made.as_ref().is_err_and(|error| error.contains(reason)), "{values}: {made:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_notes_name_what_was_installed() {
+    let notes = made(with_needed(&json!({}))).notes;
+    assert!(notes.contains("kubectl -n mirror logs deploy/regferry --follow"), "{notes}");
+    assert!(notes.contains("exec deploy/regferry -- regferry status"), "{notes}");
+    Ferry::new(&["status", "--help"]).run().await.success();
+    let notes = made(values("cronjob")).notes;
+    assert!(notes.contains("create job --from=cronjob/regferry regferry-now"), "{notes}");
+    assert!(notes.contains("Their metrics are lost"), "{notes}");
+    let notes = made(values("cronjob-pushgateway")).notes;
+    assert!(!notes.contains("Their metrics are lost"), "{notes}");
+}
+
+/// Helm reads numbers as floating point, and writes large ones as such.
+#[test]
+fn large_numbers_stay_numbers() {
+    let job = Manifests::read(made(values("cronjob")).yaml);
+    let seconds = &job.of("CronJob")["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"];
+    assert_eq!(seconds, &json!(2_592_000));
+}

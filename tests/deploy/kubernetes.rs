@@ -1,0 +1,110 @@
+//! `deploy/kubernetes`, as kubectl renders it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::manifests::Manifests;
+use crate::support::Ferry;
+use crate::tools::{self, Kubectl, REPOSITORY};
+
+/// The oldest version that has sidecars, and today's.
+pub(crate) const VERSIONS: [&str; 2] = ["1.29", "1.37"];
+
+/// What can be applied as it is.
+const FOLDERS: [&str; 3] = ["deployment", "cronjob", "example"];
+
+/// What the CronJob may have beside it.
+const METRICS: [&str; 2] = ["metrics-textfile", "metrics-pushgateway"];
+
+/// All that can be made of the folder, by what it is.
+pub(crate) fn rendered() -> Vec<(String, String)> {
+    let folders = FOLDERS.map(|folder| (folder.to_owned(), render(Kubectl::Pinned, folder)));
+    let jobs = METRICS.map(|component| (component.to_owned(), render_job_with(component)));
+    folders.into_iter().chain(jobs).collect()
+}
+
+pub(crate) fn render(kubectl: Kubectl, folder: &str) -> String {
+    tools::kustomize(kubectl, &Path::new(REPOSITORY).join("deploy/kubernetes").join(folder))
+}
+
+/// The CronJob with one of the components, in a folder of somebody's own.
+pub(crate) fn render_job_with(component: &str) -> String {
+    let folder = TempDir::new().expect("the temporary directory is writable");
+    let copied =
+        Command::new("cp").args(["-r", &format!("{REPOSITORY}/deploy/kubernetes")]).arg(folder.path()).status();
+    assert!(copied.expect("there is cp").success());
+    let own = folder.path().join("own");
+    let text = format!("resources: [../kubernetes/cronjob]\ncomponents: [../kubernetes/components/{component}]\n");
+    fs::create_dir(&own)
+        .and_then(|()| fs::write(own.join("kustomization.yaml"), text))
+        .expect("the folder is writable");
+    tools::kustomize(Kubectl::Pinned, &own)
+}
+
+#[test]
+fn every_document_is_one_that_kubernetes_takes() {
+    let (names, rendered): (Vec<_>, Vec<_>) = rendered().into_iter().unzip();
+    for (name, held) in names.iter().zip(Manifests::held_against(&VERSIONS, &rendered)) {
+        assert!(held.is_ok(), "{name}: {held:?}");
+    }
+}
+
+#[test]
+fn each_folder_makes_what_it_is_named_for() {
+    let rendered = FOLDERS.map(|folder| render(Kubectl::Pinned, folder));
+    let kinds: Vec<_> = Manifests::read_all(&rendered).iter().map(|made| made.kinds().join(" ")).collect();
+    let deployment = "ConfigMap Deployment NetworkPolicy Service";
+    assert_eq!(kinds, [deployment, "ConfigMap CronJob NetworkPolicy", &format!("{deployment} ServiceMonitor")]);
+}
+
+/// Debian's kubectl is of 2021 and knows no components, which the bases do without.
+#[test]
+fn the_bases_are_the_same_to_the_kubectl_of_this_machine() {
+    for folder in ["deployment", "cronjob"] {
+        let rendered = [Kubectl::Pinned, Kubectl::Installed].map(|kubectl| render(kubectl, folder));
+        let read = Manifests::read_all(&rendered);
+        assert_eq!(read[0], read[1], "{folder}");
+    }
+}
+
+#[test]
+fn an_overlay_replaces_namespace_image_and_configuration() {
+    let example = Manifests::read(render(Kubectl::Pinned, "example"));
+    assert_eq!(example.of("Deployment")["metadata"]["namespace"], "mirror");
+    assert_eq!(example.container("regferry")["image"], "registry.internal.example/tools/regferry:0.1.0");
+    assert!(example.config().is_some_and(|config| config.contains("base-images") && !config.contains("mirror/alpine")));
+}
+
+#[tokio::test]
+async fn what_is_commented_out_in_the_configurations_holds_too() {
+    for folder in ["deployment", "cronjob"] {
+        let path = format!("{REPOSITORY}/deploy/kubernetes/{folder}/regferry.toml");
+        let written = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let lines = written.lines().map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        assert_ne!(text, written.trim_end(), "{path} has something commented out");
+        Ferry::new(&["check"]).config(&text).run().await.success();
+    }
+}
+
+#[test]
+fn what_kubernetes_would_not_take_is_found() {
+    let example = render(Kubectl::Pinned, "example");
+    let mistakes = [
+        ("optional: true", "optonal: true", "'optonal' was unexpected"),
+        ("replicas: 1", "replicas: one", "'one' is not of type 'integer'"),
+        ("replicas: 1", "replicas: 1\n  replicas: 2", "{'replicas'} is there twice"),
+        ("interval: 30s", "intervall: 30s", "it has fields that are not known"),
+        ("interval: 30s", "interval: often", "String should match pattern"),
+    ];
+    let texts = mistakes.map(|(right, wrong, _)| example.replacen(right, wrong, 1));
+    for ((_, wrong, reason), held) in mistakes.into_iter().zip(Manifests::held_against(&["1.37"], &texts)) {
+        assert!(held.as_ref().is_err_and(|error| error.contains(reason)), "{wrong}: {held:?}");
+    }
+}
