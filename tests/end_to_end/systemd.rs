@@ -26,8 +26,8 @@ impl Told {
             format!("[[rules]]\nname = 'app'\nsource = '{}/app'\ntarget = '{}/app'\n", source.host(), target.host());
         let ferry = Ferry::new(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).config(&config);
         let path = ferry.home().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
-        let path = path.to_str().unwrap();
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        let path = path.to_str().expect("a path of UTF-8");
         let daemon = Daemon::of(ferry.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "1000000")).await;
         Self { socket, daemon, config }
     }
@@ -45,7 +45,7 @@ impl Told {
     async fn any(&self) -> Vec<String> {
         let mut message = [0; 4096];
         let received = timeout(Duration::from_secs(60), self.socket.recv(&mut message)).await;
-        let length = received.expect("systemd is told").unwrap();
+        let length = received.expect("systemd is told").expect("a message");
         String::from_utf8_lossy(&message[..length]).lines().map(str::to_owned).collect()
     }
 }
