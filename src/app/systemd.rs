@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 /// The daemon runs its rules.
 pub(super) fn ready(rules: usize) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&format!("serving {rules} rules"))]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&format!("rules in force: {rules}"))]);
 }
 
 /// The configuration is being changed; [`ready`] or [`refused`] follows.

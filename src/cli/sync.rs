@@ -54,6 +54,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let metrics_file = args.metrics_file.map(MetricsFile::at).transpose()?;
     let app = session.app(config, Log::BesideResults)?;
     if let Some(file) = &metrics_file {
+        app.metrics().show_only(|rule| args.rules.has(rule));
         file.take_over(app.metrics());
     }
     let mode = match (args.dry_run, args.repair) {

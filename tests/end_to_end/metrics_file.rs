@@ -89,6 +89,29 @@ async fn what_a_rule_has_achieved_before_is_kept_while_it_fails_or_is_not_chosen
 }
 
 #[tokio::test]
+async fn nothing_is_claimed_of_a_rule_that_was_not_chosen() {
+    let mirror = Mirror::new().await;
+
+    assert_eq!(mirror.sync(&["--rule", "good"]).run().await.code, Some(0));
+
+    let text = fs::read_to_string(mirror.file()).expect("the file was written");
+    assert!(text.contains("rule=\"good\"") && !text.contains("rule=\"bad\""), "{text}");
+}
+
+#[tokio::test]
+async fn a_run_that_could_not_look_does_not_say_that_there_is_nothing() {
+    let mirror = Mirror::new().await;
+    assert_eq!(mirror.sync(&["--rule", "good"]).run().await.code, Some(0));
+    assert_eq!(mirror.metric("regferry_rule_images{rule=\"good\"}"), 1.0);
+
+    mirror.source.fault(Fault::any(), Effect::status(403));
+    assert_eq!(mirror.sync(&["--rule", "good"]).run().await.code, Some(1));
+
+    let text = fs::read_to_string(mirror.file()).expect("the file was written");
+    assert!(!text.contains("regferry_rule_images{"), "{text}");
+}
+
+#[tokio::test]
 async fn a_broken_file_is_replaced_with_a_warning() {
     let mirror = Mirror::new().await;
     fs::write(mirror.file(), "regferry_rule_last_success_timestamp_seconds{rule=\"good\"} x\n").expect("it is ours");

@@ -53,13 +53,13 @@ impl Told {
 #[tokio::test]
 async fn it_is_told_of_readiness_reloads_and_the_end() {
     let told = Told::start().await;
-    assert_eq!(told.next().await, ["READY=1", "STATUS=serving 1 rules"]);
+    assert_eq!(told.next().await, ["READY=1", "STATUS=rules in force: 1"]);
 
     told.daemon.signal("HUP");
     let reloading = told.next().await;
     assert_eq!(reloading[0], "RELOADING=1");
     assert!(reloading[1].starts_with("MONOTONIC_USEC="), "{reloading:?}");
-    assert_eq!(told.next().await, ["READY=1", "STATUS=serving 1 rules"]);
+    assert_eq!(told.next().await, ["READY=1", "STATUS=rules in force: 1"]);
 
     told.daemon.rewrite("regferry.toml", &told.config.replace("source", "sauce"));
     assert_eq!(told.next().await[0], "RELOADING=1");

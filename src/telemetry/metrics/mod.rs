@@ -70,6 +70,11 @@ impl Metrics {
         self.last_reload.set(is_usable.into());
     }
 
+    /// Says nothing of rules that are not to run: a zero would claim that they never succeeded.
+    pub fn show_only(&self, runs: impl Fn(&str) -> bool) {
+        self.rules.show_only(runs);
+    }
+
     /// Takes over when rules last succeeded from what an earlier process wrote with [`Metrics::render_for_files`].
     ///
     /// # Errors

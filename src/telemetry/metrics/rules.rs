@@ -44,7 +44,11 @@ impl Rules {
                 "The longest time between two ticks of the rule's schedule.",
                 &["rule"],
             )?,
-            found: families.count("regferry_rule_images", "Images that a rule's last run found.", &["rule"])?,
+            found: families.count(
+                "regferry_rule_images",
+                "Images that the rule's last successful run found.",
+                &["rule"],
+            )?,
             run_duration: families.histogram(
                 "regferry_rule_run_duration_seconds",
                 "How long runs took.",
@@ -64,6 +68,12 @@ impl Rules {
         }
         names.iter().for_each(|name| self.begin(name));
         *followed = names.iter().map(|name| (*name).to_owned()).collect();
+    }
+
+    /// Takes back the zeros of rules that will not run.
+    pub(super) fn show_only(&self, runs: impl Fn(&str) -> bool) {
+        let followed = self.followed.read().unwrap_or_else(PoisonError::into_inner);
+        followed.iter().filter(|name| !runs(name)).for_each(|name| self.remove(name));
     }
 
     pub(super) fn set_interval(&self, rule: &str, longest: Duration) {
@@ -91,9 +101,10 @@ impl Rules {
         let rule = &*run.name;
         self.of(rule, || {
             self.runs.with_label_values(&[rule, run.outcome.as_str()]).inc();
-            self.found.with_label_values(&[rule]).set(i64::try_from(run.images.len()).unwrap_or(i64::MAX));
             self.run_duration.with_label_values(&[rule]).observe(run.elapsed.as_secs_f64());
             if run.outcome == RunOutcome::Success {
+                // A run that failed may have found less than there is.
+                self.found.with_label_values(&[rule]).set(i64::try_from(run.images.len()).unwrap_or(i64::MAX));
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 self.last_success.with_label_values(&[rule]).set(now.as_secs_f64());
             }
