@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::Config;
 use crate::files::Stamps;
@@ -15,6 +15,9 @@ use crate::transfer::Engine;
 
 /// How often the files are looked at. Looking finds what notifications miss: network file systems, swapped links.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a configuration that was refused is left alone, if nothing changes.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Where the configuration comes from.
 pub struct Source {
@@ -41,7 +44,7 @@ impl Source {
         engine: watch::Receiver<Arc<Engine>>,
         loaded: mpsc::Sender<Result<Config, String>>,
     ) {
-        let mut files = Watched::default();
+        let (mut files, mut refused) = (Watched::default(), None::<Refused>);
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -52,17 +55,39 @@ impl Source {
             let registries = engine.borrow().registries().stamps();
             let before = made_of.clone().and(registries);
             let looked_at = before.clone();
-            let Ok(now) = task::spawn_blocking(move || looked_at.again()).await else { return };
-            if !files.are_to_be_read(&before, now) && !is_asked {
+            let Ok(now) = task::spawn_blocking(move || looked_at.again()).await else { continue };
+            let is_news = files.are_to_be_read(&before, now) || is_asked;
+            if !is_news && !refused.as_ref().is_some_and(Refused::is_due) {
                 continue;
             }
             let source = Arc::clone(&self);
-            let Ok((config, stamps)) = task::spawn_blocking(move || source.load()).await else { return };
+            let (config, stamps) = match task::spawn_blocking(move || source.load()).await {
+                Ok(loaded) => loaded,
+                Err(fault) => (Err(format!("a fault in regferry itself: {fault}; please report it")), before),
+            };
             made_of = stamps;
-            if loaded.send(config).await.is_err() {
+            let last = std::mem::replace(&mut refused, config.as_ref().err().map(|error| Refused::now(error)));
+            let is_told = refused.as_ref().is_some_and(|new| last.is_some_and(|last| last.error == new.error));
+            if (is_news || !is_told) && loaded.send(config).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// A configuration that was refused. What it lacks may come without a change of it: a certificate that it names.
+struct Refused {
+    error: String,
+    at: Instant,
+}
+
+impl Refused {
+    fn now(error: &str) -> Self {
+        Self { error: error.to_owned(), at: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.at.elapsed() >= TRY_AGAIN
     }
 }
 

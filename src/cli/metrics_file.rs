@@ -52,7 +52,7 @@ impl MetricsFile {
         let text = metrics.render_for_files().map_err(|error| failed(&error))?;
         let temporary = self.temporary();
         let written = create(&temporary)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&temporary, &self.path));
         written.map_err(|error| {
             // What was not begun is not there; the error says more than that.

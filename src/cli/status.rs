@@ -16,7 +16,7 @@ use server::{Answer, Server};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Where the daemon is; else where REGFERRY_LISTEN has it listen, or http://127.0.0.1:9464
-    #[arg(long, value_name = "URL", env = "REGFERRY_SERVER")]
+    #[arg(long, value_name = "URL", env = "REGFERRY_SERVER", hide_env_values = true)]
     server: Option<Server>,
 
     /// The form of the status

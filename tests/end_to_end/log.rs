@@ -54,7 +54,7 @@ async fn an_image_that_changes_has_one_line_and_one_that_does_not_has_none() {
     assert_eq!(copied["image"], format!("{}/app:v1", target.host()));
     assert_eq!(copied["digest"], hello_world().digest());
     assert!(copied["bytes"].is_u64() && copied["seconds"].is_f64(), "{copied:#}");
-    assert_eq!(fields(&line(&log, "run ended")), ["copied", "rule", "seconds", "unchanged"]);
+    assert_eq!(fields(&line(&log, "run ended")), ["copied", "deleted", "rule", "seconds", "unchanged"]);
     assert_eq!(log.lines().count(), 3, "with the one that says where it serves: {log}");
 }
 

@@ -130,6 +130,22 @@ async fn a_broken_file_is_refused_with_its_error_and_the_old_one_goes_on() {
 }
 
 #[tokio::test]
+async fn what_a_refused_configuration_lacked_may_come_later() {
+    let registries = Registries::start().await;
+    let daemon = Daemon::start(&registries.rule("kept", "")).await;
+    let other = "[registries.'registry.example']\nca_file = 'later.pem'\n";
+    daemon.rewrite(FILE, &[other, &registries.rule("kept", "")].concat());
+    let refused = reload_after(&daemon, &Value::Null).await;
+    assert_eq!(refused["successful"], false, "{refused:#}");
+
+    daemon.rewrite("later.pem", &testkit::server::unknown_authority());
+
+    let reload = reload_after(&daemon, &refused).await;
+    assert_eq!(reload["successful"], true, "{reload:#}");
+    assert_eq!(daemon.log().lines().filter(|line| line.contains("refused")).count(), 1, "{}", daemon.log());
+}
+
+#[tokio::test]
 async fn a_configmap_that_kubernetes_swaps_is_taken_over() {
     let registries = Registries::start().await;
     let ferry =

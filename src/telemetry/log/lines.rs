@@ -79,10 +79,11 @@ pub(super) fn warning(rule: &str, warning: &str, telling: &Telling) {
 pub(super) fn run_ended(report: &RuleReport) {
     let (rule, seconds) = (&*report.name, seconds(report.elapsed));
     let (copied, unchanged) = (report.count(ImageOutcome::Copied), report.count(ImageOutcome::Unchanged));
+    let deleted = report.pruned.len();
     match report.outcome {
-        RunOutcome::Cancelled => info!(rule, copied, unchanged, seconds, "run stopped"),
-        _ if copied == 0 => debug!(rule, copied, unchanged, seconds, "run ended: nothing to do"),
-        _ => info!(rule, copied, unchanged, seconds, "run ended"),
+        RunOutcome::Cancelled => info!(rule, copied, unchanged, deleted, seconds, "run stopped"),
+        _ if copied + deleted == 0 => debug!(rule, copied, unchanged, deleted, seconds, "run ended: nothing to do"),
+        _ => info!(rule, copied, unchanged, deleted, seconds, "run ended"),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The log: one line for each image that changed or failed, quiet when nothing happens.
 //!
 //! Messages are fixed texts, and what differs stands in fields whose names and units do not change: `rule`, `image`,
-//! `digest`, `registry`; `bytes`; `seconds` and `pause` in seconds; `copied`, `unchanged`, `failed` images; `error` and
-//! `warning`, the texts; `times` and `since` of what came before, `untold` of what came and has no line of its own.
+//! `digest`, `registry`; `bytes`; `seconds` and `pause` in seconds; `copied`, `unchanged`, `failed` images, and
+//! `deleted` tags; `error` and `warning`, the texts; `times` and `since` of what came before, `untold` of what came and
+//! has no line of its own.
 
 mod commands;
 mod daemon;
