@@ -363,6 +363,8 @@ fn jitter_and_recheck_come_from_the_rule_or_its_defaults() {
         ("jitter = '5m'\nrecheck = '0s'", "", minutes(5), None),
         ("jitter = '5m'\nrecheck = '0s'", "jitter = '0s'\nrecheck = '1h'", minutes(0), Some(minutes(60))),
         ("", "jitter = '1m'\nrecheck = '0s'", minutes(1), None),
+        ("jitter = '5m'", "schedule = '2m'\nrecheck = '0s'", minutes(2), None),
+        ("jitter = '5m'", "schedule = '* * * * *'\nrecheck = '0s'", minutes(5), None),
     ] {
         let rule = one_rule("ghcr.io/a/b", "registry.example/b", own);
         let timing = parse(&format!("[defaults]\n{defaults}\n{rule}")).unwrap().rules[0].timing.clone();
@@ -385,6 +387,10 @@ fn what_is_wrong_with_a_schedule_is_told() {
         // Of a schedule that is not understood nobody knows what it would have been.
         ("schedule = 'often'\ntimezone = 'Europe/Berlin'", "\"often\" is no schedule"),
         ("jitter = 'some'", "rules.\"r\".jitter: \"some\" is no duration"),
+        (
+            "schedule = '1m'\njitter = '90s'",
+            "rules.\"r\".jitter: is longer than the interval, and would skip runs: write 1m at most",
+        ),
         ("recheck = '1'", "rules.\"r\".recheck: \"1\" is no duration"),
     ] {
         let mistake = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", own));

@@ -6,28 +6,29 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::App;
-use super::reload::Source;
+use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
-use crate::config::{Config, ScheduledRule};
-use crate::events::{Observer, RuleReport, RunOutcome};
+use crate::config::ScheduledRule;
+use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server;
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
 
-/// What requests to the daemon itself may take after the last run has ended.
+/// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 impl App {
@@ -52,14 +53,15 @@ impl App {
             let mut daemon = Daemon::new(self, source, made_of);
             daemon.until(cancel).await;
             ready.store(false, Ordering::Relaxed);
-            daemon.stop().await;
+            let end = daemon.stop().await;
             stop_serving.cancel();
+            end.min(Instant::now() + LAST_ANSWERS)
         };
         tokio::pin!(serving);
         tokio::select! {
             served = &mut serving => served,
             // A client that does not finish its request does not hold the daemon.
-            () = working => tokio::time::timeout(LAST_ANSWERS, serving).await.unwrap_or(Ok(())),
+            end = working => tokio::time::timeout_at(end, serving).await.unwrap_or(Ok(())),
         }
     }
 }
@@ -76,7 +78,7 @@ async fn serve(listener: Option<TcpListener>, service: server::Service, stop: Ca
 
 /// What runs, and what it runs by.
 struct Daemon {
-    engine: watch::Sender<Arc<Engine>>,
+    engine: Arc<Engine>,
     /// In the configuration's order.
     rules: Vec<ScheduledRule>,
     timetable: Timetable,
@@ -86,19 +88,18 @@ struct Daemon {
     status: Arc<Status>,
     listen: Option<SocketAddr>,
     shutdown_grace: Duration,
-    reloads: mpsc::Receiver<Result<Config, String>>,
+    reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
     _watching: AbortOnDropHandle<()>,
 }
 
 impl Daemon {
     fn new(app: App, source: Source, made_of: Stamps) -> Self {
-        let (engine, current) = watch::channel(app.engine);
         let (sender, reloads) = mpsc::channel(1);
         app.status.configured(&source.file, Timestamp::now());
-        let watching = Arc::new(source).watch(made_of, current, sender);
+        let watching = Arc::new(source).watch(made_of, Arc::clone(&app.engine), sender);
         let mut daemon = Self {
-            engine,
+            engine: app.engine,
             rules: Vec::new(),
             timetable: Timetable::new(RandomState::new().hash_one(()), now()),
             runs: Runs::default(),
@@ -127,8 +128,8 @@ impl Daemon {
             let look = self.timetable.next_look();
             tokio::select! {
                 () = cancel.cancelled() => return,
-                (rule, fault) = self.runs.next_end() => self.ended(&rule, fault),
-                Some(config) = self.reloads.recv() => self.reload(config),
+                (rule, ended) = self.runs.next_end() => self.ended(&rule, ended),
+                Some(loaded) = self.reloads.recv() => self.reload(loaded),
                 () = self.watchdog.feed() => {}
                 () = sleep_until(look) => {}
             }
@@ -138,36 +139,39 @@ impl Daemon {
     fn start(&mut self, due: Due) {
         if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
             let mode = if due.recheck { Mode::Repair } else { Mode::Execute };
-            let (engine, rule) = (Arc::clone(&self.engine.borrow()), Arc::clone(&scheduled.rule));
-            // Listeners have its report.
-            self.runs.start(&due.rule, |cancel| async move { drop(engine.run(&rule, mode, &cancel).await) });
+            let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
+            self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
         }
     }
 
-    fn ended(&mut self, rule: &Arc<str>, fault: Option<JoinError>) {
-        if let Some(fault) = fault {
-            let mut report = RuleReport::begun(rule, SystemTime::now());
-            report.outcome = RunOutcome::Failure;
-            report.error = Some(format!("a fault in regferry itself: {fault}"));
-            self.observer.run_ended(&report);
-        }
+    fn ended(&mut self, rule: &Arc<str>, ended: Result<RuleReport, JoinError>) {
+        let report = ended.unwrap_or_else(|fault| self.broken_off(rule, &fault));
         if !self.rules.iter().any(|scheduled| scheduled.rule.name == *rule) {
-            self.engine.borrow().forget_rule(rule);
+            self.engine.forget_rule(rule);
             self.tell_rules();
         }
-        if let Some(due) = self.timetable.ended(rule, now()) {
+        if let Some(due) = self.timetable.ended(rule, has_looked(&report), now()) {
             self.start(due);
         }
     }
 
+    /// Tells of a run that did not end by itself.
+    fn broken_off(&self, rule: &Arc<str>, fault: &JoinError) -> RuleReport {
+        let mut report = RuleReport::begun(rule, SystemTime::now());
+        report.outcome = RunOutcome::Failure;
+        report.error = Some(format!("a fault in regferry itself: {fault}; please report it"));
+        self.observer.run_ended(&report);
+        report
+    }
+
     /// Takes over a configuration that was read again, or says why the old one stays.
-    fn reload(&mut self, config: Result<Config, String>) {
+    fn reload(&mut self, loaded: Result<Loaded, String>) {
         systemd::reloading();
-        self.metrics.reloaded(config.is_ok());
-        self.status.reloaded(config.as_ref().map(drop).map_err(Clone::clone), Timestamp::now());
-        match config {
-            Ok(config) => {
-                self.take_over(config);
+        self.metrics.reloaded(loaded.is_ok());
+        self.status.reloaded(loaded.as_ref().map(drop).map_err(Clone::clone), Timestamp::now());
+        match loaded {
+            Ok(loaded) => {
+                self.take_over(loaded);
                 systemd::ready(self.rules.len());
             }
             Err(error) => {
@@ -177,14 +181,12 @@ impl Daemon {
         }
     }
 
-    fn take_over(&mut self, config: Config) {
-        if config.service.listen != self.listen {
+    fn take_over(&mut self, Loaded { engine, rules, service }: Loaded) {
+        if service.listen != self.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
         }
-        self.shutdown_grace = config.service.shutdown_grace;
-        let engine = self.engine.borrow().reconfigured(config.registries, config.limits);
-        self.engine.send_replace(Arc::new(engine));
-        let Changes { added, changed, removed } = self.follow(config.rules);
+        (self.engine, self.shutdown_grace) = (engine, service.shutdown_grace);
+        let Changes { added, changed, removed } = self.follow(rules);
         tracing::info!(rules = self.rules.len(), added, changed, removed, "configuration reloaded");
     }
 
@@ -208,13 +210,12 @@ impl Daemon {
         changed.iter().for_each(|scheduled| self.runs.stop(&scheduled.rule.name));
         for gone in before.keys().filter(|name| !rules.iter().any(|scheduled| scheduled.rule.name == **name)) {
             self.runs.stop(gone);
-            self.engine.borrow().forget_rule(gone);
+            self.engine.forget_rule(gone);
         }
         self.rules = rules;
         self.tell_rules();
         for scheduled in &self.rules {
-            let longest = scheduled.timing.schedule.longest_wait(now.wall);
-            self.metrics.set_interval(&scheduled.rule.name, longest);
+            self.metrics.set_interval(&scheduled.rule.name, scheduled.timing.longest_wait(now.wall));
         }
         changes
     }
@@ -227,13 +228,34 @@ impl Daemon {
         self.observer.rules(&names);
     }
 
-    async fn stop(&mut self) {
-        systemd::stopping(self.shutdown_grace + LAST_ANSWERS);
-        let grace = self.shutdown_grace;
-        tokio::select! {
-            () = self.runs.drain(grace) => {}
-            () = self.watchdog.feed() => {}
+    /// Stops the runs, and drops those that have not ended by the end of the grace. Returns when that is.
+    async fn stop(&mut self) -> Instant {
+        systemd::stopping(self.shutdown_grace);
+        let end = Instant::now() + self.shutdown_grace;
+        self.runs.stop_all();
+        while self.runs.rules().next().is_some() {
+            tokio::select! {
+                (rule, ended) = self.runs.next_end() => drop(ended.map_err(|fault| self.broken_off(&rule, &fault))),
+                () = self.watchdog.feed() => {}
+                () = tokio::time::sleep_until(end) => break,
+            }
         }
+        for rule in self.runs.rules() {
+            tracing::warn!(rule = &**rule, "the grace ended before the run did: it is dropped where it is");
+        }
+        self.runs.abort().await;
+        end
+    }
+}
+
+/// Whether a run came so far that it looked at images: a registry that was down shows none.
+fn has_looked(report: &RuleReport) -> bool {
+    let seen = report.count(ImageOutcome::Copied) + report.count(ImageOutcome::Unchanged);
+    match report.outcome {
+        // One that takes too long would take as long the next time.
+        RunOutcome::Success | RunOutcome::Timeout => true,
+        RunOutcome::Failure => seen > 0,
+        RunOutcome::Cancelled => false,
     }
 }
 
@@ -245,10 +267,10 @@ struct Changes {
 }
 
 fn now() -> Now {
-    Now { monotonic: tokio::time::Instant::now().into_std(), wall: Timestamp::now() }
+    Now { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
 }
 
-async fn sleep_until(look: Option<Instant>) {
+async fn sleep_until(look: Option<std::time::Instant>) {
     match look {
         Some(look) => tokio::time::sleep_until(look.into()).await,
         None => std::future::pending().await,

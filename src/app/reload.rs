@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::config::Config;
+use crate::config::{Config, ScheduledRule, Service};
 use crate::files::Stamps;
 use crate::transfer::Engine;
 
@@ -29,6 +29,13 @@ pub struct Source {
     pub again: Arc<Notify>,
 }
 
+/// A configuration that was read again, to be taken over.
+pub(super) struct Loaded {
+    pub(super) engine: Arc<Engine>,
+    pub(super) rules: Vec<ScheduledRule>,
+    pub(super) service: Service,
+}
+
 impl Source {
     /// Reads the configuration. Returns also what the file was like before: what changes in between is seen later.
     pub fn load(&self) -> (Result<Config, String>, Stamps) {
@@ -37,12 +44,12 @@ impl Source {
     }
 
     /// Reads the configuration whenever it is to be read again, until nobody takes it any more. `made_of` is what the
-    /// daemon's was like at first; `engine` is the one that the daemon works with.
+    /// daemon's was like at first, `engine` what it began with.
     pub(super) async fn watch(
         self: Arc<Self>,
         mut made_of: Stamps,
-        engine: watch::Receiver<Arc<Engine>>,
-        loaded: mpsc::Sender<Result<Config, String>>,
+        mut engine: Arc<Engine>,
+        loaded: mpsc::Sender<Result<Loaded, String>>,
     ) {
         let (mut files, mut refused) = (Watched::default(), None::<Refused>);
         let mut ticks = tokio::time::interval(LOOK_EVERY);
@@ -52,26 +59,38 @@ impl Source {
                 () = self.again.notified() => true,
                 _ = ticks.tick() => false,
             };
-            let registries = engine.borrow().registries().stamps();
-            let before = made_of.clone().and(registries);
+            let before = made_of.clone().and(engine.registries().stamps());
             let looked_at = before.clone();
             let Ok(now) = task::spawn_blocking(move || looked_at.again()).await else { continue };
             let is_news = files.are_to_be_read(&before, now) || is_asked;
             if !is_news && !refused.as_ref().is_some_and(Refused::is_due) {
                 continue;
             }
-            let source = Arc::clone(&self);
-            let (config, stamps) = match task::spawn_blocking(move || source.load()).await {
-                Ok(loaded) => loaded,
+            let (source, current) = (Arc::clone(&self), Arc::clone(&engine));
+            let (again, stamps) = match task::spawn_blocking(move || source.load_for(&current)).await {
+                Ok(again) => again,
                 Err(fault) => (Err(format!("a fault in regferry itself: {fault}; please report it")), before),
             };
             made_of = stamps;
-            let last = std::mem::replace(&mut refused, config.as_ref().err().map(|error| Refused::now(error)));
+            if let Ok(loaded) = &again {
+                engine = Arc::clone(&loaded.engine);
+            }
+            let last = std::mem::replace(&mut refused, again.as_ref().err().map(|error| Refused::now(error)));
             let is_told = refused.as_ref().is_some_and(|new| last.is_some_and(|last| last.error == new.error));
-            if (is_news || !is_told) && loaded.send(config).await.is_err() {
+            if (is_news || !is_told) && loaded.send(again).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Reads the configuration, for a daemon that works with this engine.
+    fn load_for(&self, engine: &Engine) -> (Result<Loaded, String>, Stamps) {
+        let (config, stamps) = self.load();
+        let loaded = config.map(|Config { service, limits, registries, rules }| {
+            let engine = Arc::new(engine.reconfigured(registries, limits));
+            Loaded { engine, rules, service }
+        });
+        (loaded, stamps)
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::RuleReport;
+
 /// One run at most of each rule. Dropped, they end where they are.
 #[derive(Default)]
 pub(super) struct Runs {
-    under_way: JoinSet<()>,
+    under_way: JoinSet<RuleReport>,
     rules: HashMap<task::Id, Run>,
 }
 
@@ -23,7 +24,7 @@ impl Runs {
     /// Starts the work of a rule, which ends by itself when its token says so.
     pub(super) fn start<W>(&mut self, rule: &Arc<str>, work: impl FnOnce(CancellationToken) -> W)
     where
-        W: Future<Output = ()> + Send + 'static,
+        W: Future<Output = RuleReport> + Send + 'static,
     {
         let cancel = CancellationToken::new();
         let handle = self.under_way.spawn(work(cancel.clone()));
@@ -40,51 +41,56 @@ impl Runs {
         self.rules.values().filter(|run| &*run.rule == rule).for_each(|run| run.cancel.cancel());
     }
 
+    /// Stops all of them, in the same way.
+    pub(super) fn stop_all(&self) {
+        self.rules.values().for_each(|run| run.cancel.cancel());
+    }
+
     /// Waits for a run to end, and returns whose it was, and what was wrong with us if it did not end by itself. Waits
     /// forever while there is none. Cancel safe.
-    pub(super) async fn next_end(&mut self) -> (Arc<str>, Option<JoinError>) {
+    pub(super) async fn next_end(&mut self) -> (Arc<str>, Result<RuleReport, JoinError>) {
         loop {
-            let (id, fault) = match self.under_way.join_next_with_id().await {
+            let (id, ended) = match self.under_way.join_next_with_id().await {
                 None => std::future::pending().await,
-                Some(Ok((id, ()))) => (id, None),
-                Some(Err(fault)) => (fault.id(), Some(fault)),
+                Some(Ok((id, report))) => (id, Ok(report)),
+                Some(Err(fault)) => (fault.id(), Err(fault)),
             };
             if let Some(run) = self.rules.remove(&id) {
-                return (run.rule, fault);
+                return (run.rule, ended);
             }
         }
     }
 
-    /// Stops what is under way; what has not ended by the end of the grace is dropped.
-    pub(super) async fn drain(&mut self, grace: Duration) {
-        self.rules.values().for_each(|run| run.cancel.cancel());
-        let ending = async { while self.under_way.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, ending).await.is_err() {
-            tracing::warn!(seconds = grace.as_secs_f64(), "the grace ended before all runs did: the rest is dropped");
-            self.under_way.shutdown().await;
-        }
+    /// Ends all of them where they are.
+    pub(super) async fn abort(&mut self) {
+        self.under_way.shutdown().await;
+        self.rules.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     #[tokio::test]
     async fn a_run_that_panics_is_told_and_takes_no_other_along() {
         let (bad, good): (Arc<str>, Arc<str>) = ("bad".into(), "good".into());
         let mut runs = Runs::default();
         runs.start(&bad, |_| async { panic!("on purpose") });
-        runs.start(&good, |cancel| async move { cancel.cancelled().await });
+        runs.start(&good, |cancel| async move {
+            cancel.cancelled().await;
+            RuleReport::begun(&"good".into(), SystemTime::now())
+        });
 
-        let (rule, fault) = runs.next_end().await;
+        let (rule, ended) = runs.next_end().await;
         assert_eq!(rule, bad);
-        assert!(fault.is_some_and(|fault| fault.to_string().contains("on purpose")));
+        assert!(ended.is_err_and(|fault| fault.to_string().contains("on purpose")));
         assert_eq!(runs.rules().collect::<Vec<_>>(), [&good]);
 
         runs.stop("good");
-        let (rule, fault) = runs.next_end().await;
+        let (rule, ended) = runs.next_end().await;
         assert_eq!(rule, good);
-        assert!(fault.is_none());
+        assert!(ended.is_ok());
     }
 }

@@ -26,9 +26,10 @@ pub(super) fn refused() {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The daemon stops, and needs so long at most, whatever the unit says.
+/// The daemon stops, and needs so long at most and a moment to be gone, whatever the unit says.
 pub(super) fn stopping(within: Duration) {
-    let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    const MOMENT: Duration = Duration::from_secs(1);
+    let within = u32::try_from((within + MOMENT).as_micros()).unwrap_or(u32::MAX);
     tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within)]);
 }
 

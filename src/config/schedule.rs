@@ -28,9 +28,10 @@ pub(super) struct Defaults {
 pub(super) fn defaults(keys: Keys, problems: &mut Problems<'_>) -> Defaults {
     let default = Timing::default();
     let zone = zone(keys.timezone, problems).unwrap_or(Zone::UTC);
+    let schedule = in_zone(schedule(keys.schedule, problems).unwrap_or(default.schedule), &zone);
     let timing = Timing {
-        schedule: in_zone(schedule(keys.schedule, problems).unwrap_or(default.schedule), &zone),
-        jitter: values::duration_or_zero(keys.jitter, problems).unwrap_or(default.jitter),
+        jitter: jitter(keys.jitter, &schedule, problems).unwrap_or(default.jitter),
+        schedule,
         recheck: recheck(keys.recheck, default.recheck, problems),
     };
     Defaults { timing, zone }
@@ -46,8 +47,9 @@ pub(super) fn timing(keys: Keys, defaults: &Defaults, problems: &mut Problems<'_
         problems.add(&timezone, "is for cron alone: an interval is as long in every zone; leave it out, or write cron");
     }
     Timing {
+        jitter: jitter(keys.jitter, &schedule, problems)
+            .unwrap_or_else(|| shortened(defaults.timing.jitter, &schedule)),
         schedule: in_zone(schedule, zone.as_ref().unwrap_or(&defaults.zone)),
-        jitter: values::duration_or_zero(keys.jitter, problems).unwrap_or(defaults.timing.jitter),
         recheck: recheck(keys.recheck, defaults.timing.recheck, problems),
     }
 }
@@ -56,6 +58,26 @@ fn in_zone(schedule: Schedule, zone: &Zone) -> Schedule {
     match schedule {
         Schedule::Cron(cron) => Schedule::Cron(cron.in_zone(zone.clone())),
         every @ Schedule::Every(_) => every,
+    }
+}
+
+/// A jitter, which may not be longer than the interval: it would put runs off until after their next tick.
+fn jitter(entry: Entry<String>, schedule: &Schedule, problems: &mut Problems<'_>) -> Option<Duration> {
+    let jitter = values::parsed(entry, values::DURATION, problems, values::length)?;
+    let allowed = shortened(*jitter.get_ref(), schedule);
+    if allowed < *jitter.get_ref() {
+        let interval = humantime::format_duration(allowed);
+        problems
+            .add(&jitter.span(), format!("is longer than the interval, and would skip runs: write {interval} at most"));
+    }
+    Some(allowed)
+}
+
+/// As much of a jitter as fits the schedule.
+fn shortened(jitter: Duration, schedule: &Schedule) -> Duration {
+    match schedule {
+        Schedule::Every(interval) => jitter.min(*interval),
+        Schedule::Cron(_) => jitter,
     }
 }
 

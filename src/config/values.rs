@@ -41,7 +41,7 @@ pub(super) fn text(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<
     parsed(entry, TEXT, problems, some).map(Spanned::into_inner)
 }
 
-const DURATION: &str = "a number with a unit in quotes, as \"90s\", \"15m\" or \"6h\"";
+pub(super) const DURATION: &str = "a number with a unit in quotes, as \"90s\", \"15m\" or \"6h\"";
 
 /// A length of time that is more than none.
 pub(super) fn duration(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<Duration> {
@@ -64,7 +64,7 @@ pub(super) fn length_of_some(text: &str) -> Result<Duration, String> {
 /// Longer ones are slips, and would not fit the clock's arithmetic.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
-fn length(text: &str) -> Result<Duration, String> {
+pub(super) fn length(text: &str) -> Result<Duration, String> {
     // A bare 0 is a duration to the parser; here every number has its unit.
     let unit = text.contains(|c: char| c.is_alphabetic());
     match humantime::parse_duration(text) {

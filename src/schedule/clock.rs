@@ -37,8 +37,9 @@ impl Clock {
         Self { seen: now, slept: Duration::ZERO }
     }
 
-    /// Reads the clocks. A date that went further than the monotonic clock did means that the machine slept, or that
-    /// the date was set forward: what was due in between is due now, either way.
+    /// Reads the clocks. A date that went further than the monotonic clock did means that the machine slept, or was
+    /// frozen by its host, or that the date was set forward. These cannot be told apart, and the last does no harm:
+    /// what was due in between is due now.
     pub(super) fn look(&mut self, now: Now) -> Moment {
         let ran = now.monotonic.saturating_duration_since(self.seen.monotonic);
         let went = Duration::try_from(now.wall.duration_since(self.seen.wall)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! When: which rules are due. Pure: the clocks are a parameter.
 //!
-//! Two clocks count. Intervals go by the time that passes, which no correction of the date touches; cron goes by the
-//! date. [`Timetable`] takes both with every look.
+//! Two clocks count. Intervals go by the time that passes, cron by the date. [`Timetable`] takes both with every look. A
+//! date that leaps ahead of the time that passed tells that the machine slept.
 
 mod clock;
 mod cron;
@@ -49,6 +49,13 @@ pub struct Timing {
     pub jitter: Duration,
     /// How often a run looks below unchanged tags too; never if there is none.
     pub recheck: Option<Duration>,
+}
+
+impl Timing {
+    /// The longest time from the start of one run to the next: see [`Schedule::longest_wait`].
+    pub fn longest_wait(&self, now: Timestamp) -> Duration {
+        self.schedule.longest_wait(now) + self.jitter
+    }
 }
 
 impl Default for Timing {

@@ -55,7 +55,7 @@ impl World {
 
     /// A rule's run ends. Returns whether the next begins at once.
     fn end(&mut self, rule: usize) -> bool {
-        self.timetable.ended(&rule.to_string(), self.now).is_some()
+        self.timetable.ended(&rule.to_string(), true, self.now).is_some()
     }
 
     /// Time passes, and nobody looks.
@@ -269,19 +269,59 @@ fn the_longest_wait_tells_what_is_stale() {
     assert_eq!(longest(cron("0 0 1 * *")), 31 * 24 * HOUR);
 }
 
+/// The rule's runs in the hours to come, each ended at once: the hours whose runs were to look below unchanged tags.
+fn rechecks(world: &mut World, hours: u32, has_looked: bool) -> Vec<u32> {
+    let mut rechecks = Vec::new();
+    for hour in 0..hours {
+        for due in world.timetable.start_due(world.now) {
+            rechecks.extend(due.recheck.then_some(hour));
+            world.timetable.ended(&due.rule, has_looked, world.now);
+        }
+        world.pass(HOUR);
+    }
+    rechecks
+}
+
 #[test]
 fn a_recheck_has_its_own_clock_and_is_made_up_for_by_the_next_run() {
     let mut world = World::new(&[Timing { recheck: Some(24 * HOUR), ..every(10 * HOUR) }]);
-    let mut rechecks = Vec::new();
-    for _ in 0..11 {
-        for due in world.timetable.start_due(world.now) {
-            rechecks.push(due.recheck);
-            world.timetable.ended(&due.rule, world.now);
-        }
-        world.pass(10 * HOUR);
-    }
-    let at: Vec<usize> = rechecks.iter().enumerate().filter(|(_, is)| **is).map(|(run, _)| run * 10).collect();
-    assert_eq!((rechecks.len(), at), (11, vec![30, 50, 80, 100]), "after 24, 48, 72 and 96 hours");
+    let at = rechecks(&mut world, 240, true);
+    assert_eq!(at.len(), 10, "{at:?}");
+    assert!(at.windows(2).all(|two| two[1] - two[0] == 20 || two[1] - two[0] == 30), "24 is not in ten's grid: {at:?}");
+}
+
+#[test]
+fn the_first_recheck_is_anywhere_in_its_time() {
+    let first = |seed: u64| {
+        let mut world = World::new(&[]);
+        world.timetable = Timetable::new(seed, world.now);
+        world.follow(&[Timing { recheck: Some(24 * HOUR), ..every(HOUR) }], &[]);
+        rechecks(&mut world, 25, true)[0]
+    };
+    let firsts: Vec<u32> = (0..100).map(first).collect();
+    assert!((0..4).all(|part| firsts.iter().any(|hour| hour / 6 == part)), "{firsts:?}");
+}
+
+#[test]
+fn a_recheck_that_could_not_look_is_left_to_the_next_run() {
+    let mut world = World::new(&[Timing { recheck: Some(24 * HOUR), ..every(HOUR) }]);
+    let failed = rechecks(&mut world, 25, false);
+    assert!(failed.len() > 1 && failed.windows(2).all(|two| two[1] == two[0] + 1), "{failed:?}");
+    assert_eq!(rechecks(&mut world, 10, true), [0], "and then not before its time");
+}
+
+#[test]
+fn a_rule_that_is_changed_keeps_its_recheck() {
+    let timing = |interval| Timing { recheck: Some(24 * HOUR), ..every(interval) };
+    let mut world = World::new(&[timing(HOUR)]);
+    let first = rechecks(&mut world, 25, true)[0];
+    let passed: u32 = (0..24)
+        .map(|round| {
+            world.follow(&[timing(HOUR + round * MINUTE)], &[0]);
+            u32::try_from(rechecks(&mut world, 1, true).len()).unwrap()
+        })
+        .sum();
+    assert_eq!(passed, 1, "though it is changed every hour; the first was after {first}");
 }
 
 #[test]
@@ -291,7 +331,7 @@ fn a_recheck_that_falls_due_in_a_run_is_for_the_one_after_it() {
     assert_eq!(world.timetable.start_due(world.now), [due(false)]);
     world.pass(HOUR);
     assert!(world.timetable.start_due(world.now).is_empty());
-    assert_eq!(world.timetable.ended("0", world.now), Some(due(true)));
+    assert_eq!(world.timetable.ended("0", true, world.now), Some(due(true)));
 }
 
 #[test]
@@ -307,7 +347,7 @@ fn jitter_spreads_rules_over_each_tick_from_the_first_on() {
             let time = minute * MINUTE;
             let now = Now { monotonic: start.monotonic + time, wall: start.wall + time };
             let due = timetable.start_due(now);
-            due.iter().for_each(|due| assert_eq!(timetable.ended(&due.rule, now), None));
+            due.iter().for_each(|due| assert_eq!(timetable.ended(&due.rule, true, now), None));
             due.len()
         };
         (0..=71).map(minute).collect::<Vec<usize>>()

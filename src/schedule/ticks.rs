@@ -99,7 +99,12 @@ impl Jitter {
     fn put_off(&self) -> Duration {
         let mut hasher = DefaultHasher::new();
         (self.seed, self.count).hash(&mut hasher);
-        let steps = self.most.as_nanos() + 1;
-        Duration::from_nanos_u128((u128::from(hasher.finish()) * steps) >> u64::BITS)
+        part_of(self.most, hasher.finish())
     }
+}
+
+/// The part of a time that a hash stands for, from none to all of it.
+pub(super) fn part_of(time: Duration, hash: u64) -> Duration {
+    let steps = time.as_nanos() + 1;
+    Duration::from_nanos_u128((u128::from(hash) * steps) >> u64::BITS)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::{Clock, Moment, Now};
 use super::grid::tick_after;
-use super::ticks::Ticks;
+use super::ticks::{Ticks, part_of};
 use super::{Schedule, Timing};
 
 /// The ticks of all rules, each by its schedule. Rules are known by their names.
@@ -53,6 +53,7 @@ struct Entry {
 struct Recheck {
     every: Duration,
     next: Instant,
+    is_under_way: bool,
 }
 
 /// One run in flight a rule: what comes meanwhile is folded into one more run after it.
@@ -111,11 +112,15 @@ impl Timetable {
         self.entries.iter_mut().filter_map(|entry| entry.start_if_due(now)).collect()
     }
 
-    /// A rule's run ended. Returns what is to be run at once, since a tick passed meanwhile.
-    pub fn ended(&mut self, rule: &str, now: Now) -> Option<Due> {
+    /// A rule's run ended; if it has looked at images, a recheck that was due is done. Returns what is to be run at
+    /// once, since a tick passed meanwhile.
+    pub fn ended(&mut self, rule: &str, has_looked: bool, now: Now) -> Option<Due> {
         let now = self.clock.look(now);
         let place = self.entries.iter().position(|entry| &*entry.rule == rule)?;
         let entry = &mut self.entries[place];
+        if let Some(recheck) = &mut entry.recheck {
+            recheck.ended(has_looked, now);
+        }
         match entry.state {
             State::RunningAndDue => {
                 entry.state = State::Running;
@@ -145,12 +150,13 @@ impl Entry {
     /// A rule that begins at `start`, in the place of the one that had its name.
     fn new(planned: Planned<'_>, seed: u64, start: Moment, before: Option<Self>) -> Self {
         let timing = planned.timing;
-        let is_running = before.is_some_and(|before| before.state != State::Idle);
+        let is_running = before.as_ref().is_some_and(|before| before.state != State::Idle);
+        let recheck_before = before.and_then(|before| before.recheck);
         Self {
             rule: Arc::clone(planned.rule),
             timing: timing.clone(),
             ticks: Ticks::new(timing, seed, start),
-            recheck: timing.recheck.map(|every| Recheck { every, next: start.passing + every }),
+            recheck: timing.recheck.map(|every| Recheck::new(every, seed, start, recheck_before)),
             state: if is_running { State::Running } else { State::Idle },
         }
     }
@@ -168,17 +174,28 @@ impl Entry {
     }
 
     fn due(&mut self, now: Moment) -> Due {
-        Due { rule: Arc::clone(&self.rule), recheck: self.rechecks(now) }
+        let recheck = self.recheck.as_mut().is_some_and(|recheck| recheck.starts(now));
+        Due { rule: Arc::clone(&self.rule), recheck }
+    }
+}
+
+impl Recheck {
+    /// The first is anywhere in its time: so rules have theirs apart, and a program that is started anew every day does
+    /// not put it off for ever. One that a rule of this name has waited for stays due.
+    fn new(every: Duration, seed: u64, start: Moment, before: Option<Self>) -> Self {
+        let first = start.passing + part_of(every, seed);
+        Self { every, next: before.map_or(first, |before| before.next.min(first)), is_under_way: false }
     }
 
     /// Whether a run that starts now looks below unchanged tags.
-    fn rechecks(&mut self, now: Moment) -> bool {
-        match &mut self.recheck {
-            Some(recheck) if recheck.next <= now.passing => {
-                recheck.next = tick_after(now.passing, recheck.next, recheck.every);
-                true
-            }
-            _ => false,
+    fn starts(&mut self, now: Moment) -> bool {
+        self.is_under_way = self.next <= now.passing;
+        self.is_under_way
+    }
+
+    fn ended(&mut self, has_looked: bool, now: Moment) {
+        if std::mem::take(&mut self.is_under_way) && has_looked {
+            self.next = tick_after(now.passing, self.next, self.every);
         }
     }
 }
