@@ -138,7 +138,12 @@ impl Daemon {
 
     fn start(&mut self, due: Due) {
         if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
-            let mode = if due.recheck { Mode::Repair } else { Mode::Execute };
+            let mode = match (due.recheck, scheduled.timing.recheck) {
+                (true, _) => Mode::Repair,
+                (false, Some(_)) => Mode::Follow,
+                // Nobody would look again at what was in place once.
+                (false, None) => Mode::Execute,
+            };
             let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
             self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
         }

@@ -28,8 +28,24 @@ pub(super) enum Comparison {
 }
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// What the target had under a name when it was last looked at, if that was in place.
+    pub(super) fn seen(&self, to: &TagOrDigest) -> Option<Digest> {
+        let TagOrDigest::Tag(tag) = to else { return None };
+        self.context.memory.tags.get(&(self.target.location().clone(), tag.clone()))
+    }
+
+    /// Remembers what is in place.
+    pub(super) fn note(&self, to: &TagOrDigest, compared: &Comparison) {
+        let TagOrDigest::Tag(tag) = to else { return };
+        let key = (self.target.location().clone(), tag.clone());
+        match compared {
+            Comparison::Same { root, .. } => self.context.memory.tags.insert(key, root.clone()),
+            Comparison::Different { .. } => self.context.memory.tags.remove(&key),
+        }
+    }
+
     /// Asks both sides together; only the source, and for the document straight away, if the target is known not to
-    /// have the tag.
+    /// have the tag; only the source, too, if what it has is known to be in place.
     pub(super) async fn compare(
         &self,
         original: &Original,
@@ -42,14 +58,26 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             return Ok(Comparison::Different { digest, shape: None, found: None });
         }
         match platforms.filter(|platforms| platforms.mode() == PlatformMode::Rewrite) {
-            Some(platforms) => self.compare_smaller(original, to, platforms).await,
-            None => self.compare_as_written(original, to).await,
+            Some(platforms) => self.compare_smaller(original, to, before, platforms).await,
+            None => self.compare_as_written(original, to, before).await,
         }
     }
 
-    async fn compare_as_written(&self, original: &Original, to: &TagOrDigest) -> Result<Comparison, Error> {
+    async fn compare_as_written(
+        &self,
+        original: &Original,
+        to: &TagOrDigest,
+        before: Before,
+    ) -> Result<Comparison, Error> {
         let source = original.digest(self.source, Wanted::Digest);
-        let (digest, found) = tokio::try_join!(source, resolve_target(self.target, to))?;
+        let (digest, found) = match before {
+            Before::Seen(seen) => {
+                let digest = source.await?;
+                let found = self.found(to, Before::Seen(seen), &digest).await?;
+                (digest, found)
+            }
+            Before::Unknown | Before::Absent => tokio::try_join!(source, resolve_target(self.target, to))?,
+        };
         let is_same = match &found {
             Some(found) => is_same(self.target, to, found, &digest).await?,
             None => false,
@@ -67,6 +95,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         &self,
         original: &Original,
         to: &TagOrDigest,
+        before: Before,
         platforms: &Platforms,
     ) -> Result<Comparison, Error> {
         if matches!(to, TagOrDigest::Digest(_)) {
@@ -75,7 +104,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let digest = original.digest(self.source, Wanted::Digest).await?;
         let remembered = (digest.clone(), platforms.wanted().to_vec());
         if let Some(root) = self.context.memory.smaller.get(&remembered) {
-            let found = resolve_target(self.target, to).await?;
+            let found = self.found(to, before, &root).await?;
             let as_written = root == digest;
             return Ok(match found {
                 Some(found) if found == root => Comparison::Same { root, as_written },
@@ -103,6 +132,14 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 }
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// What the target has under a name, where it is to have `root`: not asked for, if that was seen to be in place.
+    async fn found(&self, to: &TagOrDigest, before: Before, root: &Digest) -> Result<Option<Digest>, Error> {
+        match before {
+            Before::Seen(seen) if seen == *root => Ok(Some(seen)),
+            _ => resolve_target(self.target, to).await,
+        }
+    }
+
     /// An image that is written without a tag: the digest of its smaller list is its only name, so that has to be made,
     /// if nobody remembers it.
     async fn compare_untagged(&self, original: &Original, platforms: &Platforms) -> Result<Comparison, Error> {

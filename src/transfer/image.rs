@@ -84,13 +84,16 @@ impl Engine {
         job: &Job,
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
-        let before = match mode {
+        let before = match (mode, &job.before) {
             // Its digest is all that is wanted, and that costs no pull.
-            Mode::Verify(_) => Before::Unknown,
-            _ => job.before,
+            (Mode::Verify(_), _) => Before::Unknown,
+            (Mode::Follow, Before::Unknown) => route.seen(&job.to).map_or(Before::Unknown, Before::Seen),
+            (_, before) => before.clone(),
         };
         let compared = route.compare(&job.original, &job.to, before, rule.platforms.as_ref());
-        match route.context.unless_stopped(compared).await?? {
+        let compared = route.context.unless_stopped(compared).await??;
+        route.note(&job.to, &compared);
+        match compared {
             Comparison::Same { root, as_written } => {
                 report.digest = Some(root.clone());
                 job.way.notes.add_unchanged();

@@ -81,6 +81,13 @@ impl<K: Eq + Hash, V: Clone + Digests> Bounded<K, V> {
         }
     }
 
+    pub(super) fn remove(&self, key: &K) {
+        let mut kept = self.kept();
+        if let Some(before) = kept.entries.remove(key) {
+            kept.digests -= before.count();
+        }
+    }
+
     fn retain(&self, is_kept: impl Fn(&K) -> bool) {
         let mut kept = self.kept();
         kept.entries.retain(|key, _| is_kept(key));

@@ -65,8 +65,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             return Err(self.context.stopped());
         }
         let put = self.target.put_manifest(manifest, at).await?;
-        if matches!(at, TagOrDigest::Digest(_)) {
-            self.context.knowledge.learn_manifest(self.target.location(), manifest.digest());
+        let (location, digest) = (self.target.location().clone(), manifest.digest().clone());
+        match at {
+            TagOrDigest::Digest(_) => self.context.knowledge.learn_manifest(&location, &digest),
+            TagOrDigest::Tag(tag) => self.context.memory.tags.insert((location, tag.clone()), digest),
         }
         Ok(put)
     }

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::relay::Relays;
 use super::tally::Tally;
 use crate::content::Pull;
+use crate::oci::Digest;
 
 /// The way of one image from a source repository into a target repository.
 pub(super) struct Route<'a, S: Pull, T> {
@@ -29,10 +30,12 @@ pub(super) enum Tags {
 }
 
 /// What is known of the target's tag before anyone asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Before {
     /// Nothing.
     Unknown,
     /// The target's listing does not have it.
     Absent,
+    /// This is what it pointed at when it was last looked at.
+    Seen(Digest),
 }
