@@ -76,13 +76,14 @@ impl Corpus {
 }
 
 fn image(repository: u64, tag: u64) -> Image {
+    let is_docker = repository.is_multiple_of(2);
     let children = PLATFORMS.iter().zip(0..).map(|(platform, number)| {
-        let image = if repository % 2 == 0 { Image::docker(*platform) } else { Image::oci(*platform) };
+        let image = if is_docker { Image::docker(*platform) } else { Image::oci(*platform) };
         let own = 10_000 + (repository * TAGS + tag) * 100 + number * 10;
         let layers = [number, 10 + number, 1_000 + repository * 10 + number, own, own + 1];
         layers.into_iter().fold(image, |image, layer| image.layer(layer, 300)).build()
     });
-    if repository % 2 == 0 { Image::docker_list(children) } else { Image::oci_index(children) }
+    if is_docker { Image::docker_list(children) } else { Image::oci_index(children) }
 }
 
 fn mounted(reports: &[RuleReport]) -> u64 {
