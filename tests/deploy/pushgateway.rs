@@ -6,8 +6,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use serde_json::json;
 use tempfile::TempDir;
+use testkit::server::Prometheus;
 
+use crate::files::{items, yaml};
 use crate::kubernetes;
 use crate::manifests::{Manifests, text};
 use crate::support::{Ferry, until};
@@ -56,6 +59,36 @@ async fn a_job_that_did_nothing_pushes_nothing() {
         metrics.lines().filter(|line| line.contains("job=\"mirror\"")).map(str::to_owned).collect()
     };
     assert_eq!(of_pushes(&gateway.metrics().await), of_pushes(&before));
+}
+
+#[tokio::test]
+async fn prometheus_knows_by_the_alerts_when_the_job_last_pushed() {
+    let gateway = Pushgateway::start().await;
+    Pod::new(&gateway).job(async |metrics| write(metrics, BEFORE)).await;
+    gateway.push("backup", "backup_bytes 1\n").await;
+    let configuration = format!(
+        "scrape_configs: [{{job_name: gateway, honor_labels: true, scrape_interval: 1s, static_configs: [{{targets: ['{}']}}]}}]",
+        gateway.address
+    );
+    let prometheus = Prometheus::start(&configuration);
+
+    let age = alert("RegferryJobNotRun");
+    let (age, _) = age.split_once(" > ").expect("it compares an age");
+    let ages = until("the age of the last push", async || {
+        let data = prometheus.ask("query", &[("query", age)]).await;
+        items(&data["result"]).next().is_some().then(|| data["result"].clone())
+    });
+    let labels: Vec<_> = items(&ages.await).map(|found| found["metric"].clone()).collect();
+    assert_eq!(labels, [json!({"job": "mirror"})], "nobody else's push is asked for");
+    let unknown = prometheus.ask("query", &[("query", &alert("RegferryJobUnknown"))]).await;
+    assert_eq!(unknown["result"], json!([]));
+}
+
+/// What an alert for CronJobs asks.
+fn alert(name: &str) -> String {
+    let rules = yaml("deploy/prometheus/alerts-cronjob.yaml");
+    let mut rules = items(&rules["groups"]).flat_map(|group| items(&group["rules"]));
+    text(&rules.find(|rule| rule["alert"] == name).expect("there is this alert")["expr"]).to_owned()
 }
 
 #[tokio::test]
@@ -161,9 +194,20 @@ impl Pushgateway {
     }
 
     async fn metrics(&self) -> String {
-        let url = format!("http://{}/metrics", self.address);
-        let output = tokio::process::Command::new("curl").args(["--fail", "--silent", &url]).output().await;
-        String::from_utf8(output.expect("there is curl").stdout).expect("metrics are UTF-8")
+        self.curl("", &[]).await
+    }
+
+    /// Somebody else's.
+    async fn push(&self, job: &str, metrics: &str) {
+        self.curl(&format!("/job/{job}"), &["--data-binary", metrics]).await;
+    }
+
+    async fn curl(&self, path: &str, options: &[&str]) -> String {
+        let url = format!("http://{}/metrics{path}", self.address);
+        let mut curl = tokio::process::Command::new("curl");
+        let output = curl.args(["--fail", "--silent", &url]).args(options).output().await.expect("there is curl");
+        assert!(output.status.success(), "{url}: {}", output.status);
+        String::from_utf8(output.stdout).expect("metrics are UTF-8")
     }
 
     async fn value(&self, series: &str) -> Option<f64> {

@@ -10,12 +10,16 @@ use std::path::Path;
 
 use regex::Regex;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use testkit::server::Prometheus;
 
-use crate::files::{items, path, read, text};
+use crate::files::{items, read, text};
 use crate::support::until;
 use panels::{Query, Series};
 use scenario::{BROKEN, Scenario};
+
+const RULES_AND_TARGETS: &str = "deploy/prometheus/prometheus.yml";
+const RULES: &str = "deploy/prometheus/alerts.yaml";
 
 /// What may be zero all the time, and why.
 const MAY_BE_ZERO: [(&str, &str); 1] = [("process_cpu_seconds_total", "it counts whole seconds, and may need none")];
@@ -23,7 +27,8 @@ const MAY_BE_ZERO: [(&str, &str); 1] = [("process_cpu_seconds_total", "it counts
 #[tokio::test]
 async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
     let scenario = Scenario::start().await;
-    let prometheus = Prometheus::start(&configuration(scenario.metrics()));
+    let rules = impatient_rules();
+    let prometheus = Prometheus::start(&configuration(scenario.metrics(), rules.path()));
 
     let queries = panels::queries();
     for query in &queries {
@@ -33,9 +38,9 @@ async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
         let data = prometheus.ask("query", &[("query", &expression)]).await;
         assert!(items(&data["result"]).count() > 0, "{expression} finds nothing to choose from");
     }
-    for name in metrics_of_alerts() {
+    for name in metrics_of_rules() {
         let data = prometheus.ask("query", &[("query", &format!("{name}{{job=\"regferry\"}}"))]).await;
-        assert!(items(&data["result"]).count() > 0, "the alerts ask for {name}, which nobody has");
+        assert!(items(&data["result"]).count() > 0, "the rules ask for {name}, which nobody has");
     }
     until("all rules evaluated without an error", async || are_healthy(&prometheus).await.then_some(())).await;
     for alert in ["RegferryMirrorStale", "RegferryRuleFailing"] {
@@ -51,18 +56,26 @@ async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
     fs::write(file, rendered::text(&shown)).expect("target/ is writable");
 }
 
-/// The shipped configuration, but for what hangs on the place: the daemon's address, where the alerts lie, and how long a
+/// The shipped configuration, but for what hangs on the place: the daemon's address, where the rules lie, and how long a
 /// test has.
-fn configuration(daemon: &str) -> String {
-    let alerts = path("deploy/prometheus/alerts.yaml");
-    let mut text = read("deploy/prometheus/prometheus.yml");
-    for (shipped, here) in
-        [("regferry:9464", daemon), ("- alerts.yaml", &format!("- {}", alerts.display())), (": 15s", ": 1s")]
-    {
-        assert!(text.contains(shipped), "{shipped} is not in the configuration");
-        text = text.replace(shipped, here);
-    }
-    text
+fn configuration(daemon: &str, rules: &Path) -> String {
+    let rules = format!("- {}", rules.display());
+    replaced(RULES_AND_TARGETS, &[("regferry:9464", daemon), ("- alerts.yaml", &rules), (": 15s", ": 1s")])
+}
+
+/// The shipped rules, but for the minutes that rules which run every second have before they are told of.
+fn impatient_rules() -> NamedTempFile {
+    let file = NamedTempFile::new().expect("the temporary directory is writable");
+    fs::write(&file, replaced(RULES, &[(" + 600", " + 1"), (" + 300", " + 1")])).expect("so is the file");
+    file
+}
+
+/// A shipped file with something else in some places.
+fn replaced(shipped: &str, places: &[(&str, &str)]) -> String {
+    places.iter().fold(read(shipped), |text, (place, here)| {
+        assert!(text.contains(place), "{place} is not in {shipped}");
+        text.replace(place, here)
+    })
 }
 
 /// Whether there is data, and more than zeros.
@@ -71,10 +84,10 @@ fn says(query: &Query, found: &[Series]) -> bool {
     found.iter().flat_map(|series| &series.values).any(|value| value.is_finite() && (may_be_zero || *value != 0.0))
 }
 
-fn metrics_of_alerts() -> BTreeSet<String> {
-    let name = Regex::new(r"\b(regferry|process)_[a-z_]+").expect("the pattern is one");
-    let alerts = read("deploy/prometheus/alerts.yaml");
-    name.find_iter(&alerts).map(|found| found.as_str().to_owned()).collect()
+/// Those of the daemon, and those that are recorded.
+fn metrics_of_rules() -> BTreeSet<String> {
+    let name = Regex::new(r"\b(regferry[_:]|process_)[a-z_]+").expect("the pattern is one");
+    name.find_iter(&read(RULES)).map(|found| found.as_str().to_owned()).collect()
 }
 
 async fn are_healthy(prometheus: &Prometheus) -> bool {
