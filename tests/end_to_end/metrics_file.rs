@@ -112,15 +112,22 @@ async fn a_run_that_could_not_look_does_not_say_that_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_replaced_with_a_warning() {
+async fn a_file_that_says_nothing_of_the_last_success_is_replaced_with_a_warning() {
     let mirror = Mirror::new().await;
-    fs::write(mirror.file(), "regferry_rule_last_success_timestamp_seconds{rule=\"good\"} x\n").expect("it is ours");
+    for (text, reason) in [
+        ("regferry_rule_last_success_timestamp_seconds{rule=\"good\"} x\n", "line 1 is broken"),
+        ("", "it has no regferry_rule_last_success_timestamp_seconds"),
+        ("\u{1}\u{2}", "it has no regferry_rule_last_success_timestamp_seconds"),
+    ] {
+        fs::write(mirror.file(), text).expect("it is ours");
 
-    let ended = mirror.sync(&["--rule", "good"]).run().await;
+        let ended = mirror.sync(&["--rule", "good"]).run().await;
 
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("WARN") && ended.stderr.contains("line 1 is broken"), "{}", ended.stderr);
-    assert!(mirror.last_success("good") > 0.0);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("WARN") && ended.stderr.contains(reason), "{text:?}: {}", ended.stderr);
+        assert!(mirror.last_success("good") > 0.0);
+    }
+    assert!(!mirror.sync(&["--rule", "good"]).run().await.stderr.contains("WARN"), "what it wrote itself it knows");
 }
 
 #[tokio::test]

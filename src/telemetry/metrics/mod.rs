@@ -78,7 +78,7 @@ impl Metrics {
     /// Takes over when rules last succeeded from what an earlier process wrote with [`Metrics::render_for_files`].
     ///
     /// # Errors
-    /// If the text is not what was written; then nothing is taken over.
+    /// If the text is not what was written, or empty; then nothing is taken over.
     pub fn take_over(&self, earlier: &str) -> Result<(), NoMetrics> {
         for (rule, time) in earlier::of_rules(earlier, rules::LAST_SUCCESS)? {
             self.rules.set_last_success(&rule, time);
