@@ -25,7 +25,8 @@ use rules::Rules;
 /// Counts events for Prometheus.
 ///
 /// Rules are those that [`Observer::rules`] last told of. A new one begins with zeros: one that never succeeded shows a
-/// last success of 0, so that it can be alerted on. One that was removed is shown no more, even if its run ends later.
+/// last success of 0, so that it can be alerted on. One that it no longer tells of is shown no more, whatever is told
+/// later; the daemon tells of a rule that was removed until its run has ended, so that this is counted still.
 pub struct Metrics {
     registry: Registry,
     rules: Rules,
