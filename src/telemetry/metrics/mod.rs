@@ -76,13 +76,14 @@ impl Metrics {
         self.rules.show_only(runs);
     }
 
-    /// Takes over when rules last succeeded from what an earlier process wrote with [`Metrics::render_for_files`].
+    /// Takes over when rules last succeeded from what another process wrote with [`Metrics::render_for_files`], where that
+    /// is later than what is known. Of rules that have succeeded in this process nothing is taken over.
     ///
     /// # Errors
     /// If the text is not what was written, or empty; then nothing is taken over.
-    pub fn take_over(&self, earlier: &str) -> Result<(), NoMetrics> {
-        for (rule, time) in earlier::of_rules(earlier, rules::LAST_SUCCESS)? {
-            self.rules.set_last_success(&rule, time);
+    pub fn take_over(&self, written: &str) -> Result<(), NoMetrics> {
+        for (rule, time) in earlier::of_rules(written, rules::LAST_SUCCESS)? {
+            self.rules.succeeded_elsewhere(&rule, time);
         }
         Ok(())
     }

@@ -131,6 +131,29 @@ fn what_an_earlier_process_wrote_is_taken_over_of_rules_that_are_there_still() {
 }
 
 #[test]
+fn what_others_wrote_meanwhile_holds_where_it_is_later_and_nothing_of_our_own_says_more() {
+    let metrics = metrics(&["ours", "failed", "theirs"]);
+    let written =
+        |rule: &str, time: f64| format!("regferry_rule_last_success_timestamp_seconds{{rule=\"{rule}\"}} {time}\n");
+    metrics.run_ended(&run("ours"));
+
+    // A clock that went wrong once is no reason to say so for ever.
+    for time in [5.0, 7.0, 6.0, 1e12] {
+        metrics.take_over(&written("ours", time)).unwrap();
+    }
+    for time in [5.0, 7.0, 6.0] {
+        metrics.take_over(&(written("failed", time - 1.0) + &written("theirs", time))).unwrap();
+    }
+
+    assert_has(&metrics, &[written("failed", 6.0).trim_end(), written("theirs", 7.0).trim_end()]);
+    let text = metrics.render().unwrap();
+    let ours =
+        text.lines().find_map(|line| line.strip_prefix("regferry_rule_last_success_timestamp_seconds{rule=\"ours\"} "));
+    let ours: f64 = ours.unwrap().parse().unwrap();
+    assert!(ours > 1e9 && ours < 1e11, "{ours}");
+}
+
+#[test]
 fn a_file_has_nothing_of_the_process() {
     let text = metrics(&["hello"]).render_for_files().unwrap();
     assert!(text.contains("regferry_build_info") && !text.contains("process_"), "{text}");
