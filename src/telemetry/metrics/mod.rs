@@ -2,6 +2,7 @@
 
 mod earlier;
 mod families;
+mod pulls;
 mod registries;
 mod rules;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::oci::{Host, Reference};
 pub use earlier::NoMetrics;
 
 use families::Families;
+use pulls::Pulls;
 use registries::Registries;
 use rules::Rules;
 
@@ -31,6 +33,7 @@ pub struct Metrics {
     registry: Registry,
     rules: Rules,
     registries: Registries,
+    pulls: Pulls,
     in_flight: IntGauge,
     last_reload: IntGauge,
 }
@@ -54,6 +57,7 @@ impl Metrics {
         Ok(Self {
             rules: Rules::new(&families)?,
             registries: Registries::new(&families)?,
+            pulls: Pulls::new(&families)?,
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
             registry,
@@ -69,6 +73,11 @@ impl Metrics {
     /// The configuration was read again: it was usable, or the old one stays.
     pub fn reloaded(&self, is_usable: bool) {
         self.last_reload.set(is_usable.into());
+    }
+
+    /// Says no longer how many pulls are left at other registries: no rule pulls there any more.
+    pub fn keep_registries(&self, is_kept: impl Fn(&Host) -> bool) {
+        self.pulls.keep_registries(is_kept);
     }
 
     /// Says nothing of rules that are not to run: a zero would claim that they never succeeded.
@@ -93,7 +102,7 @@ impl Metrics {
     /// # Errors
     /// If a metric cannot be written as text.
     pub fn render(&self) -> prometheus::Result<String> {
-        encoded(&self.registry.gather())
+        encoded(&self.gathered())
     }
 
     /// The metrics for who shows them beside its own: without those of the process, which it has too, and which are of
@@ -102,9 +111,14 @@ impl Metrics {
     /// # Errors
     /// As [`Metrics::render`].
     pub fn render_for_files(&self) -> prometheus::Result<String> {
-        let mut families = self.registry.gather();
+        let mut families = self.gathered();
         families.retain(|family| !family.name().starts_with("process_"));
         encoded(&families)
+    }
+
+    fn gathered(&self) -> Vec<MetricFamily> {
+        self.pulls.forget_past();
+        self.registry.gather()
     }
 }
 
@@ -131,8 +145,8 @@ impl Observer for Metrics {
         self.registries.throttled(registry, reason, waited);
     }
 
-    fn pulls_left(&self, registry: &Host, remaining: u64) {
-        self.registries.has_pulls_left(registry, remaining);
+    fn pulls_left(&self, registry: &Host, remaining: u64, window: Duration) {
+        self.pulls.announced(registry, remaining, window);
     }
 
     fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {
