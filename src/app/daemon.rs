@@ -225,12 +225,14 @@ impl Daemon {
         changes
     }
 
-    /// Tells listeners which rules there are, and those that are gone until their runs have ended.
+    /// Tells listeners which rules there are, and those that are gone until their runs have ended. What registries have
+    /// announced that no rule names any more is taken back, also what such a run heard last.
     fn tell_rules(&self) {
         let mut names: Vec<&str> = self.rules.iter().map(|scheduled| &*scheduled.rule.name).collect();
         let leaving: Vec<&str> = self.runs.rules().map(|rule| &**rule).filter(|rule| !names.contains(rule)).collect();
         names.extend(leaving);
         self.observer.rules(&names);
+        self.metrics.keep_registries(|registry| self.rules.iter().any(|of| of.rule.scope.names(registry)));
     }
 
     /// Stops the runs, and drops those that have not ended by the end of the grace. Returns when that is.

@@ -1,16 +1,21 @@
 //! `--metrics-file FILE`: what a call that runs once tells Prometheus, by way of a file.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Failure;
 use crate::telemetry::Metrics;
 
 /// Whoever collects is another user.
 const MODE: u32 = 0o644;
+
+/// Another call that replaces the file has done so after a few of these pauses.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSES: u32 = 500;
 
 /// A file whose readers see the old metrics or the new ones, whole.
 pub(super) struct MetricsFile {
@@ -27,18 +32,14 @@ impl MetricsFile {
 
     /// Takes over what the last call knew. A file that says nothing of it is replaced, with a warning.
     pub(super) fn take_over(&self, metrics: &Metrics) {
-        let taken = match fs::read_to_string(&self.path) {
-            Ok(text) => metrics.take_over(&text).map_err(|error| error.to_string()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = taken {
+        if let Err(error) = self.read_into(metrics) {
             let file = self.path.display();
             tracing::warn!(%file, error, "the metrics file cannot be used and is replaced: when rules succeeded before is lost");
         }
     }
 
-    /// Writes the metrics as they are now.
+    /// Writes the metrics as they are now, and with them what other calls have written meanwhile of rules that did not
+    /// succeed here.
     ///
     /// # Errors
     /// If it cannot be done; then the old file is there still.
@@ -49,6 +50,9 @@ impl MetricsFile {
                 self.path.display()
             ))
         };
+        let _turn = self.turn();
+        // What is wrong with the file was told at the start.
+        let _ = self.read_into(metrics);
         let text = metrics.render_for_files().map_err(|error| failed(&error))?;
         let temporary = self.temporary();
         let written = create(&temporary)
@@ -59,6 +63,29 @@ impl MetricsFile {
             let _ = fs::remove_file(&temporary);
             failed(&error)
         })
+    }
+
+    fn read_into(&self, metrics: &Metrics) -> Result<(), String> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => metrics.take_over(&text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Held while the file is read and replaced, so that of two calls that end together none replaces what it has not
+    /// read. Where there are no locks, or this one is held for too long, it is done without: metrics that are late or
+    /// never come are worse.
+    fn turn(&self) -> Option<File> {
+        let folder = File::open(self.folder()).ok()?;
+        for _ in 0..PAUSES {
+            match folder.try_lock() {
+                Ok(()) => return Some(folder),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Err(TryLockError::Error(_)) => return None,
+            }
+        }
+        None
     }
 
     fn try_out(&self) -> Result<(), Failure> {
@@ -95,7 +122,12 @@ fn create(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::events::{Observer as _, RuleReport};
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
@@ -115,6 +147,29 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
             assert_eq!(names(folder.path()), ["regferry.prom"]);
         }
+    }
+
+    #[test]
+    fn calls_that_end_together_lose_nothing_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..8).map(|number| format!("rule-{number}")).collect();
+        let together = Barrier::new(names.len());
+        thread::scope(|scope| {
+            for name in &names {
+                scope.spawn(|| {
+                    let (file, metrics) =
+                        (MetricsFile::at(folder.path().join("a.prom")).unwrap(), Metrics::new().unwrap());
+                    metrics.rules(&names.iter().map(String::as_str).collect::<Vec<_>>());
+                    file.take_over(&metrics);
+                    metrics.run_ended(&RuleReport::begun(&name.as_str().into(), SystemTime::now()));
+                    together.wait();
+                    file.write(&metrics).unwrap();
+                });
+            }
+        });
+        let text = fs::read_to_string(folder.path().join("a.prom")).unwrap();
+        let lost = text.lines().filter(|line| line.starts_with("regferry_rule_last_success") && line.ends_with("} 0"));
+        assert_eq!(lost.collect::<Vec<_>>(), [""; 0]);
     }
 
     #[test]

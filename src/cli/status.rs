@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
+use crate::config::{Config, Service};
 use server::{Answer, Server};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where the daemon is; else where REGFERRY_LISTEN has it listen, or http://127.0.0.1:9464
+    /// Where the daemon is; else where REGFERRY_LISTEN or the configuration has it listen, or http://127.0.0.1:9464
     #[arg(long, value_name = "URL", env = "REGFERRY_SERVER", hide_env_values = true)]
     server: Option<Server>,
 
@@ -49,7 +50,7 @@ const CLEARED: &str = "\x1b[H\x1b[J";
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let server = match args.server {
         Some(server) => server,
-        None => Server::of_environment().map_err(Failure::usage)?,
+        None => Server::here(|| configured(session).listen).map_err(Failure::usage)?,
     };
     if args.watch {
         return watch(session, &server).await;
@@ -66,6 +67,16 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     } else {
         Err(Failure::failed(format!("the daemon at {server} is stopping: it starts no more runs")))
     }
+}
+
+/// What a configuration that is named says of the daemon. That it is broken is no reason not to ask: a daemon goes on
+/// when it refuses one.
+fn configured(session: &Session) -> Service {
+    let Ok(file) = session.config_file() else { return Service::default() };
+    Config::load_service(file).unwrap_or_else(|error| {
+        tracing::warn!(%error, "where the configuration has the daemon listen is not known: the usual place is asked");
+        Service::default()
+    })
 }
 
 fn shown(server: &Server, answer: &Answer, format: Format) -> String {

@@ -64,8 +64,16 @@ impl Config {
     /// # Errors
     /// If the file cannot be read, or for what [`Config::parse`] finds wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        Self::parse(&text, path, &|name| std::env::var(name).ok())
+        Self::load_sections(path, |_| true)
+    }
+
+    /// Reads `[service]` of a file, whatever the rest of it is: to find a daemon one needs neither the variables nor the
+    /// files that its rules and registries do.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no TOML, or has mistakes in this section.
+    pub fn load_service(path: &Path) -> Result<Service, ConfigError> {
+        Self::load_sections(path, |section| section == "service").map(|config| config.service)
     }
 
     /// Reads the text of a file. `file` is its name in errors, and what relative paths in it start from; `env` looks
@@ -74,8 +82,24 @@ impl Config {
     /// # Errors
     /// If the text is no TOML, with the first place where it is not; else all mistakes in it, in the order of lines.
     pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Self::parse_sections(text, file, env, |_| true)
+    }
+
+    fn load_sections(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        Self::parse_sections(&text, path, &|name| std::env::var(name).ok(), wanted)
+    }
+
+    fn parse_sections(
+        text: &str,
+        file: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, ConfigError> {
         let malformed = |error: toml::de::Error| ConfigError::malformed(file, text, &error);
         let mut tree = DeTable::parse(text).map_err(malformed)?;
+        let sections = std::mem::take(tree.get_mut());
+        tree.get_mut().extend(sections.into_iter().filter(|(section, _)| wanted(section.get_ref())));
         let mut problems = Problems::new(file, text, Places::of(tree.get_ref()));
         expand::table(tree.get_mut(), env, &mut problems);
         let written = Table::<raw::File>::deserialize(toml::Deserializer::from(tree)).map_err(malformed)?;

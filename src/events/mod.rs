@@ -28,8 +28,8 @@ pub trait Observer: Send + Sync {
     fn warning(&self, _registry: &Host, _text: &str) {}
     /// Something waited because of a limit.
     fn throttled(&self, _registry: &Host, _reason: ThrottleReason, _waited: Duration) {}
-    /// A registry announced how many pulls are left.
-    fn pulls_left(&self, _registry: &Host, _remaining: u64) {}
+    /// A registry announced how many pulls are left, which holds for the length of its window at most.
+    fn pulls_left(&self, _registry: &Host, _remaining: u64, _window: Duration) {}
     /// A run begins to wait for pulls.
     fn out_of_pulls(&self, _rule: &str, _wait: &dyn std::fmt::Display) {}
     /// Bytes of blobs moved.
@@ -187,8 +187,8 @@ impl Observer for Observers {
     fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
         self.0.iter().for_each(|o| o.throttled(registry, reason, waited));
     }
-    fn pulls_left(&self, registry: &Host, remaining: u64) {
-        self.0.iter().for_each(|o| o.pulls_left(registry, remaining));
+    fn pulls_left(&self, registry: &Host, remaining: u64, window: Duration) {
+        self.0.iter().for_each(|o| o.pulls_left(registry, remaining, window));
     }
     fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {
         self.0.iter().for_each(|o| o.out_of_pulls(rule, wait));

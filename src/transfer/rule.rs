@@ -7,7 +7,7 @@ use super::places::{Source, Target};
 use super::platforms::Platforms;
 use super::referrers::Referrers;
 use super::select::{Pattern, TagFilter};
-use crate::oci::Tag;
+use crate::oci::{Host, Tag};
 
 /// One rule, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,14 @@ pub struct Scope {
     pub targets: Vec<Target>,
     /// Which tags are taken of sources that name repositories.
     pub tags: TagFilter,
+}
+
+impl Scope {
+    /// Whether images come from this registry, or go there.
+    pub fn names(&self, registry: &Host) -> bool {
+        let targets = self.targets.iter().map(Target::host);
+        self.sources.iter().map(Source::host).chain(targets).any(|host| host == registry)
+    }
 }
 
 /// What a rule deletes: the tags of its target repositories that it would not write itself. Those that another rule

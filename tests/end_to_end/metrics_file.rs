@@ -89,6 +89,26 @@ async fn what_a_rule_has_achieved_before_is_kept_while_it_fails_or_is_not_chosen
 }
 
 #[tokio::test]
+async fn what_another_call_achieves_meanwhile_is_kept() {
+    let mirror = Mirror::new().await;
+    mirror.source.seed("bad", "v1", &hello_world());
+    assert_eq!(mirror.sync(&[]).run().await.code, Some(0));
+    let (good, bad) = (mirror.last_success("good"), mirror.last_success("bad"));
+    mirror.target.fault(Fault::any().repository("bad"), Effect::status(503));
+    let longer = mirror.sync(&["--rule", "bad"]).spawn();
+    until("a retry", async || longer.stderr().contains("trying again").then_some(())).await;
+
+    assert_eq!(mirror.sync(&["--rule", "good"]).run().await.code, Some(0));
+    let meanwhile = mirror.last_success("good");
+    longer.signal("TERM");
+    assert_eq!(longer.ended().await.code, Some(143));
+
+    assert!(meanwhile > good);
+    assert_eq!((mirror.last_success("good"), mirror.last_success("bad")), (meanwhile, bad));
+    assert_eq!(mirror.metric(r#"regferry_rule_runs_total{outcome="cancelled",rule="bad"}"#), 1.0, "it wrote last");
+}
+
+#[tokio::test]
 async fn nothing_is_claimed_of_a_rule_that_was_not_chosen() {
     let mirror = Mirror::new().await;
 
@@ -112,15 +132,22 @@ async fn a_run_that_could_not_look_does_not_say_that_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn a_broken_file_is_replaced_with_a_warning() {
+async fn a_file_that_says_nothing_of_the_last_success_is_replaced_with_a_warning() {
     let mirror = Mirror::new().await;
-    fs::write(mirror.file(), "regferry_rule_last_success_timestamp_seconds{rule=\"good\"} x\n").expect("it is ours");
+    for (text, reason) in [
+        ("regferry_rule_last_success_timestamp_seconds{rule=\"good\"} x\n", "line 1 is broken"),
+        ("", "it has no regferry_rule_last_success_timestamp_seconds"),
+        ("\u{1}\u{2}", "it has no regferry_rule_last_success_timestamp_seconds"),
+    ] {
+        fs::write(mirror.file(), text).expect("it is ours");
 
-    let ended = mirror.sync(&["--rule", "good"]).run().await;
+        let ended = mirror.sync(&["--rule", "good"]).run().await;
 
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("WARN") && ended.stderr.contains("line 1 is broken"), "{}", ended.stderr);
-    assert!(mirror.last_success("good") > 0.0);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(ended.stderr.contains("WARN") && ended.stderr.contains(reason), "{text:?}: {}", ended.stderr);
+        assert!(mirror.last_success("good") > 0.0);
+    }
+    assert!(!mirror.sync(&["--rule", "good"]).run().await.stderr.contains("WARN"), "what it wrote itself it knows");
 }
 
 #[tokio::test]

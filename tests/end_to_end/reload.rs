@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::client::{self, Place};
@@ -212,6 +213,24 @@ async fn the_run_of_a_rule_that_is_removed_ends_gracefully_and_the_others_go_on(
     assert!(!registries.target.tags("gone").contains(&"large".to_owned()));
     assert_eq!(daemon.metric("regferry_transfers_in_flight").await, 0.0);
     assert!(!daemon.get("/metrics").await.1.contains("rule=\"gone\""));
+}
+
+#[tokio::test]
+async fn the_quota_of_a_registry_that_no_rule_names_any_more_is_shown_no_more() {
+    let registries = Registries::start().await;
+    let hub = FakeRegistry::builder().pulls(10, Duration::from_secs(3600)).start().await;
+    hub.seed("gone", "v1", &hello_world());
+    let kept = registries.rule("kept", "");
+    let gone = registries.rule("gone", "").replacen(registries.source.host(), hub.host(), 1);
+    let daemon = Daemon::start(&[kept.as_str(), &gone].concat()).await;
+    has_run(&daemon, "gone", 1.0).await;
+    let quota = format!("regferry_pull_quota_remaining{{registry=\"{}\"}}", hub.host());
+    assert!(daemon.get("/metrics").await.1.contains(&quota));
+
+    daemon.rewrite(FILE, &kept);
+
+    let is_taken_back = async || (!daemon.get("/metrics").await.1.contains(&quota)).then_some(());
+    until("the end of the quota's series", is_taken_back).await;
 }
 
 #[tokio::test]

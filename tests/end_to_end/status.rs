@@ -67,6 +67,56 @@ async fn a_health_check_needs_no_roots_of_trust_no_proxy_and_no_configuration_an
     assert_eq!(check.run().await.success(), "");
 }
 
+/// A place that says of itself that it is a daemon which is well.
+async fn well() -> String {
+    let config: Value = json!({"file": null, "loaded": null, "last_reload": null});
+    let status =
+        json!({"version": "1", "started": "2026-01-01T00:00:00Z", "ready": true, "config": config, "rules": []});
+    answering("200 OK", &status.to_string()).await
+}
+
+#[tokio::test]
+async fn the_daemon_is_where_its_configuration_has_it_listen_whatever_the_rest_of_it_is() {
+    for unusable in ["", "[registries.'r.example']\npassword_file = '${UNSET}'\n[[rules]]\nname = 5"] {
+        let server = well().await;
+        let listens = server.replace("http://127.0.0.1", "0.0.0.0");
+        let config = format!("service.listen = '{listens}'\n{unusable}\n");
+
+        let text = Ferry::new(&["status"]).config(&config).run().await.success();
+
+        assert!(text.contains(&server), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_command_line_and_the_environment_say_goes_before_the_configuration() {
+    let config = "service.listen = '127.0.0.1:9'";
+    let (named, by_variable, listens) = (well().await, well().await, well().await.replace("http://", ""));
+    for call in [
+        Ferry::new(&["status", "--server", &named]).env("REGFERRY_LISTEN", "127.0.0.1:9"),
+        Ferry::new(&["status"]).env("REGFERRY_SERVER", &by_variable).env("REGFERRY_LISTEN", "127.0.0.1:9"),
+        Ferry::new(&["status"]).env("REGFERRY_LISTEN", &listens),
+    ] {
+        call.config(config).run().await.success();
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_is_told_and_the_usual_place_is_asked() {
+    let ended = Ferry::new(&["status", "--config", "missing.toml"]).run().await;
+
+    // Whether a daemon is at the usual place is not the test's to say.
+    assert_ne!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("WARN") && ended.stderr.contains("missing.toml"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_told_without_the_login_in_it() {
+    let told = Ferry::new(&["status", "--server", "bot:s3cret@mirror.example:9464"]).run().await.failure(2);
+
+    assert!(told.contains("mirror.example:9464") && !told.contains("s3cret"), "{told}");
+}
+
 #[tokio::test]
 async fn where_no_daemon_is_it_says_so_and_what_to_do() {
     let (port, page) = (answering("200 OK", "").await, answering("404 Not Found", "no").await);

@@ -65,7 +65,7 @@ impl Observer for Gauge {
     fn retry(&self, retry: &Retry<'_>) {
         self.0.lock().unwrap().retries.push((retry.reason.as_str(), retry.pause));
     }
-    fn pulls_left(&self, registry: &Host, remaining: u64) {
+    fn pulls_left(&self, registry: &Host, remaining: u64, _window: Duration) {
         self.0.lock().unwrap().pulls_left.push((registry.clone(), remaining));
     }
 }

@@ -29,24 +29,25 @@ pub(super) struct Answer {
 }
 
 impl Server {
-    /// The daemon that the environment has listen here, or else the usual one.
+    /// The daemon that the environment has listen here, or else the configuration.
     ///
     /// # Errors
     /// If it listens nowhere, or what the environment says is no address.
-    pub(super) fn of_environment() -> Result<Self, String> {
-        Self::listening(std::env::var("REGFERRY_LISTEN").ok().as_deref())
+    pub(super) fn here(configured: impl FnOnce() -> Option<SocketAddr>) -> Result<Self, String> {
+        Self::listening(std::env::var("REGFERRY_LISTEN").ok().as_deref(), configured)
     }
 
-    fn listening(listen: Option<&str>) -> Result<Self, String> {
-        let address = match listen {
-            None => Service::default().listen,
-            Some(text) => Service::parse_listen(text).map_err(|reason| format!("REGFERRY_LISTEN: {reason}"))?,
+    fn listening(environment: Option<&str>, configured: impl FnOnce() -> Option<SocketAddr>) -> Result<Self, String> {
+        let (address, says) = match environment {
+            Some(text) => {
+                let address = Service::parse_listen(text).map_err(|reason| format!("REGFERRY_LISTEN: {reason}"))?;
+                (address, "REGFERRY_LISTEN")
+            }
+            None => (configured(), "[service] listen"),
         };
         match address {
-            Some(address) => format!("http://{}", here(address)).parse(),
-            None => {
-                Err("the daemon listens nowhere, as REGFERRY_LISTEN says: name one that does with --server".to_owned())
-            }
+            Some(address) => format!("http://{}", reached_at(address)).parse(),
+            None => Err(format!("the daemon listens nowhere, as {says} says: name one that does with --server")),
         }
     }
 
@@ -99,8 +100,10 @@ impl FromStr for Server {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        url.map(Self)
-            .ok_or_else(|| format!("--server {text}: it is no URL: write http://HOST:PORT, as http://127.0.0.1:9464"))
+        url.map(Self).ok_or_else(|| {
+            let text = without_login(text);
+            format!("--server {text}: it is no URL: write http://HOST:PORT, as http://127.0.0.1:9464")
+        })
     }
 }
 
@@ -112,8 +115,16 @@ impl fmt::Display for Server {
     }
 }
 
+/// A text that is no URL may hold a login all the same: where it ends, the last `@` says.
+fn without_login(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, place)) => format!("…@{place}"),
+        None => text.to_owned(),
+    }
+}
+
 /// Who listens everywhere listens on this machine, too.
-fn here(address: SocketAddr) -> SocketAddr {
+fn reached_at(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -136,16 +147,25 @@ mod tests {
     #[test]
     fn a_daemon_that_listens_everywhere_is_here() {
         for (listen, server) in [
-            (None, "http://127.0.0.1:9464"),
-            (Some("0.0.0.0:8080"), "http://127.0.0.1:8080"),
-            (Some("[::]:8080"), "http://[::1]:8080"),
-            (Some("10.1.2.3:80"), "http://10.1.2.3"),
-            (Some("localhost:8080"), "http://127.0.0.1:8080"),
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+            ("10.1.2.3:80", "http://10.1.2.3"),
+            ("localhost:8080", "http://127.0.0.1:8080"),
         ] {
-            assert_eq!(Server::listening(listen).unwrap().to_string(), server);
+            let unasked = || panic!("the environment goes before the configuration");
+            assert_eq!(Server::listening(Some(listen), unasked).unwrap().to_string(), server);
+            let configured = || Service::parse_listen(listen).unwrap();
+            assert_eq!(Server::listening(None, configured).unwrap().to_string(), server);
         }
-        assert!(Server::listening(Some("")).unwrap_err().contains("--server"));
-        assert!(Server::listening(Some("here")).unwrap_err().contains("REGFERRY_LISTEN"));
+    }
+
+    #[test]
+    fn a_daemon_that_listens_nowhere_is_told_with_who_says_so() {
+        for (environment, says) in [(Some(""), "as REGFERRY_LISTEN says"), (None, "as [service] listen says")] {
+            let error = Server::listening(environment, || None).unwrap_err();
+            assert!(error.contains(says) && error.contains("--server"), "{error}");
+        }
+        assert!(Server::listening(Some("here"), || None).unwrap_err().contains("REGFERRY_LISTEN: "));
     }
 
     #[test]
@@ -156,6 +176,20 @@ mod tests {
         assert_eq!("http://r:1".parse::<Server>().unwrap().url().as_str(), "http://r:1/api/v1/status");
         for text in ["", "127.0.0.1:9464", "localhost:9464", "ftp://r"] {
             assert!(text.parse::<Server>().unwrap_err().contains("write http://"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_error_for_what_is_no_url_shows_no_login() {
+        for text in [
+            "bot:s3cret@mirror.example:9464",
+            "ftp://bot:s3cret@mirror.example",
+            "http://bot:s3cret@mirror.example:port",
+            "http://bot:s3c@s3cret@mirror.example:port",
+            "http://s3cret@mirror .example",
+        ] {
+            let error = text.parse::<Server>().unwrap_err();
+            assert!(error.contains("--server …@mirror") && !error.contains("s3c"), "{error}");
         }
     }
 }

@@ -67,8 +67,8 @@ impl Quota {
         Arc::new(Self { reserve, state: Mutex::default(), changed: Notify::new() })
     }
 
-    /// Takes in what an answer announces; returns the number that remains, if it announces one.
-    pub(in crate::registry) fn hear(&self, headers: &HeaderMap, now: Instant) -> Option<u64> {
+    /// Takes in what an answer announces; returns the number that remains, if it announces one, and the window.
+    pub(in crate::registry) fn hear(&self, headers: &HeaderMap, now: Instant) -> Option<(u64, Duration)> {
         let announced = announced(headers, now)?;
         let mut state = self.state();
         state.announced = Some(announced);
@@ -77,7 +77,7 @@ impl Quota {
         }
         drop(state);
         self.changed.notify_waiters();
-        Some(announced.remaining)
+        Some((announced.remaining, announced.window))
     }
 
     /// Takes one pull.
@@ -240,7 +240,8 @@ mod tests {
     fn pulls_stop_at_the_reserve_and_those_under_way_count() {
         let (quota, now) = (Quota::new(20), Instant::now());
         assert!(quota.take(None, now).is_ok(), "nothing is announced");
-        quota.hear(&headers("100;w=60", "22;w=60"), now);
+        let heard = quota.hear(&headers("100;w=60", "22;w=60"), now);
+        assert_eq!(heard, Some((22, Duration::from_secs(60))));
         let first = quota.take(None, now).unwrap();
         let second = quota.take(None, now).unwrap();
         let none = quota.take(None, now).err().unwrap();

@@ -33,8 +33,8 @@ impl Transport {
 
     /// What a registry tells beside its answer.
     fn hear(&self, headers: &HeaderMap) {
-        if let Some(remaining) = self.quota.hear(headers, Instant::now().into_std()) {
-            self.observer.pulls_left(&self.host, remaining);
+        if let Some((remaining, window)) = self.quota.hear(headers, Instant::now().into_std()) {
+            self.observer.pulls_left(&self.host, remaining, window);
         }
         for text in self.warnings.news(headers) {
             self.observer.warning(&self.host, &text);

@@ -5,7 +5,7 @@
 /// The series of a family that has `rule` as its only label, with their values.
 ///
 /// # Errors
-/// If a line of the family is not one, or the text is of something else.
+/// If a line of the family is not one, or none is there: the text is of something else, or was cut off.
 pub(super) fn of_rules(text: &str, family: &str) -> Result<Vec<(String, f64)>, NoMetrics> {
     let mut series = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -13,7 +13,7 @@ pub(super) fn of_rules(text: &str, family: &str) -> Result<Vec<(String, f64)>, N
             series.push(labelled(rest).ok_or(NoMetrics::Line(number + 1))?);
         }
     }
-    if series.is_empty() && !text.trim().is_empty() {
+    if series.is_empty() {
         return Err(NoMetrics::Family(family.to_owned()));
     }
     Ok(series)
@@ -25,7 +25,7 @@ pub enum NoMetrics {
     /// A line is broken.
     #[error("line {0} is broken")]
     Line(usize),
-    /// It is of something else.
+    /// It is of something else, or empty.
     #[error("it has no {0}")]
     Family(String),
 }
@@ -65,9 +65,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_says_nothing_and_is_not_broken() {
-        assert_eq!(of_rules("", "up"), Ok(vec![]));
-        assert_eq!(of_rules("\n", "up"), Ok(vec![]));
+    fn what_is_empty_or_of_something_else_says_what_is_missing() {
+        for text in ["", "\n", "root:x:0:0\n"] {
+            assert_eq!(of_rules(text, "up"), Err(NoMetrics::Family("up".to_owned())), "{text:?}");
+        }
     }
 
     #[test]
@@ -77,6 +78,5 @@ mod tests {
         {
             assert_eq!(of_rules(&format!("# a\n{text}\n"), "up"), Err(NoMetrics::Line(2)), "{text}");
         }
-        assert_eq!(of_rules("root:x:0:0\n", "up"), Err(NoMetrics::Family("up".to_owned())));
     }
 }

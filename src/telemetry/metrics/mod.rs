@@ -2,6 +2,7 @@
 
 mod earlier;
 mod families;
+mod pulls;
 mod registries;
 mod rules;
 #[cfg(test)]
@@ -19,17 +20,20 @@ use crate::oci::{Host, Reference};
 pub use earlier::NoMetrics;
 
 use families::Families;
+use pulls::Pulls;
 use registries::Registries;
 use rules::Rules;
 
 /// Counts events for Prometheus.
 ///
 /// Rules are those that [`Observer::rules`] last told of. A new one begins with zeros: one that never succeeded shows a
-/// last success of 0, so that it can be alerted on. One that was removed is shown no more, even if its run ends later.
+/// last success of 0, so that it can be alerted on. One that it no longer tells of is shown no more, whatever is told
+/// later; the daemon tells of a rule that was removed until its run has ended, so that this is counted still.
 pub struct Metrics {
     registry: Registry,
     rules: Rules,
     registries: Registries,
+    pulls: Pulls,
     in_flight: IntGauge,
     last_reload: IntGauge,
 }
@@ -53,6 +57,7 @@ impl Metrics {
         Ok(Self {
             rules: Rules::new(&families)?,
             registries: Registries::new(&families)?,
+            pulls: Pulls::new(&families)?,
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
             registry,
@@ -70,18 +75,24 @@ impl Metrics {
         self.last_reload.set(is_usable.into());
     }
 
+    /// Says no longer how many pulls are left at other registries: no rule pulls there any more.
+    pub fn keep_registries(&self, is_kept: impl Fn(&Host) -> bool) {
+        self.pulls.keep_registries(is_kept);
+    }
+
     /// Says nothing of rules that are not to run: a zero would claim that they never succeeded.
     pub fn show_only(&self, runs: impl Fn(&str) -> bool) {
         self.rules.show_only(runs);
     }
 
-    /// Takes over when rules last succeeded from what an earlier process wrote with [`Metrics::render_for_files`].
+    /// Takes over when rules last succeeded from what another process wrote with [`Metrics::render_for_files`], where that
+    /// is later than what is known. Of rules that have succeeded in this process nothing is taken over.
     ///
     /// # Errors
-    /// If the text is not what was written; then nothing is taken over.
-    pub fn take_over(&self, earlier: &str) -> Result<(), NoMetrics> {
-        for (rule, time) in earlier::of_rules(earlier, rules::LAST_SUCCESS)? {
-            self.rules.set_last_success(&rule, time);
+    /// If the text is not what was written, or empty; then nothing is taken over.
+    pub fn take_over(&self, written: &str) -> Result<(), NoMetrics> {
+        for (rule, time) in earlier::of_rules(written, rules::LAST_SUCCESS)? {
+            self.rules.succeeded_elsewhere(&rule, time);
         }
         Ok(())
     }
@@ -91,7 +102,7 @@ impl Metrics {
     /// # Errors
     /// If a metric cannot be written as text.
     pub fn render(&self) -> prometheus::Result<String> {
-        encoded(&self.registry.gather())
+        encoded(&self.gathered())
     }
 
     /// The metrics for who shows them beside its own: without those of the process, which it has too, and which are of
@@ -100,9 +111,14 @@ impl Metrics {
     /// # Errors
     /// As [`Metrics::render`].
     pub fn render_for_files(&self) -> prometheus::Result<String> {
-        let mut families = self.registry.gather();
+        let mut families = self.gathered();
         families.retain(|family| !family.name().starts_with("process_"));
         encoded(&families)
+    }
+
+    fn gathered(&self) -> Vec<MetricFamily> {
+        self.pulls.forget_past();
+        self.registry.gather()
     }
 }
 
@@ -129,8 +145,8 @@ impl Observer for Metrics {
         self.registries.throttled(registry, reason, waited);
     }
 
-    fn pulls_left(&self, registry: &Host, remaining: u64) {
-        self.registries.has_pulls_left(registry, remaining);
+    fn pulls_left(&self, registry: &Host, remaining: u64, window: Duration) {
+        self.pulls.announced(registry, remaining, window);
     }
 
     fn bytes(&self, registry: &Host, direction: Direction, bytes: u64) {

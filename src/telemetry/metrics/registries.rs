@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prometheus::{CounterVec, HistogramVec, IntCounterVec, IntGaugeVec, Result};
+use prometheus::{CounterVec, HistogramVec, IntCounterVec, Result};
 
 use super::families::Families;
 use crate::events::{Direction, Request, Retry, ThrottleReason};
@@ -18,7 +18,6 @@ pub(super) struct Registries {
     request_duration: HistogramVec,
     retries: IntCounterVec,
     throttled: CounterVec,
-    pulls_left: IntGaugeVec,
 }
 
 impl Registries {
@@ -50,11 +49,6 @@ impl Registries {
                 "Seconds spent waiting for a limit, by limit.",
                 &["registry", "reason"],
             )?,
-            pulls_left: families.count(
-                "regferry_pull_quota_remaining",
-                "Pulls left, as the registry last announced it.",
-                &["registry"],
-            )?,
         })
     }
 
@@ -71,10 +65,6 @@ impl Registries {
 
     pub(super) fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
         self.throttled.with_label_values(&[registry.as_str(), reason.as_str()]).inc_by(waited.as_secs_f64());
-    }
-
-    pub(super) fn has_pulls_left(&self, registry: &Host, remaining: u64) {
-        self.pulls_left.with_label_values(&[registry.as_str()]).set(i64::try_from(remaining).unwrap_or(i64::MAX));
     }
 
     pub(super) fn moved(&self, registry: &Host, direction: Direction, bytes: u64) {

@@ -2,7 +2,7 @@
 //! that is removed takes its series along.
 
 use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Result};
@@ -19,6 +19,8 @@ pub(super) const LAST_SUCCESS: &str = "regferry_rule_last_success_timestamp_seco
 pub(super) struct Rules {
     /// Held while something is counted, so that the run of a rule that is being removed brings no series back.
     followed: RwLock<HashSet<String>>,
+    /// Those whose last success is this process's own.
+    succeeded: Mutex<HashSet<String>>,
     runs: IntCounterVec,
     last_success: GaugeVec,
     interval: GaugeVec,
@@ -33,6 +35,7 @@ impl Rules {
     pub(super) fn new(families: &Families<'_>) -> Result<Self> {
         Ok(Self {
             followed: RwLock::default(),
+            succeeded: Mutex::default(),
             runs: families.counter("regferry_rule_runs_total", "Runs of rules by outcome.", &["rule", "outcome"])?,
             last_success: families.gauge(
                 LAST_SUCCESS,
@@ -80,9 +83,15 @@ impl Rules {
         self.of(rule, || self.interval.with_label_values(&[rule]).set(longest.as_secs_f64()));
     }
 
-    /// In seconds since 1970.
-    pub(super) fn set_last_success(&self, rule: &str, time: f64) {
-        self.of(rule, || self.last_success.with_label_values(&[rule]).set(time));
+    /// When another process saw the rule succeed, in seconds since 1970. Of all that others saw the latest holds; what
+    /// this one saw holds over it, whatever the clock was then.
+    pub(super) fn succeeded_elsewhere(&self, rule: &str, time: f64) {
+        self.of(rule, || {
+            if !self.own_successes().contains(rule) {
+                let last_success = self.last_success.with_label_values(&[rule]);
+                last_success.set(last_success.get().max(time));
+            }
+        });
     }
 
     pub(super) fn count_blob(&self, rule: &str, outcome: BlobOutcome) {
@@ -105,10 +114,15 @@ impl Rules {
             if run.outcome == RunOutcome::Success {
                 // A run that failed may have found less than there is.
                 self.found.with_label_values(&[rule]).set(i64::try_from(run.images.len()).unwrap_or(i64::MAX));
+                self.own_successes().insert(rule.to_owned());
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 self.last_success.with_label_values(&[rule]).set(now.as_secs_f64());
             }
         });
+    }
+
+    fn own_successes(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.succeeded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, rule: &str, count: impl FnOnce()) {
@@ -130,7 +144,19 @@ impl Rules {
     }
 
     fn remove(&self, rule: &str) {
-        let Self { followed: _, runs, last_success, interval, found, run_duration, images, blobs, pruned } = self;
+        self.own_successes().remove(rule);
+        let Self {
+            followed: _,
+            succeeded: _,
+            runs,
+            last_success,
+            interval,
+            found,
+            run_duration,
+            images,
+            blobs,
+            pruned,
+        } = self;
         // What is not there is as good as removed.
         let _ = last_success.remove_label_values(&[rule]);
         let _ = interval.remove_label_values(&[rule]);

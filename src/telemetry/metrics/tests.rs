@@ -1,5 +1,7 @@
 use std::time::SystemTime;
 
+use tokio::time::sleep;
+
 use super::*;
 
 fn metrics(rules: &[&str]) -> Metrics {
@@ -110,6 +112,42 @@ fn a_rule_that_is_removed_leaves_no_series_even_if_its_run_ends_later() {
     assert!(!metrics.render().unwrap().contains("gone"), "{}", metrics.render().unwrap());
 }
 
+fn pulls_left(metrics: &Metrics) -> Vec<String> {
+    let text = metrics.render().unwrap();
+    let series = text.lines().filter_map(|line| line.strip_prefix("regferry_pull_quota_remaining"));
+    series.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_many_pulls_are_left_is_shown_until_the_window_of_the_last_answer_is_over() {
+    let (metrics, hub) = (metrics(&[]), "docker.io".parse().unwrap());
+    let window = Duration::from_secs(21_600);
+    metrics.pulls_left(&hub, 3, window);
+    sleep(window / 2).await;
+    metrics.pulls_left(&hub, 0, window);
+
+    sleep(window - Duration::from_secs(1)).await;
+    assert_eq!(pulls_left(&metrics), ["{registry=\"docker.io\"} 0"]);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!metrics.render_for_files().unwrap().contains("regferry_pull_quota_remaining"));
+
+    metrics.pulls_left(&hub, 100, window);
+    assert_eq!(pulls_left(&metrics), ["{registry=\"docker.io\"} 100"]);
+}
+
+#[test]
+fn how_many_pulls_are_left_where_no_rule_pulls_any_more_is_not_shown() {
+    let (metrics, [gone, kept]) =
+        (metrics(&[]), ["gone", "kept"].map(|host| format!("{host}.example").parse().unwrap()));
+    for registry in [&gone, &kept] {
+        metrics.pulls_left(registry, 0, Duration::from_secs(21_600));
+    }
+
+    metrics.keep_registries(|registry| *registry == kept);
+
+    assert_eq!(pulls_left(&metrics), ["{registry=\"kept.example\"} 0"]);
+}
+
 #[test]
 fn what_an_earlier_process_wrote_is_taken_over_of_rules_that_are_there_still() {
     let earlier = metrics(&["fails", "gone"]);
@@ -128,6 +166,29 @@ fn what_an_earlier_process_wrote_is_taken_over_of_rules_that_are_there_still() {
         metrics.take_over("no"),
         Err(NoMetrics::Family("regferry_rule_last_success_timestamp_seconds".to_owned()))
     );
+}
+
+#[test]
+fn what_others_wrote_meanwhile_holds_where_it_is_later_and_nothing_of_our_own_says_more() {
+    let metrics = metrics(&["ours", "failed", "theirs"]);
+    let written =
+        |rule: &str, time: f64| format!("regferry_rule_last_success_timestamp_seconds{{rule=\"{rule}\"}} {time}\n");
+    metrics.run_ended(&run("ours"));
+
+    // A clock that went wrong once is no reason to say so for ever.
+    for time in [5.0, 7.0, 6.0, 1e12] {
+        metrics.take_over(&written("ours", time)).unwrap();
+    }
+    for time in [5.0, 7.0, 6.0] {
+        metrics.take_over(&(written("failed", time - 1.0) + &written("theirs", time))).unwrap();
+    }
+
+    assert_has(&metrics, &[written("failed", 6.0).trim_end(), written("theirs", 7.0).trim_end()]);
+    let text = metrics.render().unwrap();
+    let ours =
+        text.lines().find_map(|line| line.strip_prefix("regferry_rule_last_success_timestamp_seconds{rule=\"ours\"} "));
+    let ours: f64 = ours.unwrap().parse().unwrap();
+    assert!(ours > 1e9 && ours < 1e11, "{ours}");
 }
 
 #[test]
