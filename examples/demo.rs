@@ -37,7 +37,10 @@ async fn main() -> Result<()> {
     let socket = TcpListener::bind("127.0.0.1:0").await.context("opening a port for the metrics")?;
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();
-    let daemon = async { app.serve(Some(socket), (source, made_of), &stop).await.context("serving") };
+    let daemon = async {
+        app.serve(Some(socket), (source, made_of), &stop).await;
+        Ok(())
+    };
     let story = async {
         screen.heading("First run: everything is new")?;
         screen.runs(&runs.next(RULES).await?)?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,15 +34,12 @@ impl App {
     /// The daemon: runs every rule on its schedule and shows metrics and health on `listener`, until `cancel`; then
     /// lets runs end within the grace. The configuration was read from `source` when its file was as `made_of` says, and is
     /// read again when it is asked to, or has changed.
-    ///
-    /// # Errors
-    /// If the listener breaks.
     pub async fn serve(
         self,
         listener: Option<TcpListener>,
         (source, made_of): (Source, Stamps),
         cancel: &CancellationToken,
-    ) -> io::Result<()> {
+    ) {
         let ready = Arc::new(AtomicBool::new(true));
         let stop_serving = CancellationToken::new();
         let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
@@ -59,20 +55,18 @@ impl App {
         };
         tokio::pin!(serving);
         tokio::select! {
-            served = &mut serving => served,
+            // It ends when it is told to, by the work's end.
+            () = &mut serving => {}
             // A client that does not finish its request does not hold the daemon.
-            end = working => tokio::time::timeout_at(end, serving).await.unwrap_or(Ok(())),
+            end = working => drop(tokio::time::timeout_at(end, serving).await),
         }
     }
 }
 
-async fn serve(listener: Option<TcpListener>, service: server::Service, stop: CancellationToken) -> io::Result<()> {
+async fn serve(listener: Option<TcpListener>, service: server::Service, stop: CancellationToken) {
     match listener {
-        Some(listener) => server::serve(listener, service, stop.cancelled_owned()).await,
-        None => {
-            stop.cancelled().await;
-            Ok(())
-        }
+        Some(listener) => server::serve(listener, service, stop.cancelled()).await,
+        None => stop.cancelled().await,
     }
 }
 

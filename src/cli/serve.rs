@@ -55,8 +55,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let served = app.serve(listener, (source, made_of), &session.cancel).await;
-    served.map_err(|error| Failure::failed(format!("serving: {error}")))?;
+    app.serve(listener, (source, made_of), &session.cancel).await;
     tracing::info!("stopped");
     Ok(Exit::Stopped)
 }

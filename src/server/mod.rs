@@ -1,5 +1,7 @@
 //! What the daemon shows over HTTP: metrics, health and status.
 
+mod connections;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,16 +33,9 @@ impl Service {
     }
 }
 
-/// Serves until `stop` is done; then requests under way are answered.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn serve(
-    listener: TcpListener,
-    service: Service,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(service)).with_graceful_shutdown(stop).await
+/// Serves until `stop` is done; then requests under way are answered. Dropped, it closes every connection.
+pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
+    connections::serve(listener, router(service), stop).await;
 }
 
 fn router(service: Service) -> Router {
