@@ -33,6 +33,8 @@ struct Kind {
     http: Http,
     nearness: Nearness,
     is_proxied: bool,
+    /// Without TLS: the system's CA roots are many files, and are not read for it.
+    is_plain: bool,
 }
 
 /// How near a URL is to its registry.
@@ -70,7 +72,9 @@ impl Clients {
     /// # Errors
     /// As [`Clients::new`].
     pub(super) fn client_for(&self, url: &Url, http: Http, purpose: Purpose) -> Result<Client, String> {
-        let kind = Kind { purpose, http, nearness: self.nearness(url), is_proxied: proxy::before(url).is_some() };
+        let is_proxied = proxy::before(url).is_some();
+        let is_plain = url.scheme() == "http" && !is_proxied;
+        let kind = Kind { purpose, http, nearness: self.nearness(url), is_proxied, is_plain };
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = built.get(&kind) {
             return Ok(client.clone());
@@ -97,6 +101,9 @@ impl Clients {
 
     fn build(&self, kind: Kind) -> Result<Client, String> {
         install_provider();
+        if kind.is_plain {
+            return self.basic(kind).tls_certs_only([]).build().map_err(|error| innermost(&error));
+        }
         let own_identity = self.settings.identity.as_ref().filter(|_| kind.nearness == Nearness::Origin);
         let identity = own_identity.map(identity).transpose()?;
         let mut trusted = Vec::new();
@@ -110,12 +117,8 @@ impl Clients {
         if !trusted.is_empty() {
             return builder().tls_certs_merge(trusted).build().map_err(|error| innermost(&error));
         }
-        match (builder().build(), self.settings.tls) {
-            // No CA roots on this machine: a registry without TLS needs none.
-            (Err(_), Tls::Http) => builder().tls_certs_only([]).build(),
-            (built, _) => built,
-        }
-        .map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
+        let built = builder().build();
+        built.map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
     }
 
     fn basic(&self, kind: Kind) -> ClientBuilder {

@@ -58,7 +58,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             return Ok(Comparison::Different { digest, shape: None, found: None });
         }
         match platforms.filter(|platforms| platforms.mode() == PlatformMode::Rewrite) {
-            Some(platforms) => self.compare_smaller(original, to, before, platforms).await,
+            Some(platforms) => Box::pin(self.compare_smaller(original, to, before, platforms)).await,
             None => self.compare_as_written(original, to, before).await,
         }
     }

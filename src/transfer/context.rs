@@ -27,8 +27,10 @@ pub(super) struct Context {
 
 impl Context {
     /// Does `work` unless the run is stopped first; for everything but commits.
+    ///
+    /// On the heap: what is handed on from future to future by value is moved each time.
     pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        self.cancel.run_until_cancelled(work).await.ok_or_else(|| self.stopped())
+        self.cancel.run_until_cancelled(Box::pin(work)).await.ok_or_else(|| self.stopped())
     }
 
     pub(super) fn stopped(&self) -> Error {

@@ -76,6 +76,7 @@ impl Engine {
         Ended::Reported(Box::new(report))
     }
 
+    /// What most images do not come to is on the heap, so that comparing moves little memory about.
     async fn compare_and_bring<S: Pull, T: Push>(
         &self,
         route: &Route<'_, S, T>,
@@ -99,10 +100,13 @@ impl Engine {
                 job.way.notes.add_unchanged();
                 let root = (&root, as_written);
                 if let Mode::Verify(depth) = mode {
-                    return self.verify_below(route, rule, depth, job, root).await;
+                    return Box::pin(self.verify_below(route, rule, depth, job, root)).await;
                 }
-                let is_mended = mode == Mode::Repair && self.repair_below(route, rule, job, root).await?;
-                let done = self.look_beside(route, rule, mode, job, root, report).await?;
+                let is_mended = mode == Mode::Repair && Box::pin(self.repair_below(route, rule, job, root)).await?;
+                let done = match &rule.referrers {
+                    referrers if referrers.is_none() => Done::Unchanged,
+                    _ => Box::pin(self.look_beside(route, rule, mode, job, root, report)).await?,
+                };
                 Ok(if is_mended { Done::Copied } else { done })
             }
             Comparison::Different { digest, found: Some(found), .. } if !rule.overwrite => {
@@ -124,13 +128,13 @@ impl Engine {
                 let shape = match shape {
                     Some(shape) => shape,
                     None => {
-                        let shape = route.shape(&job.original, &digest, rule.platforms.as_ref());
+                        let shape = Box::pin(route.shape(&job.original, &digest, rule.platforms.as_ref()));
                         route.context.unless_stopped(shape).await??
                     }
                 };
                 report.digest = Some(shape.root.clone());
                 job.way.notes.add(&report.source, &shape);
-                self.bring_shape(route, rule, mode, job, &shape, report).await
+                Box::pin(self.bring_shape(route, rule, mode, job, &shape, report)).await
             }
         }
     }
