@@ -63,8 +63,8 @@ struct Arguments {
     /// One more contender, NAME=COMMAND; the shell runs it, with {source}, {target} and {config} filled in.
     #[arg(long = "contender", value_name = "NAME=COMMAND")]
     contenders: Vec<Contender>,
-    /// Only these contenders, by name; all of them when none is named.
-    #[arg(long, value_name = "NAME", num_args = 0..)]
+    /// Only this contender, by name, and those named beside it; all of them when none is named.
+    #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Also writes the results into performance.md and its plots in this folder.
     #[arg(long, value_name = "FOLDER")]

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
+use tempfile::TempDir;
 
 use crate::measure::Usage;
 use crate::round::Arena;
@@ -31,7 +32,8 @@ pub(crate) fn table(arena: &Arena, programs: &[(&str, &str)]) -> Result<String> 
 }
 
 fn run(arena: &Arena, program: &str) -> Result<Usage> {
-    let out = arena.folder.join("usage");
+    let home = TempDir::with_prefix_in("round-", &arena.folder)?;
+    let out = home.path().join("usage");
     let mut command = Command::new(std::env::current_exe()?);
     let status = command.arg("measure").arg(&out).args([program, "--version"]).stdout(Stdio::null()).status()?;
     ensure!(status.success(), "{program} --version: {status}");
