@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::case::{Between, Case, There};
 use crate::contender::Contender;
 use crate::corpus::Corpus;
+use crate::machine;
 use crate::plot::{Plot, Scale, Series};
 use crate::round::{Arena, Round};
 use crate::spread::Spread;
@@ -76,7 +77,8 @@ impl Growth {
             series.push(Series { name: format!("{name} wall").trim().to_owned(), points: wall });
             series.push(Series { name: format!("{name} CPU").trim().to_owned(), points: cpu });
         }
-        let plot = Plot { title: self.title, below: self.axis, beside: "seconds", scale: self.scale, series };
+        let Self { title, axis: below, scale, .. } = *self;
+        let plot = Plot { title, below, beside: "seconds", machine: &machine::described(), scale, series };
         Ok((plot.svg(), table.0))
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Plot<'a> {
     /// What the axes say.
     pub(crate) below: &'a str,
     pub(crate) beside: &'a str,
+    /// What it was measured on.
+    pub(crate) machine: &'a str,
     /// Of both axes. Where both are logarithmic, what grows in proportion rises by 1 a step to the right, as the dashed
     /// line does.
     pub(crate) scale: Scale,
@@ -56,6 +58,8 @@ impl Plot<'_> {
         text(&mut svg, LEFT, 20.0, "start", &format!("<tspan font-size=\"15\">{}</tspan>", self.title));
         text(&mut svg, f64::midpoint(LEFT, RIGHT), BOTTOM + 44.0, "middle", self.below);
         text(&mut svg, LEFT, TOP - 10.0, "end", self.beside);
+        let machine = format!("<tspan font-size=\"9\" fill=\"#666\">{}</tspan>", self.machine);
+        text(&mut svg, RIGHT, HEIGHT - 2.0, "end", &machine);
         self.grid(&mut svg, &x, &y);
         self.proportion(&mut svg, &x, &y);
         for (series, colour) in self.series.iter().zip(COLOURS) {
@@ -202,7 +206,7 @@ mod tests {
     fn every_point_is_drawn() {
         let points = vec![(0.0, 1.5), (20.0, 3.0), (100.0, 7.0)];
         let series = vec![Series { name: "wall".to_owned(), points }];
-        let plot = Plot { title: "t", below: "ms", beside: "s", scale: Scale::Linear, series };
+        let plot = Plot { title: "t", below: "ms", beside: "s", machine: "m", scale: Scale::Linear, series };
         let svg = plot.svg();
         assert_eq!(svg.matches("<circle").count(), 3);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
