@@ -3,8 +3,9 @@
 CARGO ?= cargo
 SECONDS_EACH ?= 30
 SOAK_SECONDS ?= 1800
+ROUNDS ?= 3
 
-.PHONY: help demo build image unit bench test soak lint doc deny fuzz clean
+.PHONY: help demo build image unit bench faults test soak lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,10 +28,17 @@ unit: ## the systemd unit, under a systemd of its own in a container; a minute o
 	$(CARGO) build --locked
 	scripts/test-unit
 
-bench: build ## regferry beside skopeo on the same faults, and what a large plan costs: a few minutes
+bench: build ## regferry beside skopeo, in turn; CASES="a-cold@20 big" ROUNDS=3 DELAY=20 (ms) SEED= ONLY=regferry CONTENDER='crane=…' DOCS=docs
 	@scripts/install-test-tools
-	$(CARGO) run --release --quiet --locked --example faults
-	$(CARGO) run --release --quiet --locked --example plan
+	$(CARGO) build --release --quiet --locked --package regferry-bench
+	target/release/regferry-bench --rounds $(ROUNDS) $(if $(DELAY),--delay $(DELAY)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(CONTENDER),--contender '$(CONTENDER)') $(foreach name,$(ONLY),--only $(name)) \
+		$(if $(DOCS),--docs $(DOCS)) $(CASES)
+
+faults: build ## regferry beside skopeo on the same faults, and what a large plan costs: a few minutes
+	@scripts/install-test-tools
+	$(CARGO) run --release --quiet --locked --package regferry-bench --bin faults
+	$(CARGO) run --release --quiet --locked --package regferry-bench --bin plan
 
 test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools

@@ -1,7 +1,7 @@
 //! What a plan costs: 200 rules over 40 repositories and 2,000 tags, by `sync --dry-run`.
 //!
 //! ```console
-//! $ cargo build --release && cargo run --release --example plan
+//! $ cargo build --release && cargo run --release -p regferry-bench --bin plan
 //! ```
 
 use std::fmt::Write as _;
@@ -116,7 +116,7 @@ struct Run {
 
 impl Run {
     async fn of(config: &std::path::Path) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("../regferry");
+        let program = std::env::current_exe()?.with_file_name("regferry");
         // The shell tells what its children took: a line for itself, and one for them.
         let script = r#""$@" >/dev/null; code=$?; times; exit $code"#;
         let mut command = Command::new("sh");

@@ -2,7 +2,7 @@
 //! an upload, and a registry that takes few requests a second.
 //!
 //! ```console
-//! $ cargo build --release && cargo run --release --example faults
+//! $ cargo build --release && cargo run --release -p regferry-bench --bin faults
 //! ```
 
 use std::process::Stdio;
@@ -129,7 +129,7 @@ impl Peer {
         let (from, to) = (format!("{source}/app:v1"), format!("{target}/app:v1"));
         let mut command = match self {
             Self::Regferry => {
-                let beside = std::env::current_exe()?.with_file_name("../regferry");
+                let beside = std::env::current_exe()?.with_file_name("regferry");
                 let mut command = Command::new(&beside);
                 command.args(["--tls", &format!("{source}=http"), "copy", &from, &to]);
                 command
