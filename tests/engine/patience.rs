@@ -53,5 +53,6 @@ async fn a_host_that_never_answered_is_given_up_after_a_quarter_of_a_minute() {
 
     assert!(report.error.unwrap().contains("connection refused"));
     let took = started.elapsed();
-    assert!((STANDARD / 3..=STANDARD + Duration::from_secs(1)).contains(&took), "{took:?}");
+    // The pause that would not fit any more is of twelve seconds at most: the fifth, with all of its jitter.
+    assert!((STANDARD / 5..=STANDARD + Duration::from_secs(1)).contains(&took), "{took:?}");
 }
