@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::files::yaml;
 use crate::manifests::Manifests;
 use crate::support::Ferry;
 use crate::tools::{self, Kubectl, REPOSITORY};
@@ -57,7 +58,19 @@ fn each_folder_makes_what_it_is_named_for() {
     let rendered = FOLDERS.map(|folder| render(Kubectl::Pinned, folder));
     let kinds: Vec<_> = Manifests::read_all(&rendered).iter().map(|made| made.kinds().join(" ")).collect();
     let deployment = "ConfigMap Deployment NetworkPolicy Service";
-    assert_eq!(kinds, [deployment, "ConfigMap CronJob NetworkPolicy", &format!("{deployment} ServiceMonitor")]);
+    let watched = "ConfigMap Deployment NetworkPolicy PrometheusRule Service ServiceMonitor";
+    assert_eq!(kinds, [deployment, "ConfigMap CronJob NetworkPolicy", watched]);
+}
+
+/// Kustomize reads no file of rules: the operator's documents are copies of what promtool tests.
+#[test]
+fn the_prometheus_operator_is_given_the_alerts_as_they_are() {
+    let rendered = [render(Kubectl::Pinned, "example"), render_job_with("alerts-cronjob")];
+    let held = Manifests::held_against(&VERSIONS, &rendered);
+    for (held, rules) in held.into_iter().zip(["alerts.yaml", "alerts-cronjob.yaml"]) {
+        let given = held.unwrap_or_else(|error| panic!("{rules}: {error}")).of("PrometheusRule")["spec"].clone();
+        assert_eq!(given, yaml(&format!("deploy/prometheus/{rules}")), "scripts/make-prometheus-rules makes it anew");
+    }
 }
 
 /// Debian's kubectl is of 2021 and knows no components, which the bases do without.
