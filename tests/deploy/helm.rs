@@ -160,9 +160,14 @@ fn values_that_mean_nothing_are_refused() {
         (json!({"service": {"port": "http"}}), "/service/port': got string, want integer"),
         (json!({"config": {"rules": []}}), "/config': got object, want string"),
         (json!({"extraArgs": ["check"]}), "/extraArgs/0': 'check' does not match pattern"),
+        (json!({"cronjob": null}), "missing property 'cronjob'"),
+        (json!({"serviceMonitor": null}), "missing property 'serviceMonitor'"),
         (json!({"podAnnotations": {"a": true}}), "/podAnnotations/a': got boolean, want string"),
         // All jobs have to go to the node that has the file.
-        (json!({"cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}), "/nodeSelector': minProperties"),
+        (
+            json!({"mode": "cronjob", "cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}),
+            "/nodeSelector': minProperties",
+        ),
         (
             json!({
                 "nodeSelector": {"a": "b"},
@@ -193,13 +198,39 @@ fn refused(wrong: &[(Value, &str)]) {
 async fn the_notes_name_what_was_installed() {
     let notes = made(with_needed(&json!({}))).notes;
     assert!(notes.contains("kubectl -n mirror logs deploy/regferry --follow"), "{notes}");
-    assert!(notes.contains("exec deploy/regferry -- regferry status"), "{notes}");
+    assert!(notes.contains("exec deploy/regferry -- /usr/local/bin/regferry status"), "{notes}");
     Ferry::new(&["status", "--help"]).run().await.success();
     let notes = made(values("cronjob")).notes;
-    assert!(notes.contains("create job --from=cronjob/regferry regferry-now"), "{notes}");
+    assert!(notes.contains("create job --from=cronjob/regferry regferry-$(date +%s)"), "{notes}");
     assert!(notes.contains("Their metrics are lost"), "{notes}");
     let notes = made(values("cronjob-pushgateway")).notes;
     assert!(!notes.contains("Their metrics are lost"), "{notes}");
+}
+
+#[test]
+fn the_pushgateway_is_reached_where_its_url_says() {
+    let cases = [
+        ("http://pushgateway.monitoring.svc:9091", 9091),
+        ("http://pushgateway2", 80),
+        ("https://push2.example/behind/9000", 443),
+        ("http://[::1]:9092/", 9092),
+    ];
+    for (url, port) in cases {
+        let values = with_needed(&json!({
+            "mode": "cronjob",
+            "networkPolicy": {"enabled": true},
+            "cronjob": {"metrics": {"pushgateway": {"url": url}}}
+        }));
+        let policy = Manifests::read(made(values).yaml);
+        let egress = policy.of("NetworkPolicy")["spec"]["egress"].as_array().expect("it is a list").clone();
+        assert_eq!(egress.last().expect("there is one")["ports"][0]["port"], port, "{url}");
+    }
+}
+
+#[test]
+fn a_folder_of_the_node_means_nothing_to_a_deployment() {
+    let values = with_needed(&json!({"cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}));
+    assert!(!made(values).yaml.contains("/var/lib/a"));
 }
 
 /// Helm reads numbers as floating point, and writes large ones as such.

@@ -11,7 +11,7 @@
 
 {{- define "regferry.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "regferry.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ eq .Values.mode "cronjob" | ternary "job" "daemon" }}
 {{- end }}
 
@@ -46,7 +46,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "regferry.metricsFile" -}}
 {{- $metrics := .Values.cronjob.metrics }}
 {{- if and (eq .Values.mode "cronjob") (or $metrics.textfile.hostPath $metrics.pushgateway.url) -}}
-/var/lib/regferry/metrics/regferry.prom
+/var/lib/regferry/metrics/{{ include "regferry.fullname" . }}.prom
 {{- end }}
 {{- end }}
 

@@ -12,7 +12,7 @@ name says why it is two containers, and when nothing is pushed.
     - |
       family=regferry_rule_last_success_timestamp_seconds
       # One that does not answer stops no mirror.
-      curl --fail --silent --show-error --max-time 15 --retry 2 "$PUSHGATEWAY/metrics" |
+      curl --fail --silent --show-error --max-time 8 --retry 2 "$PUSHGATEWAY/metrics" |
         sed -n "s/^$family{instance=\"\",job=\"$PUSHGATEWAY_JOB\",rule=/$family{rule=/p" > "$METRICS_FILE"
 # It is told to end when regferry has ended.
 - name: pushgateway
@@ -24,7 +24,7 @@ name says why it is two containers, and when nothing is pushed.
     - |
       push() {
         grep -qs ^regferry_build_info "$METRICS_FILE" || exit 0
-        curl --fail --silent --show-error --max-time 15 --retry 2 \
+        curl --fail --silent --show-error --max-time 8 --retry 2 \
           --upload-file "$METRICS_FILE" "$PUSHGATEWAY/metrics/job/$PUSHGATEWAY_JOB"
         exit
       }
