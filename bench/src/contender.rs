@@ -42,7 +42,7 @@ impl Contender {
         Self { name: "skopeo".to_owned(), script }
     }
 
-    /// What the shell is to run, between two registries (`host:port`), with the folder of [`write`] for its files.
+    /// What the shell is to run, between two registries (`host:port`), with the folder of [`write()`] for its files.
     pub(crate) fn script(&self, source: &str, target: &str, config: &Path) -> String {
         let config = config.display().to_string();
         self.script.replace("{source}", source).replace("{target}", target).replace("{config}", &config)
