@@ -4,6 +4,11 @@ use super::once::Once;
 use crate::content::Error;
 use crate::oci::{Digest, Manifest};
 
+/// Lists nest no deeper than this.
+pub(super) const MAX_DEPTH: usize = 8;
+/// An image has no more documents than this.
+pub(super) const MAX_DOCUMENTS: usize = 10_000;
+
 /// Documents by digest: several targets, or a second plan, do not fetch them again, and of several who want one at the
 /// same time one fetches it.
 #[derive(Default)]

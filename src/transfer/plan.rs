@@ -5,18 +5,13 @@ use std::collections::{HashMap, HashSet};
 use futures_util::future::{join_all, try_join_all};
 
 use super::compare::resolve_target;
-use super::documents::Documents;
+use super::documents::{Documents, MAX_DEPTH, MAX_DOCUMENTS};
 use super::knowledge::{Knowledge, Known};
 use super::route::Route;
 use super::shape::Shape;
 use crate::content::{BlobFound, Cause, Error, Location, Pull, Push};
 use crate::events::BlobCounts;
 use crate::oci::{Descriptor, Digest, Manifest, ManifestError, TagOrDigest, media_type};
-
-/// Lists nest no deeper than this.
-pub(super) const MAX_DEPTH: usize = 8;
-/// An image has no more documents than this.
-pub(super) const MAX_DOCUMENTS: usize = 10_000;
 
 /// Everything that bringing one document to a target will do, before any of it is done.
 #[derive(Debug)]

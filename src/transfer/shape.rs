@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::TryStreamExt;
 
+use super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
 use super::original::Original;
-use super::plan::{MAX_DEPTH, MAX_DOCUMENTS};
 use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
 use super::route::Route;
 use crate::content::{Cause, Error, Pull, Push, Trail};

@@ -18,9 +18,9 @@ use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, try_join_all};
 
 use super::damage::{Damage, Fault};
+use super::documents::MAX_DEPTH;
 use super::once::Once;
 use super::original::Original;
-use super::plan::MAX_DEPTH;
 use super::platforms::{PlatformMode, Platforms};
 use super::route::Route;
 use super::shape::Shape;

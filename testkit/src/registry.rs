@@ -101,7 +101,7 @@ impl FakeRegistry {
         let [(host, listener), (other_host, other_listener)] = [listen().await, listen().await];
         let shared = Arc::new(Shared {
             pulls: Pulls::new(options.quota),
-            door: Door::new(&options, &host),
+            door: Door::new(options.lock.clone(), &host),
             host,
             other_host,
             options,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::super::plan::MAX_DEPTH;
+use super::super::documents::MAX_DEPTH;
 use super::fields::{Fields, invalid};
 use super::{Fate, NoSuchPlatform, Platforms, Seen};
 use crate::oci::{Digest, Manifest, ManifestError, Platform};

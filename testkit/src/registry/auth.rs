@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Reply};
 use super::locked;
-use super::options::Options;
 use super::route::{Call, Endpoint, parameters};
 
 /// A user and a password.
@@ -64,6 +63,15 @@ pub(super) struct Azure {
 /// The fields of a form.
 type Form<'a> = &'a [(String, String)];
 
+/// What opens the door, and for how long.
+#[derive(Debug, Clone)]
+pub(super) struct Lock {
+    pub(super) scheme: Scheme,
+    pub(super) token_lifetime: Duration,
+    /// Whether deleting has an action of its own.
+    pub(super) delete_scope: bool,
+}
+
 /// The door: checks requests, and issues what opens it.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -81,14 +89,13 @@ struct Grant {
 }
 
 impl Door {
-    pub(super) fn new(options: &Options, host: &str) -> Self {
-        let (scheme, lifetime) = (options.scheme.clone(), options.token_lifetime);
-        let path = if matches!(scheme, Scheme::Azure(_)) { "oauth2/token" } else { "token" };
+    pub(super) fn new(lock: Lock, host: &str) -> Self {
+        let path = if matches!(lock.scheme, Scheme::Azure(_)) { "oauth2/token" } else { "token" };
         Self {
-            scheme: Mutex::new(scheme),
-            lifetime,
+            scheme: Mutex::new(lock.scheme),
+            lifetime: lock.token_lifetime,
             realm: format!("http://{host}/{path}"),
-            delete_scope: options.delete_scope,
+            delete_scope: lock.delete_scope,
             tokens: Mutex::default(),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::FakeRegistry;
-use super::auth::{Azure, Credentials, Scheme};
+use super::auth::{Azure, Credentials, Lock, Scheme};
 use super::pulls::Quota;
 
 /// Options for a [`FakeRegistry`], each a deviation from the default.
@@ -20,9 +20,7 @@ pub(super) struct Options {
     pub(super) locations: Locations,
     pub(super) location_query: String,
     pub(super) keep_at_most: u64,
-    pub(super) scheme: Scheme,
-    pub(super) token_lifetime: Duration,
-    pub(super) delete_scope: bool,
+    pub(super) lock: Lock,
     pub(super) quota: Option<Quota>,
     pub(super) referrers: bool,
     pub(super) catalog: Catalog,
@@ -87,9 +85,7 @@ impl Default for Options {
             locations: Locations::default(),
             location_query: String::new(),
             keep_at_most: u64::MAX,
-            scheme: Scheme::Open,
-            token_lifetime: Duration::from_secs(300),
-            delete_scope: true,
+            lock: Lock { scheme: Scheme::Open, token_lifetime: Duration::from_secs(300), delete_scope: true },
             quota: None,
             referrers: false,
             catalog: Catalog::default(),
@@ -164,21 +160,21 @@ impl Builder {
     /// Wants this user and password with every request.
     #[must_use]
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
-        self.options.scheme = Scheme::Basic(Credentials::new(user, password));
+        self.options.lock.scheme = Scheme::Basic(Credentials::new(user, password));
         self
     }
 
     /// Wants a Bearer token, which `/token` of the same host gives to this user and for any scope.
     #[must_use]
     pub fn token_auth(mut self, user: &str, password: &str) -> Self {
-        self.options.scheme = Scheme::Token(Some(Credentials::new(user, password)));
+        self.options.lock.scheme = Scheme::Token(Some(Credentials::new(user, password)));
         self
     }
 
     /// Wants a Bearer token, which `/token` of the same host gives to anybody and for any scope.
     #[must_use]
     pub fn anonymous_tokens(mut self) -> Self {
-        self.options.scheme = Scheme::Token(None);
+        self.options.lock.scheme = Scheme::Token(None);
         self
     }
 
@@ -186,7 +182,7 @@ impl Builder {
     /// an OAuth2 refresh token, by GET in the place of the user's password.
     #[must_use]
     pub fn identity_auth(mut self, user: &str, identity_token: &str) -> Self {
-        self.options.scheme = Scheme::Identity(Credentials::new(user, identity_token));
+        self.options.lock.scheme = Scheme::Identity(Credentials::new(user, identity_token));
         self
     }
 
@@ -195,7 +191,7 @@ impl Builder {
     #[must_use]
     pub fn azure_auth(mut self, refresh_token: &str, access_token: &str) -> Self {
         let (refresh, access) = (refresh_token.to_owned(), access_token.to_owned());
-        self.options.scheme = Scheme::Azure(Azure { refresh, access });
+        self.options.lock.scheme = Scheme::Azure(Azure { refresh, access });
         self
     }
 
@@ -213,7 +209,7 @@ impl Builder {
     /// The clock is tokio's, so that a test which pauses time can let them expire.
     #[must_use]
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.options.token_lifetime = lifetime;
+        self.options.lock.token_lifetime = lifetime;
         self
     }
 
@@ -270,7 +266,7 @@ impl Builder {
     /// Its token service knows no right to delete, as Quay's: who asks for it is refused, and who may push may delete.
     #[must_use]
     pub fn without_delete_scope(mut self) -> Self {
-        self.options.delete_scope = false;
+        self.options.lock.delete_scope = false;
         self
     }
 
