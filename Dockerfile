@@ -8,8 +8,8 @@ COPY testkit testkit
 COPY bench bench
 # With a target named, what runs while building is not static too: procedural macros could not be.
 RUN target="$(rustc --print host-tuple)" \
- && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --target "$target" --bin regferry \
- && install -D --target-directory=/out/usr/local/bin "target/$target/dist/regferry" \
+ && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" --bin regferry \
+ && install -D --target-directory=/out/usr/local/bin "target/$target/release/regferry" \
  && install -D --mode=644 --target-directory=/out/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt
 
 # Numbers for a user need no /etc/passwd, time zones are in the binary, and nothing is written to any disk.

@@ -11,7 +11,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    let code = runtime.block_on(cli::run(cli));
+    // On a worker, where what it waits for is done too: every wake of this thread would be a switch between the two.
+    let code = runtime.block_on(runtime.spawn(cli::run(cli)))?;
     // What a stop has dropped does not hold the process.
     runtime.shutdown_background();
     Ok(code)

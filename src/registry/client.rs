@@ -8,6 +8,7 @@ use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use url::Url;
 
 use super::addresses::RealmAddresses;
+use super::location::same_origin;
 use super::proxy;
 use super::settings::{Identity, Settings, Tls};
 
@@ -31,6 +32,12 @@ pub(super) enum Purpose {
 struct Kind {
     purpose: Purpose,
     http: Http,
+    standing: Standing,
+}
+
+/// What of a URL decides how it is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Standing {
     nearness: Nearness,
     is_proxied: bool,
     /// Without TLS: the system's CA roots are many files, and are not read for it.
@@ -51,6 +58,8 @@ enum Nearness {
 /// The clients of one registry, each built when it is first needed.
 pub(super) struct Clients {
     base: Url,
+    /// The base's own, worked out once: nearly all requests go there.
+    own: Standing,
     settings: Settings,
     addresses: Arc<RealmAddresses>,
     built: Mutex<HashMap<Kind, Client>>,
@@ -62,7 +71,8 @@ impl Clients {
     /// has no CA roots and HTTPS is wanted.
     pub(super) fn new(base: &Url, settings: &Settings) -> Result<Self, String> {
         let addresses = Arc::new(RealmAddresses::new(base, &settings.trusted_realms));
-        let clients = Self { base: base.clone(), settings: settings.clone(), addresses, built: Mutex::default() };
+        let own = Standing::of(base, base);
+        let clients = Self { base: base.clone(), own, settings: settings.clone(), addresses, built: Mutex::default() };
         clients.client_for(base, Http::OneOrTwo, Purpose::Content)?;
         Ok(clients)
     }
@@ -72,9 +82,8 @@ impl Clients {
     /// # Errors
     /// As [`Clients::new`].
     pub(super) fn client_for(&self, url: &Url, http: Http, purpose: Purpose) -> Result<Client, String> {
-        let is_proxied = proxy::before(url).is_some();
-        let is_plain = url.scheme() == "http" && !is_proxied;
-        let kind = Kind { purpose, http, nearness: self.nearness(url), is_proxied, is_plain };
+        let standing = if same_origin(url, &self.base) { self.own } else { Standing::of(url, &self.base) };
+        let kind = Kind { purpose, http, standing };
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = built.get(&kind) {
             return Ok(client.clone());
@@ -89,22 +98,12 @@ impl Clients {
         &self.addresses
     }
 
-    fn nearness(&self, url: &Url) -> Nearness {
-        if url.origin() == self.base.origin() {
-            Nearness::Origin
-        } else if url.host() == self.base.host() {
-            Nearness::Host
-        } else {
-            Nearness::Stranger
-        }
-    }
-
     fn build(&self, kind: Kind) -> Result<Client, String> {
         install_provider();
-        if kind.is_plain {
+        if kind.standing.is_plain {
             return self.basic(kind).tls_certs_only([]).build().map_err(|error| innermost(&error));
         }
-        let own_identity = self.settings.identity.as_ref().filter(|_| kind.nearness == Nearness::Origin);
+        let own_identity = self.settings.identity.as_ref().filter(|_| kind.standing.nearness == Nearness::Origin);
         let identity = own_identity.map(identity).transpose()?;
         let mut trusted = Vec::new();
         for file in &self.settings.ca_files {
@@ -122,7 +121,7 @@ impl Clients {
     }
 
     fn basic(&self, kind: Kind) -> ClientBuilder {
-        let is_forgiven = self.settings.tls == Tls::Insecure && kind.nearness != Nearness::Stranger;
+        let is_forgiven = self.settings.tls == Tls::Insecure && kind.standing.nearness != Nearness::Stranger;
         let mut builder = Client::builder()
             .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.settings.connect_timeout)
@@ -131,14 +130,28 @@ impl Clients {
         if kind.http == Http::One {
             builder = builder.http1_only();
         }
-        if !kind.is_proxied {
+        if !kind.standing.is_proxied {
             builder = builder.no_proxy();
         }
         // A proxy resolves names itself; and its own name is none of the realm's.
-        if kind.purpose == Purpose::Tokens && !kind.is_proxied {
+        if kind.purpose == Purpose::Tokens && !kind.standing.is_proxied {
             builder = builder.dns_resolver(Arc::clone(&self.addresses));
         }
         builder
+    }
+}
+
+impl Standing {
+    fn of(url: &Url, base: &Url) -> Self {
+        let is_proxied = proxy::before(url).is_some();
+        let nearness = if same_origin(url, base) {
+            Nearness::Origin
+        } else if url.host() == base.host() {
+            Nearness::Host
+        } else {
+            Nearness::Stranger
+        };
+        Self { nearness, is_proxied, is_plain: url.scheme() == "http" && !is_proxied }
     }
 }
 

@@ -9,6 +9,12 @@ use url::Url;
 
 use crate::oci::Digest;
 
+/// Whether two URLs are of one scheme, host and port: what `Url::origin()` tells, which makes strings for it.
+pub(super) fn same_origin(one: &Url, other: &Url) -> bool {
+    let port = Url::port_or_known_default;
+    one.scheme() == other.scheme() && one.host() == other.host() && port(one) == port(other)
+}
+
 /// Where an upload goes on: the answer's `Location`, relative or absolute, its query kept as it is.
 ///
 /// A proxy that ends TLS makes `http` URLs of an HTTPS registry: the scheme is repaired for the same host. Elsewhere
@@ -43,7 +49,7 @@ pub(super) fn next_page(headers: &HeaderMap, asked: &Url) -> Result<Option<Url>,
     let mut links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).flat_map(links);
     let Some((target, _)) = links.find(|(_, parameters)| is_next(parameters)) else { return Ok(None) };
     let url = asked.join(target).ok().and_then(|url| repaired(url, asked));
-    match url.filter(|url| url.origin() == asked.origin()) {
+    match url.filter(|url| same_origin(url, asked)) {
         Some(mut url) => {
             // A login that the registry makes up is none of ours.
             let _ = (url.set_username(""), url.set_password(None));

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Body, Response};
-use url::{Origin, Url};
+use url::Url;
 
 use super::answer;
 use super::client::{Clients, Http, Purpose};
+use super::location::same_origin;
 use super::proxy;
 use crate::content::Cause;
 use crate::events::{Observer, Request};
@@ -24,8 +25,7 @@ const HTTP2_PAUSE: Duration = Duration::from_secs(600);
 /// The connections to one registry, and to where it sends us.
 pub(super) struct Wire {
     host: Host,
-    origin: Origin,
-    is_plain: bool,
+    base: Url,
     clients: Arc<Clients>,
     /// When the registry offered HTTP/2 and then broke it off.
     http2_failed: Mutex<Option<Instant>>,
@@ -44,13 +44,12 @@ pub(super) struct Outgoing {
 
 impl Wire {
     pub(super) fn new(host: &Host, base: &Url, clients: Arc<Clients>, observer: Arc<dyn Observer>) -> Self {
-        let is_plain = base.scheme() == "http";
-        Self { host: host.clone(), origin: base.origin(), is_plain, clients, http2_failed: Mutex::default(), observer }
+        Self { host: host.clone(), base: base.clone(), clients, http2_failed: Mutex::default(), observer }
     }
 
     /// Whether a URL is the registry's own: same scheme, host and port. Nothing private goes anywhere else.
     pub(super) fn is_own(&self, url: &Url) -> bool {
-        url.origin() == self.origin
+        same_origin(url, &self.base)
     }
 
     /// Sends a request once, and follows the redirects of its answer. On the way to another origin it loses all that
@@ -77,7 +76,6 @@ impl Wire {
     async fn send_once(&self, outgoing: Outgoing) -> Result<Response, Cause> {
         let http = self.http(&outgoing);
         let client = self.clients.client_for(&outgoing.url, http, Purpose::Content).map_err(Cause::Protocol)?;
-        let proxy = proxy::before(&outgoing.url);
         let mut request = client.request(outgoing.method.clone(), outgoing.url).headers(outgoing.headers);
         if let Some(body) = outgoing.body {
             request = request.body(body);
@@ -93,7 +91,10 @@ impl Wire {
         result.map_err(|error| {
             let cause = answer::failure(&error);
             self.learn(&cause);
-            proxy.iter().fold(cause, |cause, proxy| proxy::behind(proxy, cause))
+            match error.url().and_then(proxy::before) {
+                Some(proxy) => proxy::behind(&proxy, cause),
+                None => cause,
+            }
         })
     }
 
@@ -107,7 +108,7 @@ impl Wire {
     fn http(&self, outgoing: &Outgoing) -> Http {
         let failed = *self.http2_failed.lock().unwrap_or_else(PoisonError::into_inner);
         let has_failed = failed.is_some_and(|at| at.elapsed() < HTTP2_PAUSE);
-        if !self.is_plain && (outgoing.is_bulk || has_failed || !self.is_own(&outgoing.url)) {
+        if self.base.scheme() != "http" && (outgoing.is_bulk || has_failed || !self.is_own(&outgoing.url)) {
             Http::One
         } else {
             Http::OneOrTwo

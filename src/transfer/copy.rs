@@ -1,4 +1,7 @@
 //! One blob on its way: mounted where that is possible, else streamed from one response into one request.
+//!
+//! Hundreds of blobs wait here for their turn. What speaks to a registry is boxed, so that they wait in 3 KiB each, not
+//! in 25.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +130,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         pause: Duration,
         progress: &mut Progress<S, T>,
     ) -> Result<bool, Error> {
-        let looked = self.look(blob, broken, pause, progress).await;
+        let looked = Box::pin(self.look(blob, broken, pause, progress)).await;
         if looked.is_err() {
             self.close(progress).await;
         }
@@ -172,7 +175,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         progress: &mut Progress<S, T>,
     ) -> Result<BlobOutcome, Broken> {
         if let Some(from) = &from {
-            match self.target.mount(blob, from).await.map_err(Broken::finally)? {
+            match Box::pin(self.target.mount(blob, from)).await.map_err(Broken::finally)? {
                 Mount::Done if *from == self.target.location().repository => return Ok(BlobOutcome::Present),
                 Mount::Done => return Ok(BlobOutcome::Mounted),
                 Mount::Session(session) => progress.open = Some((session, 0)),
@@ -196,7 +199,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let (from_start, this) = (progress.may_join(), self.target.location());
         let (source, target) = self.lanes(self.source).await?;
         let _working = self.working().await?;
-        let bytes = self.open(&source, &target, blob, progress).await?;
+        let bytes = Box::pin(self.open(&source, &target, blob, progress)).await?;
         progress.part = part;
         match progress.part.as_ref().filter(|_| from_start) {
             Some(part) => {
@@ -217,7 +220,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let lane = self.context.unless_stopped(self.target.in_lanes(1)).await;
         let target = lane.map_err(Broken::finally)?;
         let _working = self.working().await?;
-        self.open_session(&target, blob, progress).await?;
+        Box::pin(self.open_session(&target, blob, progress)).await?;
         let joined = part.join(self.target.location());
         progress.part = Some(part);
         let Some((tap, trail)) = joined else {
@@ -237,7 +240,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     ) -> Result<BlobOutcome, Broken> {
         let (from, target) = self.lanes(sibling).await?;
         let _working = self.working().await?;
-        let result = match self.open(&from, &target, blob, progress).await {
+        let result = match Box::pin(self.open(&from, &target, blob, progress)).await {
             Ok(bytes) => self.stream(&target, blob, bytes, progress).await,
             Err(broken) => Err(broken),
         };
@@ -296,7 +299,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let at_source = Arc::new(AtomicBool::new(false));
         let noting = Arc::clone(&at_source);
         let bytes = bytes.inspect_err(move |_| noting.store(true, Ordering::Relaxed));
-        match target.upload(session, blob, *offset, bytes).await {
+        match Box::pin(target.upload(session, blob, *offset, bytes)).await {
             Ok(()) => Ok(BlobOutcome::Copied),
             Err(error) => {
                 if error.is_left_behind() {
@@ -312,7 +315,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Closes the upload session that a transfer leaves behind, if it does.
     async fn close(&self, progress: &mut Progress<S, T>) {
         if let Some((session, _)) = progress.open.take() {
-            self.target.abandon(&session).await;
+            Box::pin(self.target.abandon(&session)).await;
         }
     }
 }

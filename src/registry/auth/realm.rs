@@ -5,6 +5,7 @@ use url::Url;
 use super::Challenge;
 use crate::oci::Host;
 use crate::registry::addresses::{RealmAddresses, literal};
+use crate::registry::location::same_origin;
 
 /// A token server, by a registry's challenge.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ impl Trust {
     }
 
     fn kinship(&self, url: &Url) -> Kinship {
-        if url.origin() == self.base.origin() {
+        if same_origin(url, &self.base) {
             Kinship::Origin
         } else if url.host() == self.base.host() || (is_loopback(url) && is_loopback(&self.base)) {
             Kinship::Host

@@ -43,6 +43,9 @@ impl Pauses {
         now: Instant,
     ) -> Option<(Duration, Refusal)> {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pauses.is_empty() {
+            return None;
+        }
         let (until, refusal) = pauses.get(&(repository.cloned(), class))?;
         let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some((left, Refusal { retry_after: Some(left), ..refusal.clone() }))
