@@ -31,7 +31,7 @@ spec:
       type: RuntimeDefault
   {{- if include "regferry.pushes" . }}
   initContainers:
-    {{- include "regferry.pushers" . | nindent 4 }}
+    {{- include "regferry.pusher" . | nindent 4 }}
   {{- end }}
   containers:
     - name: regferry
