@@ -1,5 +1,5 @@
 //! Real servers, as processes: Debian's `docker-registry`, what stands before registries in real
-//! life, `skopeo` to look at them from outside, and `prometheus`.
+//! life, `skopeo` to look at them from outside, `prometheus` and what is pushed to for it.
 //!
 //! Every server listens on a loopback port of its own, has its files in a temporary directory, and
 //! is killed when it is dropped. Starting one blocks the thread for as long as the process takes,
@@ -9,6 +9,7 @@ mod distribution;
 mod nginx;
 mod process;
 mod prometheus;
+mod pushgateway;
 mod skopeo;
 mod storage;
 mod tinyproxy;
@@ -20,6 +21,7 @@ use std::io;
 pub use distribution::{Builder, DistributionServer};
 pub use nginx::{Nginx, NginxBuilder};
 pub use prometheus::{Prometheus, promtool};
+pub use pushgateway::Pushgateway;
 pub use skopeo::skopeo;
 pub use tinyproxy::Tinyproxy;
 pub use tls::{ClientCertificate, unknown_authority};

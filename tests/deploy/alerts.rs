@@ -61,6 +61,12 @@ fn every_alert_waits_has_a_severity_and_links_to_its_section_of_the_runbook() {
     }
 }
 
+/// What an alert for CronJobs asks.
+pub(crate) fn job_alert(name: &str) -> String {
+    let alerts = alerts("deploy/prometheus/alerts-cronjob.yaml");
+    text(&alerts.iter().find(|alert| alert["alert"] == name).expect("there is this alert")["expr"]).to_owned()
+}
+
 /// The alerts of a file of rules; others are recorded for them.
 fn alerts(rules: &str) -> Vec<Value> {
     let rules = yaml(rules);

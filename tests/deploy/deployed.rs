@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use regex::Regex;
 use regferry::config::Config;
 use serde_json::{Value, json};
 
+use crate::alerts::job_alert;
 use crate::daemon::Daemon;
 use crate::helm;
 use crate::kubernetes;
@@ -110,13 +112,25 @@ fn metrics_of_jobs_go_where_they_can_be_written() {
         let mount = mounted(&manifests, "metrics").expect("it is mounted");
         assert_eq!(file.parent(), Some(Path::new(text(&mount["mountPath"]))), "{name}");
         assert_ne!(mount["readOnly"], true, "{name}");
-        // What a textfile collector reads.
-        assert_eq!(file.extension(), Some("prom".as_ref()), "{name}");
+        metrics_file(&manifests);
         kept.push(name);
     }
     let names =
         ["metrics-textfile", "metrics-pushgateway", "chart of cronjob-textfile", "chart of cronjob-pushgateway"];
     assert_eq!(kept, names);
+}
+
+/// The name of the file that a job's metrics are written to, which the alerts know by what is in it.
+pub(crate) fn metrics_file(manifests: &Manifests) -> String {
+    let file = option(manifests, "--metrics-file").and_then(Path::file_name).expect("it is named");
+    let file = file.to_str().expect("it is plain").to_owned();
+    let asked = job_alert("RegferryJobNotRun");
+    let (_, known) = asked.split_once("file=~\"").expect("it asks for files");
+    let (known, _) = known.split_once('"').expect("the pattern ends");
+    let known = Regex::new(&format!("^(?:{known})$")).expect("it is a pattern");
+    // As the node exporter tells it.
+    assert!(known.is_match(&format!("/textfile/{file}")), "{file}: {known}");
+    file
 }
 
 /// The "restricted" pod security standard, and a root file system that is read only.

@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
+use crate::deployed;
 use crate::kubernetes;
 use crate::manifests::Manifests;
 use crate::support::Ferry;
@@ -160,13 +161,23 @@ fn values_that_mean_nothing_are_refused() {
         (json!({"service": {"port": "http"}}), "/service/port': got string, want integer"),
         (json!({"config": {"rules": []}}), "/config': got object, want string"),
         (json!({"extraArgs": ["check"]}), "/extraArgs/0': 'check' does not match pattern"),
-        (json!({"cronjob": null}), "missing property 'cronjob'"),
-        (json!({"serviceMonitor": null}), "missing property 'serviceMonitor'"),
         (json!({"podAnnotations": {"a": true}}), "/podAnnotations/a': got boolean, want string"),
+        (json!({"podLabels": {"app.kubernetes.io/name": "a"}}), "propertyName 'app.kubernetes.io/name'"),
+        (json!({"serviceMonitor": {"labels": {"helm.sh/chart": "a"}}}), "propertyName 'helm.sh/chart'"),
+        // A Service's name has no dots, and begins with a letter.
+        (json!({"nameOverride": "a.b"}), "/nameOverride': 'a.b' does not match pattern"),
+        (json!({"fullnameOverride": "a.b"}), "/fullnameOverride': 'a.b' does not match pattern"),
+        (json!({"fullnameOverride": "2024"}), "2024 is no name for a Service"),
         // All jobs have to go to the node that has the file.
         (
             json!({"mode": "cronjob", "cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}),
             "/nodeSelector': minProperties",
+        ),
+        (
+            json!({
+                "mode": "cronjob", "nodeSelector": null, "cronjob": {"metrics": {"textfile": {"hostPath": "/a"}}}
+            }),
+            "missing property 'nodeSelector'",
         ),
         (
             json!({
@@ -176,6 +187,60 @@ fn values_that_mean_nothing_are_refused() {
             "/cronjob/metrics': 'not' failed",
         ),
     ]);
+}
+
+/// Helm takes a default away for a null: what is made of nothing would be port 0, or a policy that lets out all.
+#[test]
+fn no_default_is_taken_away() {
+    let values = chart()["values"].clone();
+    let single = ["mode", "terminationGracePeriodSeconds", "networkPolicy", "cronjob.metrics"];
+    let single = single.into_iter().chain(["cronjob.metrics.textfile", "cronjob.metrics.pushgateway"]);
+    let inner = names(&values).into_iter().filter(|name| name.contains('.') && !name.starts_with("resources."));
+    let all: Vec<_> = single.map(str::to_owned).chain(inner).collect();
+    let missing = |name: &String| {
+        let missing = name.rsplit('.').next().expect("a name has a last part");
+        let values = name.rsplit('.').fold(Value::Null, |inner, name| json!({name: inner}));
+        (values, format!("missing property '{missing}'"))
+    };
+    let wrong: Vec<_> = all.iter().map(missing).collect();
+    refused(&wrong.iter().map(|(values, reason)| (values.clone(), reason.as_str())).collect::<Vec<_>>());
+}
+
+/// YAML would read them as numbers and the like.
+#[test]
+fn names_that_look_like_something_else_stay_names() {
+    let named = json!({
+        "fullnameOverride": "true", "nameOverride": "007",
+        "existingConfigMap": "no", "passwordsSecret": "1234", "dockerConfigSecret": "null",
+        "networkPolicy": {"enabled": true}, "serviceMonitor": {"enabled": true}
+    });
+    let mut job = named.clone();
+    job["mode"] = json!("cronjob");
+    job["fullnameOverride"] = json!("2024");
+    job["cronjob"] = json!({"metrics": {"pushgateway": {"url": "http://a", "job": "1", "image": "12"}}});
+    let made = [named, job].map(|values| made(with_needed(&values)).yaml);
+    for (held, name) in Manifests::held_against(&kubernetes::VERSIONS, &made).into_iter().zip(["true", "2024"]) {
+        let held = held.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(held.of("NetworkPolicy")["metadata"]["name"], name);
+        assert_eq!(held.of("NetworkPolicy")["metadata"]["labels"]["app.kubernetes.io/name"], "007");
+        let volumes = held.pod()["volumes"].to_string();
+        for named in [r#""name":"no""#, r#""secretName":"1234""#, r#""secretName":"null""#] {
+            assert!(volumes.contains(named), "{volumes}");
+        }
+    }
+}
+
+#[test]
+fn the_alerts_know_the_file_of_metrics_whatever_the_release_is_called() {
+    let names = [json!({}), json!({"fullnameOverride": "mirror"}), json!({"nameOverride": "mirror"})];
+    let values = names.map(|mut values| {
+        values["mode"] = json!("cronjob");
+        values["nodeSelector"] = json!({"a": "b"});
+        values["cronjob"] = json!({"metrics": {"textfile": {"hostPath": "/textfile"}}});
+        made(with_needed(&values)).yaml
+    });
+    let files = Manifests::read_all(&values).iter().map(deployed::metrics_file).collect::<Vec<_>>();
+    assert_eq!(files, ["regferry.prom", "regferry-mirror.prom", "regferry-mirror.prom"]);
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! What brings a job's metrics to a Pushgateway, run as Kubernetes would: against a real one.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::server::Prometheus;
+use testkit::server::{Prometheus, Pushgateway};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 
-use crate::files::{items, yaml};
+use crate::alerts::job_alert;
+use crate::files::items;
 use crate::kubernetes;
 use crate::manifests::{Manifests, text};
-use crate::support::{Ferry, until};
+use crate::support::{Ferry, Finished, until};
 
 /// When the rule last succeeded, in an earlier job.
 const BEFORE: &str = "\
@@ -24,55 +28,114 @@ regferry_rule_last_success_timestamp_seconds{rule=\"removed\"} 1.763e+09
 
 const LAST_SUCCESS: &str = "regferry_rule_last_success_timestamp_seconds{instance=\"\",job=\"mirror\",rule=\"hello\"}";
 
+/// What the pod is given for pushing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 #[tokio::test]
 async fn a_job_that_failed_shows_it_and_when_it_last_succeeded() {
-    let gateway = Pushgateway::start().await;
-    Pod::new(&gateway).job(async |metrics| write(metrics, BEFORE)).await;
-    assert_eq!(gateway.value(LAST_SUCCESS).await, Some(1.764e9));
+    let gateway = Pushgateway::start();
+    Pod::new(gateway.host()).job(async |metrics| write(metrics, BEFORE)).await;
+    assert_eq!(value(&gateway, LAST_SUCCESS).await, Some(1.764e9));
 
-    Pod::new(&gateway)
+    Pod::new(gateway.host())
         .job(async |metrics| {
-            // Nobody listens there.
-            let config = "[[rules]]\nname = 'hello'\nsource = '127.0.0.1:1/hello'\ntarget = '127.0.0.1:1/other'\n\
-                [registries.'127.0.0.1:1']\nretry = { max_attempts = 1 }";
-            let file = format!("--metrics-file={}", metrics.display());
-            assert_eq!(Ferry::new(&["sync", &file]).config(config).run().await.code, Some(1));
+            fails(metrics).await;
         })
         .await;
 
-    assert_eq!(gateway.value(LAST_SUCCESS).await, Some(1.764e9));
+    assert_eq!(value(&gateway, LAST_SUCCESS).await, Some(1.764e9));
     let failed = "regferry_rule_runs_total{instance=\"\",job=\"mirror\",outcome=\"failure\",rule=\"hello\"}";
-    assert_eq!(gateway.value(failed).await, Some(1.0));
+    assert_eq!(value(&gateway, failed).await, Some(1.0));
     // What the job no longer knows is gone.
-    assert!(!gateway.metrics().await.contains("removed"));
+    assert!(!metrics(&gateway).await.contains("removed"));
+}
+
+#[tokio::test]
+async fn the_first_job_of_all_warns_of_nothing_and_shows_that_its_rule_never_succeeded() {
+    let gateway = Pushgateway::start();
+    Pod::new(gateway.host())
+        .job(async |metrics| {
+            let log = fails(metrics).await.stderr;
+            assert!(!log.contains("metrics file"), "{log}");
+        })
+        .await;
+    assert_eq!(value(&gateway, LAST_SUCCESS).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_rule_that_succeeded_now_did_so_now() {
+    let gateway = Pushgateway::start();
+    Pod::new(gateway.host()).job(async |metrics| write(metrics, BEFORE)).await;
+    Pod::new(gateway.host()).job(async |metrics| write(metrics, &BEFORE.replace("1.764e+09", "1765000000.25"))).await;
+    assert_eq!(value(&gateway, LAST_SUCCESS).await, Some(1_765_000_000.25));
 }
 
 #[tokio::test]
 async fn a_job_that_did_nothing_pushes_nothing() {
-    let gateway = Pushgateway::start().await;
-    Pod::new(&gateway).job(async |metrics| write(metrics, BEFORE)).await;
-    let before = gateway.metrics().await;
+    let gateway = Pushgateway::start();
+    Pod::new(gateway.host()).job(async |metrics| write(metrics, BEFORE)).await;
+    let before = metrics(&gateway).await;
 
-    Pod::new(&gateway).job(async |_| {}).await;
+    Pod::new(gateway.host()).job(async |_| {}).await;
 
     let of_pushes = |metrics: &str| -> Vec<String> {
         metrics.lines().filter(|line| line.contains("job=\"mirror\"")).map(str::to_owned).collect()
     };
-    assert_eq!(of_pushes(&gateway.metrics().await), of_pushes(&before));
+    assert_eq!(of_pushes(&metrics(&gateway).await), of_pushes(&before));
+}
+
+#[tokio::test]
+async fn a_pushgateway_that_comes_only_after_the_job_has_ended_is_waited_for() {
+    let mut gateway = Pushgateway::start();
+    gateway.stop();
+    let pod = Pod::new(gateway.host());
+    tokio::join!(pod.job(async |metrics| write(metrics, BEFORE)), async {
+        // By then it has been refused.
+        sleep(Duration::from_secs(1)).await;
+        gateway.restart();
+    });
+    assert_eq!(value(&gateway, LAST_SUCCESS).await, Some(1.764e9));
+}
+
+/// It would take the zero of a rule that failed for when it last succeeded.
+#[tokio::test]
+async fn nothing_is_pushed_to_a_pushgateway_that_does_not_tell_what_it_knows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let write = async |path: &Path| write(path, &BEFORE.replace("1.764e+09", "0"));
+    let (asked, ()) = tokio::join!(answer_not_found(&listener), Pod::new(&address).job(write));
+    assert!(asked.starts_with("GET /metrics "), "{asked}");
+    // The sidecar has ended: what it has tried else would wait here.
+    assert!(timeout(Duration::ZERO, listener.accept()).await.is_err());
+}
+
+/// Tells what was asked.
+async fn answer_not_found(listener: &TcpListener) -> String {
+    let (socket, _) = listener.accept().await.unwrap();
+    let mut socket = BufReader::new(socket);
+    let (mut first, mut line) = (String::new(), String::new());
+    socket.read_line(&mut first).await.unwrap();
+    while line != "\r\n" {
+        line.clear();
+        socket.read_line(&mut line).await.unwrap();
+    }
+    socket.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await.unwrap();
+    first
 }
 
 #[tokio::test]
 async fn prometheus_knows_by_the_alerts_when_the_job_last_pushed() {
-    let gateway = Pushgateway::start().await;
-    Pod::new(&gateway).job(async |metrics| write(metrics, BEFORE)).await;
-    gateway.push("backup", "backup_bytes 1\n").await;
+    let gateway = Pushgateway::start();
+    Pod::new(gateway.host()).job(async |metrics| write(metrics, BEFORE)).await;
+    // Somebody else's.
+    curl(&gateway, "/job/backup", &["--data-binary", "backup_bytes 1\n"]).await;
     let configuration = format!(
         "scrape_configs: [{{job_name: gateway, honor_labels: true, scrape_interval: 1s, static_configs: [{{targets: ['{}']}}]}}]",
-        gateway.address
+        gateway.host()
     );
     let prometheus = Prometheus::start(&configuration);
 
-    let age = alert("RegferryJobNotRun");
+    let age = job_alert("RegferryJobNotRun");
     let (age, _) = age.split_once(" > ").expect("it compares an age");
     let ages = until("the age of the last push", async || {
         let data = prometheus.ask("query", &[("query", age)]).await;
@@ -80,23 +143,32 @@ async fn prometheus_knows_by_the_alerts_when_the_job_last_pushed() {
     });
     let labels: Vec<_> = items(&ages.await).map(|found| found["metric"].clone()).collect();
     assert_eq!(labels, [json!({"job": "mirror"})], "nobody else's push is asked for");
-    let unknown = prometheus.ask("query", &[("query", &alert("RegferryJobUnknown"))]).await;
+    let unknown = prometheus.ask("query", &[("query", &job_alert("RegferryJobUnknown"))]).await;
     assert_eq!(unknown["result"], json!([]));
-}
-
-/// What an alert for CronJobs asks.
-fn alert(name: &str) -> String {
-    let rules = yaml("deploy/prometheus/alerts-cronjob.yaml");
-    let mut rules = items(&rules["groups"]).flat_map(|group| items(&group["rules"]));
-    text(&rules.find(|rule| rule["alert"] == name).expect("there is this alert")["expr"]).to_owned()
 }
 
 #[tokio::test]
 async fn a_pushgateway_that_is_not_there_stops_no_job() {
-    let nowhere = Pushgateway { process: None, address: "127.0.0.1:1".to_owned() };
-    let mut has_run = false;
-    Pod::new(&nowhere).job(async |_| has_run = true).await;
-    assert!(has_run);
+    let mut ended = None;
+    Pod::new("127.0.0.1:1")
+        .job(async |metrics| {
+            write(metrics, BEFORE);
+            ended = Some(Instant::now());
+        })
+        .await;
+    // It is given up before the pod would be killed.
+    assert!(ended.expect("the job has run").elapsed() < PATIENCE);
+}
+
+/// A run whose only rule fails, as the job would make it.
+async fn fails(metrics: &Path) -> Finished {
+    // Nobody listens there.
+    let config = "[[rules]]\nname = 'hello'\nsource = '127.0.0.1:1/hello'\ntarget = '127.0.0.1:1/other'\n\
+        [registries.'127.0.0.1:1']\nretry = { max_attempts = 1 }";
+    let file = format!("--metrics-file={}", metrics.display());
+    let finished = Ferry::new(&["sync", &file]).config(config).run().await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    finished
 }
 
 fn write(path: &Path, text: &str) {
@@ -111,16 +183,15 @@ struct Pod {
 }
 
 impl Pod {
-    fn new(gateway: &Pushgateway) -> Self {
+    /// One that pushes to a Pushgateway at this address.
+    fn new(address: &str) -> Self {
         let manifests = Manifests::read(kubernetes::render_job_with("metrics-pushgateway"));
         let folder = tempfile::tempdir().expect("the temporary directory is writable");
-        Self { manifests, address: gateway.address.clone(), folder }
+        Self { manifests, address: address.to_owned(), folder }
     }
 
-    /// What happens to a pod: what comes before the job ends, the sidecar is there until the job has ended.
+    /// What happens to a pod: the sidecar is there until the job has ended.
     async fn job(self, run: impl AsyncFnOnce(&Path)) {
-        let status = self.start("last-successes").wait().expect("a child can be waited for");
-        assert!(status.success(), "{status}");
         let mut sidecar = Sidecar(self.start("pushgateway"));
         until("the sidecar waits", async || sidecar.waits().then_some(())).await;
 
@@ -175,51 +246,18 @@ fn kill(signal: &str, process: &str) {
     let _ = Command::new("sh").args(script).status();
 }
 
-/// Debian's Pushgateway, on a port of this machine. Killed when dropped.
-struct Pushgateway {
-    process: Option<Child>,
-    address: String,
+async fn metrics(gateway: &Pushgateway) -> String {
+    curl(gateway, "", &[]).await
 }
 
-impl Pushgateway {
-    async fn start() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let address = free.expect("a port is free").to_string();
-        let listen = format!("--web.listen-address={address}");
-        let process = Command::new("prometheus-pushgateway").arg(listen).stderr(Stdio::null()).spawn();
-        let process = Some(process.expect("scripts/install-test-tools installs it"));
-        let gateway = Self { process, address };
-        until("the Pushgateway", async || tokio::net::TcpStream::connect(&gateway.address).await.ok()).await;
-        gateway
-    }
-
-    async fn metrics(&self) -> String {
-        self.curl("", &[]).await
-    }
-
-    /// Somebody else's.
-    async fn push(&self, job: &str, metrics: &str) {
-        self.curl(&format!("/job/{job}"), &["--data-binary", metrics]).await;
-    }
-
-    async fn curl(&self, path: &str, options: &[&str]) -> String {
-        let url = format!("http://{}/metrics{path}", self.address);
-        let mut curl = tokio::process::Command::new("curl");
-        let output = curl.args(["--fail", "--silent", &url]).args(options).output().await.expect("there is curl");
-        assert!(output.status.success(), "{url}: {}", output.status);
-        String::from_utf8(output.stdout).expect("metrics are UTF-8")
-    }
-
-    async fn value(&self, series: &str) -> Option<f64> {
-        self.metrics().await.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
-    }
+async fn value(gateway: &Pushgateway, series: &str) -> Option<f64> {
+    metrics(gateway).await.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
 }
 
-impl Drop for Pushgateway {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
+async fn curl(gateway: &Pushgateway, path: &str, options: &[&str]) -> String {
+    let url = format!("http://{}/metrics{path}", gateway.host());
+    let mut curl = tokio::process::Command::new("curl");
+    let output = curl.args(["--fail", "--silent", &url]).args(options).output().await.expect("there is curl");
+    assert!(output.status.success(), "{url}: {}", output.status);
+    String::from_utf8(output.stdout).expect("metrics are UTF-8")
 }

@@ -15,6 +15,10 @@ use crate::container::Container;
 /// Whatever takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Between finding a free port and the daemon's taking it, another test may be quicker. Then this is in its log.
+const ATTEMPTS: usize = 5;
+const LOST: &str = "Address already in use";
+
 /// Where the image expects its configuration.
 pub(crate) const CONFIG: &str = "/etc/regferry/regferry.toml";
 
@@ -26,14 +30,26 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) async fn start(config: &str) -> Self {
-        let (config, address) = (Mounted::config(config), free_address());
-        let listen = format!("REGFERRY_LISTEN={address}");
+        for _ in 0..ATTEMPTS {
+            let address = free_address();
+            let daemon = Self::start_at(&address, config).await;
+            // Its own log tells who has the port: another's daemon may answer there.
+            let told = async |what: &str| daemon.log().await.contains(what);
+            daemon.until("listening", async || told("serving").await || told(LOST).await).await;
+            if told("serving").await {
+                let ready = async || get(&address, "/readyz").await.is_some_and(|answer| answer.contains("200 OK"));
+                daemon.until("ready", ready).await;
+                return daemon;
+            }
+        }
+        panic!("there was no free port in {ATTEMPTS} attempts");
+    }
+
+    async fn start_at(address: &str, config: &str) -> Self {
+        let (config, listen) = (Mounted::config(config), format!("REGFERRY_LISTEN={address}"));
         let container = Container::create(&["--volume", &config.volume(), "--env", &listen], &[]).await;
         container.start().await;
-        let daemon = Self { container, _config: config };
-        let ready = async || get(&address, "/readyz").await.is_some_and(|answer| answer.contains("200 OK"));
-        daemon.until("ready", ready).await;
-        daemon
+        Self { container, _config: config }
     }
 
     pub(crate) async fn until(&self, what: &str, look: impl AsyncFn() -> bool) {

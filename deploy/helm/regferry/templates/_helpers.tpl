@@ -10,7 +10,7 @@
 {{- end }}
 
 {{- define "regferry.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "regferry.name" . }}
+app.kubernetes.io/name: {{ include "regferry.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ eq .Values.mode "cronjob" | ternary "job" "daemon" }}
 {{- end }}
@@ -18,8 +18,8 @@ app.kubernetes.io/component: {{ eq .Values.mode "cronjob" | ternary "job" "daemo
 {{- define "regferry.labels" -}}
 {{ include "regferry.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 {{- end }}
 
 {{- define "regferry.configMap" -}}
@@ -42,11 +42,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
-{{/* Whether jobs keep their metrics, and where they write them. */}}
+{{/*
+Whether jobs keep their metrics, and where they write them. The alerts know the files of a textfile collector by the
+program's name in theirs.
+*/}}
 {{- define "regferry.metricsFile" -}}
 {{- $metrics := .Values.cronjob.metrics }}
 {{- if and (eq .Values.mode "cronjob") (or $metrics.textfile.hostPath $metrics.pushgateway.url) -}}
-/var/lib/regferry/metrics/{{ include "regferry.fullname" . }}.prom
+{{- $name := include "regferry.fullname" . -}}
+/var/lib/regferry/metrics/{{ contains "regferry" $name | ternary $name (printf "regferry-%s" $name) }}.prom
 {{- end }}
 {{- end }}
 

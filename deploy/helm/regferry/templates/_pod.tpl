@@ -31,17 +31,17 @@ spec:
       type: RuntimeDefault
   {{- if include "regferry.pushes" . }}
   initContainers:
-    {{- include "regferry.pushers" . | nindent 4 }}
+    {{- include "regferry.pusher" . | nindent 4 }}
   {{- end }}
   containers:
     - name: regferry
-      image: {{ include "regferry.image" . }}
+      image: {{ include "regferry.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         - {{ eq .Values.mode "cronjob" | ternary "sync" "serve" }}
         - --config=/etc/regferry/regferry.toml
         {{- with include "regferry.metricsFile" . }}
-        - --metrics-file={{ . }}
+        - {{ printf "--metrics-file=%s" . | quote }}
         {{- end }}
         {{- with .Values.extraArgs }}
         {{- toYaml . | nindent 8 }}
@@ -110,17 +110,17 @@ spec:
   volumes:
     - name: config
       configMap:
-        name: {{ include "regferry.configMap" . }}
+        name: {{ include "regferry.configMap" . | quote }}
     {{- with .Values.passwordsSecret }}
     - name: passwords
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
     {{- end }}
     {{- with .Values.dockerConfigSecret }}
     - name: docker-config
       secret:
-        secretName: {{ . }}
+        secretName: {{ . | quote }}
         defaultMode: 0440
         items:
           - key: .dockerconfigjson
@@ -130,7 +130,7 @@ spec:
     - name: metrics
       {{- with .Values.cronjob.metrics.textfile.hostPath }}
       hostPath:
-        path: {{ . }}
+        path: {{ . | quote }}
         # It is not made here: it would be root's, and regferry could not write to it.
         type: Directory
       {{- else }}
