@@ -13,7 +13,7 @@ use crate::round::{Arena, Round};
 use crate::spread::Spread;
 use crate::table::Table;
 
-const IMAGES: [u32; 3] = [100, 1_000, 10_000];
+const IMAGES: [u32; 4] = [100, 1_000, 10_000, 100_000];
 const MIB: [u32; 5] = [1, 16, 64, 256, 1_024];
 const LATENCY: [u32; 3] = [0, 20, 100];
 

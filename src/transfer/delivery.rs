@@ -65,6 +65,7 @@ impl Delivery<'_> {
         }
         drop(stocks);
         self.context.observer.found(&self.rule.name, jobs.len() + delivered.images.len());
+        delivered.images.reserve_exact(jobs.len());
         let batch = Batch { engine: self.engine, context: self.context, rule: self.rule, mode: self.mode };
         Box::pin(batch.run(jobs, &mut delivered)).await;
         if !matches!(self.mode, Mode::Verify(_)) {
@@ -131,14 +132,17 @@ impl Delivery<'_> {
             self.context.observer.image(&self.rule.name, &image);
             delivered.images.push((place(item), image));
         }
-        let claim = Claim { rule: Arc::clone(&self.rule.name), source: stock.source.location().clone() };
+        let claim = Arc::new(Claim { rule: Arc::clone(&self.rule.name), source: stock.source.location().clone() });
         let mut contested: BTreeMap<Arc<str>, (usize, Reference)> = BTreeMap::new();
         let job = |(index, item): (usize, &Item)| {
             let to = item.name_at(destination);
             if let TagOrDigest::Tag(tag) = &to
                 && let Some(other) = self.context.knowledge.claim(&destination.location, tag, &claim)
             {
-                contested.entry(other.rule).or_insert_with(|| (0, destination.location.reference(&to))).0 += 1;
+                contested
+                    .entry(Arc::clone(&other.rule))
+                    .or_insert_with(|| (0, destination.location.reference(&to)))
+                    .0 += 1;
             }
             let is_absent = matches!((&to, &leg.here), (TagOrDigest::Tag(tag), Some(tags)) if !tags.contains(tag));
             let before = if is_absent { Before::Absent } else { Before::Unknown };

@@ -24,7 +24,7 @@ struct Facts {
     /// Repositories that did not exist when this run began.
     new: HashSet<Location>,
     /// Who writes which tag.
-    claims: HashMap<(Location, Tag), Claim>,
+    claims: HashMap<(Location, Tag), Arc<Claim>>,
 }
 
 /// A rule that writes a tag, and where it takes the image from.
@@ -96,10 +96,10 @@ impl Knowledge {
     }
 
     /// Notes who is going to write a tag. Returns who else is.
-    pub(super) fn claim(&self, at: &Location, tag: &Tag, claim: &Claim) -> Option<Claim> {
+    pub(super) fn claim(&self, at: &Location, tag: &Tag, claim: &Arc<Claim>) -> Option<Arc<Claim>> {
         let mut facts = self.facts();
-        let first = facts.claims.entry((at.clone(), tag.clone())).or_insert_with(|| claim.clone());
-        (first != claim).then(|| first.clone())
+        let first = facts.claims.entry((at.clone(), tag.clone())).or_insert_with(|| Arc::clone(claim));
+        (first != claim).then(|| Arc::clone(first))
     }
 
     /// Drops what was believed of a repository, since the registry says otherwise.

@@ -1,10 +1,10 @@
-//! Memory does not grow with the size of what is copied.
+//! Memory does not grow with the size of what is copied, and with tags by little more than their names and digests.
 
 use std::fs;
 
 use testkit::{FakeRegistry, Image};
 
-use crate::support::{Ferry, until};
+use crate::support::{Ferry, Running, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -17,19 +17,48 @@ async fn a_layer_of_a_gibibyte_takes_less_than_48_mebibytes() {
     let from = format!("{}/app:v1", source.host());
     let to = format!("{}/app:v1", target.host());
 
-    let mut copy = Ferry::new(&["copy", &from, &to]).spawn();
-    let status = format!("/proc/{}/status", copy.pid());
-    let mut peak = 0;
-    until("the end of the copy", async || {
-        // What was seen before the end stays: a process that is over has no memory.
-        peak = fs::read_to_string(&status).ok().and_then(|text| high_water_mark(&text)).unwrap_or(peak);
-        copy.has_ended().then_some(())
-    })
-    .await;
+    let peak = peak(Ferry::new(&["copy", &from, &to]).spawn()).await;
 
-    copy.ended().await.success();
     assert_eq!(target.check_whole("app", "v1"), Ok(()));
     assert!(peak > MIB && peak < 48 * MIB, "{peak} bytes");
+}
+
+/// At this rate 100,000 tags take less than 200 MiB, as `make bench CASES=growth` shows of the release build.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_tags_take_some_mebibytes_more_than_ten() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    let image = Image::oci("linux/amd64").layer(1, 100).build();
+    for number in 0..10_000 {
+        for registry in [&source, &target] {
+            registry.seed("app", &format!("v{number}"), &image);
+        }
+    }
+    let (from, to) = (source.host(), target.host());
+    let sync = |tags: &str| {
+        let rule = format!(
+            "[[rules]]\nname = \"app\"\nsource = \"{from}/app\"\ntarget = \"{to}/app\"\ntags.include = [\"{tags}\"]"
+        );
+        Ferry::new(&["sync"]).config(&rule).spawn()
+    };
+
+    let (few, many) = (peak(sync("v?")).await, peak(sync("*")).await);
+
+    let grown = many.saturating_sub(few);
+    assert!(grown > MIB && grown < 16 * MIB, "{few} bytes grew to {many}");
+}
+
+/// The most memory that a program takes until it ends, in bytes.
+async fn peak(mut program: Running) -> u64 {
+    let status = format!("/proc/{}/status", program.pid());
+    let mut peak = 0;
+    until("the end of the program", async || {
+        // What was seen before the end stays: a process that is over has no memory.
+        peak = fs::read_to_string(&status).ok().and_then(|text| high_water_mark(&text)).unwrap_or(peak);
+        program.has_ended().then_some(())
+    })
+    .await;
+    program.ended().await.success();
+    peak
 }
 
 /// `VmHWM`, the peak of the resident set, in bytes. Source: proc_pid_status(5).
