@@ -1,6 +1,5 @@
 //! The HTTP clients of one registry: TLS, proxies, HTTP's versions. None of them follows a redirect by itself.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,14 +12,14 @@ use super::proxy;
 use super::settings::{Identity, Settings, Tls};
 
 /// Which versions of HTTP a client speaks; HTTP/2 only where TLS offers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Http {
     One,
     OneOrTwo,
 }
 
 /// What a client is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Requests to the registry, and to where it sends us.
     Content,
@@ -28,7 +27,7 @@ pub(super) enum Purpose {
     Tokens,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     purpose: Purpose,
     http: Http,
@@ -36,7 +35,7 @@ struct Kind {
 }
 
 /// What of a URL decides how it is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Standing {
     nearness: Nearness,
     is_proxied: bool,
@@ -45,7 +44,7 @@ struct Standing {
 }
 
 /// How near a URL is to its registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nearness {
     /// Its own origin, which alone is shown our certificate.
     Origin,
@@ -62,7 +61,8 @@ pub(super) struct Clients {
     own: Standing,
     settings: Settings,
     addresses: Arc<RealmAddresses>,
-    built: Mutex<HashMap<Kind, Client>>,
+    /// A few: looked through, not hashed.
+    built: Mutex<Vec<(Kind, Client)>>,
 }
 
 impl Clients {
@@ -85,11 +85,11 @@ impl Clients {
         let standing = if same_origin(url, &self.base) { self.own } else { Standing::of(url, &self.base) };
         let kind = Kind { purpose, http, standing };
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = built.get(&kind) {
+        if let Some((_, client)) = built.iter().find(|(of, _)| *of == kind) {
             return Ok(client.clone());
         }
         let client = self.build(kind)?;
-        built.insert(kind, client.clone());
+        built.push((kind, client.clone()));
         Ok(client)
     }
 

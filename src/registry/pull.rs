@@ -48,7 +48,7 @@ impl Pull for Remote {
     }
 
     async fn blob(&self, blob: &Descriptor, trail: &Arc<Trail>, from: u64) -> Result<Self::Blob, Error> {
-        let url = self.transport.url(&self.location, &format!("blobs/{}", blob.digest));
+        let url = self.transport.url(&self.location, format_args!("blobs/{}", blob.digest));
         let what = format!("fetching blob {blob} from {}", self.location);
         let call = Call::new(Method::GET, url, what.clone()).bulk();
         let (position, _) = trail.before(from);
@@ -90,7 +90,7 @@ impl Remote {
     }
 
     pub(super) fn manifest_url(&self, at: &TagOrDigest) -> url::Url {
-        self.transport.url(&self.location, &format!("manifests/{at}"))
+        self.transport.url(&self.location, format_args!("manifests/{at}"))
     }
 }
 

@@ -44,7 +44,7 @@ impl Push for Remote {
 
     /// Source: distribution spec, "Checking if content exists in the registry": `Content-Length` is the blob's size.
     async fn find_blob(&self, blob: &Descriptor) -> Result<BlobFound, Error> {
-        let url = self.transport.url(&self.location, &format!("blobs/{}", blob.digest));
+        let url = self.transport.url(&self.location, format_args!("blobs/{}", blob.digest));
         let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.location));
         match self.transport.probe(&self.caller, &call).await {
             // Artifactory's word for a blob that is not there; what really is forbidden, the upload's answer tells.

@@ -25,7 +25,7 @@ enum Absence {
 
 /// All that refers to `subject`; `None` if the registry does not list it.
 pub(super) async fn list(remote: &Remote, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-    let url = remote.transport.url(&remote.location, &format!("referrers/{subject}"));
+    let url = remote.transport.url(&remote.location, format_args!("referrers/{subject}"));
     let what = format!("listing what refers to {} in {}", subject.short(), remote.location);
     let first = Call::new(Method::GET, url, what).accept(media_type::OCI_INDEX).optional();
 

@@ -7,6 +7,7 @@
 mod attempt;
 mod outcome;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Transport {
     }
 
     /// `/v2/<repository>/<path>`; both are checked names, so that nothing needs escaping.
-    pub(super) fn url(&self, location: &Location, path: &str) -> Url {
+    pub(super) fn url(&self, location: &Location, path: impl fmt::Display) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("/v2/{}/{path}", location.repository));
         url

@@ -76,15 +76,14 @@ impl Wire {
     async fn send_once(&self, outgoing: Outgoing) -> Result<Response, Cause> {
         let http = self.http(&outgoing);
         let client = self.clients.client_for(&outgoing.url, http, Purpose::Content).map_err(Cause::Protocol)?;
-        let mut request = client.request(outgoing.method.clone(), outgoing.url).headers(outgoing.headers);
-        if let Some(body) = outgoing.body {
-            request = request.body(body);
-        }
+        let method = outgoing.method.clone();
+        let mut request = reqwest::Request::new(outgoing.method, outgoing.url);
+        (*request.headers_mut(), *request.body_mut()) = (outgoing.headers, outgoing.body);
         let started = Instant::now();
-        let result = request.send().await;
+        let result = client.execute(request).await;
         self.observer.request(&Request {
             registry: &self.host,
-            method: outgoing.method.as_str(),
+            method: method.as_str(),
             status: result.as_ref().ok().map(|response| response.status().as_u16()),
             elapsed: started.elapsed(),
         });
