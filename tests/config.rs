@@ -364,7 +364,11 @@ fn jitter_and_recheck_come_from_the_rule_or_its_defaults() {
         ("jitter = '5m'\nrecheck = '0s'", "jitter = '0s'\nrecheck = '1h'", minutes(0), Some(minutes(60))),
         ("", "jitter = '1m'\nrecheck = '0s'", minutes(1), None),
         ("jitter = '5m'", "schedule = '2m'\nrecheck = '0s'", minutes(2), None),
-        ("jitter = '5m'", "schedule = '* * * * *'\nrecheck = '0s'", minutes(5), None),
+        ("jitter = '5m'", "schedule = '* * * * *'\nrecheck = '0s'", minutes(1), None),
+        ("jitter = '1h'", "schedule = '0,10 * * * *'\nrecheck = '0s'", minutes(10), None),
+        ("jitter = '1h'", "schedule = '0,50 0,23 * * *'\nrecheck = '0s'", minutes(10), None),
+        ("jitter = '1h'", "schedule = '30 2 * * *'\nrecheck = '0s'", minutes(60), None),
+        ("schedule = '*/5 * * * *'\njitter = '5m'", "recheck = '0s'", minutes(5), None),
     ] {
         let rule = one_rule("ghcr.io/a/b", "registry.example/b", own);
         let timing = parse(&format!("[defaults]\n{defaults}\n{rule}")).unwrap().rules[0].timing.clone();
@@ -391,11 +395,16 @@ fn what_is_wrong_with_a_schedule_is_told() {
             "schedule = '1m'\njitter = '90s'",
             "rules.\"r\".jitter: is longer than the interval, and would skip runs: write 1m at most",
         ),
+        (
+            "schedule = '*/5 * * * *'\njitter = '1h'",
+            "rules.\"r\".jitter: is longer than the shortest time between two ticks, and would skip runs: write 5m at most",
+        ),
         ("recheck = '1'", "rules.\"r\".recheck: \"1\" is no duration"),
     ] {
         let mistake = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", own));
         assert!(mistake.contains(told), "{own:?}: {mistake}");
     }
+    assert!(mistake("[defaults]\nschedule = '0 */6 * * *'\njitter = '7h'\n").contains("write 6h at most"));
     assert!(mistake("[defaults]\nschedule = '99 * * * *'\n").contains("defaults.schedule: "));
     assert!(mistake("[defaults]\ntimezone = 'Mars/Olympus'\n").contains("defaults.timezone: "));
 }
