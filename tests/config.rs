@@ -364,7 +364,11 @@ fn jitter_and_recheck_come_from_the_rule_or_its_defaults() {
         ("jitter = '5m'\nrecheck = '0s'", "jitter = '0s'\nrecheck = '1h'", minutes(0), Some(minutes(60))),
         ("", "jitter = '1m'\nrecheck = '0s'", minutes(1), None),
         ("jitter = '5m'", "schedule = '2m'\nrecheck = '0s'", minutes(2), None),
-        ("jitter = '5m'", "schedule = '* * * * *'\nrecheck = '0s'", minutes(5), None),
+        ("jitter = '5m'", "schedule = '* * * * *'\nrecheck = '0s'", minutes(1), None),
+        ("jitter = '1h'", "schedule = '0,10 * * * *'\nrecheck = '0s'", minutes(10), None),
+        ("jitter = '1h'", "schedule = '0,50 0,23 * * *'\nrecheck = '0s'", minutes(10), None),
+        ("jitter = '1h'", "schedule = '30 2 * * *'\nrecheck = '0s'", minutes(60), None),
+        ("schedule = '*/5 * * * *'\njitter = '5m'", "recheck = '0s'", minutes(5), None),
     ] {
         let rule = one_rule("ghcr.io/a/b", "registry.example/b", own);
         let timing = parse(&format!("[defaults]\n{defaults}\n{rule}")).unwrap().rules[0].timing.clone();
@@ -391,11 +395,16 @@ fn what_is_wrong_with_a_schedule_is_told() {
             "schedule = '1m'\njitter = '90s'",
             "rules.\"r\".jitter: is longer than the interval, and would skip runs: write 1m at most",
         ),
+        (
+            "schedule = '*/5 * * * *'\njitter = '1h'",
+            "rules.\"r\".jitter: is longer than the shortest time between two ticks, and would skip runs: write 5m at most",
+        ),
         ("recheck = '1'", "rules.\"r\".recheck: \"1\" is no duration"),
     ] {
         let mistake = mistake(&one_rule("ghcr.io/a/b", "registry.example/b", own));
         assert!(mistake.contains(told), "{own:?}: {mistake}");
     }
+    assert!(mistake("[defaults]\nschedule = '0 */6 * * *'\njitter = '7h'\n").contains("write 6h at most"));
     assert!(mistake("[defaults]\nschedule = '99 * * * *'\n").contains("defaults.schedule: "));
     assert!(mistake("[defaults]\ntimezone = 'Mars/Olympus'\n").contains("defaults.timezone: "));
 }
@@ -632,6 +641,9 @@ fn passwords_come_from_three_places_and_are_never_shown() {
     for (text, hint) in [
         ("password_env = '${SECRET}'", "bare name"),
         ("password_env = '$SECRET'", "bare name"),
+        ("password_file = '${SECRET}'", "write password_env = \"SECRET\" in place of this"),
+        ("password_file = \"${SECRET:-x}\"", "write password_env = \"SECRET\" in place of this"),
+        ("password_file = '${UNSET:-hunter2}'", "the variable UNSET does not hold the path of a file that is there"),
         ("password = '${UNSET:-}'", "is empty"),
         ("password = 'hunter2${'", "has no `}`"),
         ("password = ['hunter2']", "must be text"),
@@ -646,6 +658,41 @@ fn passwords_come_from_three_places_and_are_never_shown() {
         assert!(error.problems().len() == 1 && told.contains(hint) && !told.contains("hunter2"), "{told}");
         assert!(!format!("{error:?}").contains("hunter2"));
     }
+}
+
+#[test]
+fn a_key_where_its_files_path_belongs_is_not_shown() {
+    let told = mistake("[registries.'a.b']\nclient_cert_file = 'client.pem'\nclient_key_file = '${SECRET}'\n");
+    let expected =
+        "the variable SECRET does not hold the path of a file that is there: a key itself belongs into a file";
+    assert_eq!(told, format!("regferry.toml:3: registries.\"a.b\".client_key_file: {expected}"));
+}
+
+#[test]
+fn a_password_file_may_be_named_by_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, there) = (folder.path().join("regferry.toml"), folder.path().join("hub"));
+    std::fs::write(&there, "hunter2\n").unwrap();
+    let env = |name: &str| match name {
+        "FILE" => Some(there.display().to_string()),
+        "NAME" => Some("hub".to_owned()),
+        "CREDENTIALS_DIRECTORY" => Some("/run/credentials/x".to_owned()),
+        _ => None,
+    };
+    for (written, path) in [
+        ("${FILE}", there.as_path()),
+        ("${NAME}", &there),
+        ("${UNSET:-hub}", &there),
+        ("${CREDENTIALS_DIRECTORY}/hub", Path::new("/run/credentials/x/hub")),
+        ("secrets/${NAME}", &folder.path().join("secrets/hub")),
+    ] {
+        let text = format!("[registries.'a.b']\nusername = 'bot'\npassword_file = '{written}'\n");
+        let config = Config::parse(&text, &file, &env).unwrap();
+        let password = config.registries[&"a.b".parse::<Host>().unwrap()].credentials.clone().unwrap().password;
+        assert!(matches!(&password, Password::File(named) if named == path), "{written}: {password:?}");
+    }
+    let directory = "[registries.'a.b']\nusername = 'bot'\npassword_file = '${UNSET:-.}'\n";
+    assert!(Config::parse(directory, &file, &env).is_err(), "a folder is no file");
 }
 
 #[test]

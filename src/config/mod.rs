@@ -77,7 +77,7 @@ impl Config {
     }
 
     /// Reads the text of a file. `file` is its name in errors, and what relative paths in it start from; `env` looks
-    /// variables up. Files that the text names as `ca_file` are opened.
+    /// variables up. Files that the text names as `ca_file` are opened, those whose path a variable holds looked for.
     ///
     /// # Errors
     /// If the text is no TOML, with the first place where it is not; else all mistakes in it, in the order of lines.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Config;
+use super::{Config, ScheduledRule};
 use crate::schedule::{Schedule, Timing};
 
 const FILE: &str = "regferry.toml";
@@ -32,6 +32,9 @@ fn taken(config: &Config) {
     assert!(!names.iter().any(|name| name.is_empty() || name.contains(char::is_control)), "{names:?}");
     assert!(config.limits.max_images > 0 && config.limits.max_blobs > 0, "{:?}", config.limits);
 
+    for ScheduledRule { timing, .. } in &config.rules {
+        assert!(timing.jitter <= timing.schedule.shortest_wait(), "{timing:?} skips ticks");
+    }
     let rules = config.rules.iter().flat_map(|rule| [interval(&rule.timing), rule.timing.recheck, rule.rule.timeout]);
     let registries = config.registries.values().flat_map(|r| [Some(r.connect_timeout), Some(r.idle_timeout)]);
     for length in rules.chain(registries).flatten() {

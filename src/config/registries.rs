@@ -110,14 +110,37 @@ fn identity(
         (None, Some(key)) => problems.add(key, "needs a `client_cert_file` beside it"),
         (None, None) | (Some(_), Some(_)) => {}
     }
-    let (certificate, key) = (values::text(certificate, problems), values::text(key, problems));
-    let identity = Identity { certificate: folder.join(certificate?), key: folder.join(key?) };
+    let in_place = |_: &str| "a key itself belongs into a file".to_owned();
+    let (certificate, key) = (values::text(certificate, problems), secret_file(key, folder, in_place, problems));
+    let identity = Identity { certificate: folder.join(certificate?), key: key? };
     match check_identity(&identity) {
         Ok(()) => Some(identity),
         Err(reason) => {
             problems.add(&spans.0?, reason);
             None
         }
+    }
+}
+
+/// A file with a secret in it, which may come later. Not so one whose path is a variable's whole value: where that is the
+/// secret itself, by a slip, the path would be shown in every error. So the value is not shown here either. `in_place` says
+/// what to do with such a variable.
+fn secret_file(
+    entry: Entry<String>,
+    folder: &Path,
+    in_place: impl FnOnce(&str) -> String,
+    problems: &mut Problems<'_>,
+) -> Option<PathBuf> {
+    let span = span(entry.as_ref())?;
+    let path = folder.join(values::text(entry, problems)?);
+    match problems.variable(&span) {
+        Some(name) if !path.metadata().is_ok_and(|found| !found.is_dir()) => {
+            let in_place = in_place(name);
+            let reason = format!("the variable {name} does not hold the path of a file that is there: {in_place}");
+            problems.add(&span, reason);
+            None
+        }
+        _ => Some(path),
     }
 }
 
@@ -172,7 +195,9 @@ impl Logins {
         self.check_together(problems);
         let username = values::parsed(self.username, values::TEXT, problems, username).map(Spanned::into_inner);
         let literal = password(self.literal, problems).map(Password::Literal);
-        let file = values::text(self.file, problems).map(|text| Password::File(folder.join(text)));
+        let in_place =
+            |name: &str| format!("if it holds the password itself, write password_env = \"{name}\" in place of this");
+        let file = secret_file(self.file, folder, in_place, problems).map(Password::File);
         let variable = variable(self.variable, problems).map(Password::Variable);
         Some(Credentials { username: username?, password: literal.or(file).or(variable)? })
     }

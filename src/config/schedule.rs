@@ -61,24 +61,24 @@ fn in_zone(schedule: Schedule, zone: &Zone) -> Schedule {
     }
 }
 
-/// A jitter, which may not be longer than the interval: it would put runs off until after their next tick.
+/// A jitter, which may not be longer than from one tick to the next: it would put runs off until after that.
 fn jitter(entry: Entry<String>, schedule: &Schedule, problems: &mut Problems<'_>) -> Option<Duration> {
     let jitter = values::parsed(entry, values::DURATION, problems, values::length)?;
     let allowed = shortened(*jitter.get_ref(), schedule);
     if allowed < *jitter.get_ref() {
-        let interval = humantime::format_duration(allowed);
-        problems
-            .add(&jitter.span(), format!("is longer than the interval, and would skip runs: write {interval} at most"));
+        let what = match schedule {
+            Schedule::Every(_) => "the interval",
+            Schedule::Cron(_) => "the shortest time between two ticks",
+        };
+        let most = humantime::format_duration(allowed);
+        problems.add(&jitter.span(), format!("is longer than {what}, and would skip runs: write {most} at most"));
     }
     Some(allowed)
 }
 
 /// As much of a jitter as fits the schedule.
 fn shortened(jitter: Duration, schedule: &Schedule) -> Duration {
-    match schedule {
-        Schedule::Every(interval) => jitter.min(*interval),
-        Schedule::Cron(_) => jitter,
-    }
+    if jitter.is_zero() { jitter } else { jitter.min(schedule.shortest_wait()) }
 }
 
 fn recheck(entry: Entry<String>, default: Option<Duration>, problems: &mut Problems<'_>) -> Option<Duration> {

@@ -1,12 +1,13 @@
 //! Cron: five fields, by the wall clock of a time zone.
 
+mod waits;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{Timestamp, Zoned};
 
 use super::zone::Zone;
 
@@ -90,36 +91,6 @@ impl Cron {
         self.next_by_the_wall_clock(&here)
     }
 
-    /// The longest time from one tick to the next, give or take what a clock changes by.
-    ///
-    /// Every hour has the same minutes and every day the same hours: an hour, a day and the days of years tell it.
-    pub(super) fn longest_wait(&self, now: Timestamp) -> Duration {
-        let days: Vec<_> =
-            self.firsts(now, |tick| tick.tomorrow()?.start_of_day()).skip(1).take(DAYS_OF_A_YEAR).collect();
-        let Some(first) = days.first() else { return Duration::ZERO };
-        let next_day = first.tomorrow().unwrap_or_else(|_| first.clone());
-        let hours = self.firsts(first.timestamp() - SECOND, next_hour).take_while(|tick| tick.date() < next_day.date());
-        let hours: Vec<_> = hours.collect();
-        let minutes = self.firsts(first.timestamp() - SECOND, |tick| tick.checked_add(SECOND));
-        let minutes: Vec<_> =
-            minutes.take_while(|tick| (tick.date(), tick.hour()) == (first.date(), first.hour())).collect();
-        let of_an_hour = length(&minutes);
-        let of_a_day = length(&hours) + of_an_hour;
-        let between =
-            [longest(&minutes), longest(&hours).saturating_sub(of_an_hour), longest(&days).saturating_sub(of_a_day)];
-        between.into_iter().max().unwrap_or_default()
-    }
-
-    /// The first tick after a moment, the first from where `next` says on, and so forth.
-    fn firsts(
-        &self,
-        from: Timestamp,
-        next: impl Fn(&Zoned) -> Result<Zoned, jiff::Error>,
-    ) -> impl Iterator<Item = Zoned> {
-        let tick = move |from: Timestamp| self.next_after(from).map(|tick| tick.to_zoned(self.zone.0.clone()));
-        std::iter::successors(tick(from), move |last| tick(next(last).ok()?.timestamp() - SECOND))
-    }
-
     /// The next tick of one whose hours are named. What comes twice is resolved to the first time, so that the second
     /// is found to be over.
     fn next_by_the_wall_clock(&self, here: &Zoned) -> Option<Timestamp> {
@@ -140,29 +111,6 @@ impl Cron {
         // In a gap that is as long before the clock goes forward as the time is behind it.
         if skipped { self.zone.0.following(first).next().map(|change| change.timestamp()) } else { Some(first) }
     }
-}
-
-/// Less than any tick is from another.
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
-/// Of a schedule with a tick each day; of others, of more years.
-const DAYS_OF_A_YEAR: usize = 370;
-
-fn next_hour(tick: &Zoned) -> Result<Zoned, jiff::Error> {
-    tick.with().minute(0).second(0).build()?.checked_add(SignedDuration::from_hours(1))
-}
-
-/// From the first to the last.
-fn length(ticks: &[Zoned]) -> Duration {
-    ticks.first().zip(ticks.last()).map(|(first, last)| apart(first, last)).unwrap_or_default()
-}
-
-/// The longest time between two that follow each other.
-fn longest(ticks: &[Zoned]) -> Duration {
-    ticks.iter().zip(ticks.iter().skip(1)).map(|(tick, next)| apart(tick, next)).max().unwrap_or_default()
-}
-
-fn apart(tick: &Zoned, later: &Zoned) -> Duration {
-    tick.duration_until(later).unsigned_abs()
 }
 
 /// What the fields are, in their order.
@@ -291,26 +239,6 @@ mod tests {
             ticks("0 */6 * * *", "America/New_York", "2026-11-01T03:00:00Z", 3),
             ["01 00:00 -0400", "01 06:00 -0500", "01 12:00 -0500"]
         );
-    }
-
-    #[test]
-    fn the_longest_wait_is_that_of_the_whole_year() {
-        let longest = |text: &str| Cron::parse(text).unwrap().longest_wait("2026-01-05T10:20:30Z".parse().unwrap());
-        let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
-        for (text, expected) in [
-            ("* * * * *", hour / 60),
-            ("*/15 * * * *", hour / 4),
-            ("0,10 * * * *", hour / 6 * 5),
-            ("0 */6 * * *", 6 * hour),
-            ("0 9-17 * * *", 16 * hour),
-            ("30 4 * * *", day),
-            ("0 9-17 * * mon-fri", 2 * day + 16 * hour),
-            ("0 0-23 1-15 * *", 16 * day + hour),
-            ("0 * * 12,1-5 *", 183 * day + hour),
-            ("0 3 29 2 *", (8 * 365 + 1) * day),
-        ] {
-            assert_eq!(longest(text), expected, "{text}");
-        }
     }
 
     #[test]

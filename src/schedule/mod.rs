@@ -38,6 +38,15 @@ impl Schedule {
             Self::Cron(cron) => cron.longest_wait(now),
         }
     }
+
+    /// The shortest time from one tick to the next: whoever is put off for longer misses one. Where a clock changes, two
+    /// ticks of cron may come closer.
+    pub fn shortest_wait(&self) -> Duration {
+        match self {
+            Self::Every(interval) => *interval,
+            Self::Cron(cron) => cron.shortest_wait(),
+        }
+    }
 }
 
 /// All that is said of a rule's time.
@@ -45,7 +54,7 @@ impl Schedule {
 pub struct Timing {
     /// When it runs.
     pub schedule: Schedule,
-    /// Each tick is put off by a time of its own, from none to this.
+    /// Each tick is put off by a time of its own, from none to this. More than [`Schedule::shortest_wait`] skips ticks.
     pub jitter: Duration,
     /// How often a run looks below unchanged tags too; never if there is none.
     pub recheck: Option<Duration>,

@@ -383,6 +383,29 @@ proptest! {
     }
 
     #[test]
+    fn with_a_jitter_as_long_as_the_shortest_wait_every_tick_has_its_run(seed: u64, text in prop::sample::select(vec![
+        "* * * * *", "7,9 * * * *", "0,58 0,23 * * *", "0 */7 * * *", "30 2 * * *",
+    ])) {
+        let cron = Cron::parse(text).unwrap();
+        let schedule = Schedule::Cron(cron.clone());
+        let jitter = schedule.shortest_wait();
+        let mut world = World::new(&[]);
+        world.timetable = Timetable::new(seed, world.now);
+        world.follow(&[Timing { schedule, jitter, recheck: None }], &[]);
+        let mut tick = None;
+        for _ in 0..20 {
+            while world.run().is_empty() {
+                let wait = world.timetable.next_look().unwrap() - world.now.monotonic;
+                world.pass(wait);
+            }
+            if let Some(tick) = tick {
+                prop_assert!(tick <= world.now.wall && world.now.wall <= tick + jitter, "{tick}: {}", world.now.wall);
+            }
+            tick = cron.next_after(tick.unwrap_or(world.now.wall));
+        }
+    }
+
+    #[test]
     fn however_clocks_are_set_time_that_passes_brings_ticks(steps in prop::collection::vec((-100i64..100, 0u64..10), 1..20)) {
         let mut world = World::new(&[every(HOUR), cron("0 * * * *")]);
         for (shift, hours) in steps {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Duration;
 
 use testkit::client::{self, Place};
 use testkit::content::{self, media_type};
@@ -99,6 +100,33 @@ async fn an_upload_is_open_until_it_is_ended_or_given_up() {
     let answer = std::io::read_to_string(socket).expect("it answers");
 
     assert!(answer.contains(" 202 "), "{answer}");
+    assert_eq!((server.open_uploads(), server.empty_uploads()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_upload_whose_body_broke_off_has_bytes_and_cannot_be_ended() {
+    let server = DistributionServer::start();
+    let host = server.host();
+    let ask = |request: String, body: &[u8]| {
+        let mut socket = std::net::TcpStream::connect(host).expect("it listens");
+        socket.write_all(request.as_bytes()).and_then(|()| socket.write_all(body)).expect("it reads");
+        socket
+    };
+    let answer = |socket| std::io::read_to_string(socket).expect("it answers");
+    let opened = answer(ask(format!("POST /v2/a/b/blobs/uploads/ HTTP/1.0\r\nHost: {host}\r\n\r\n"), b""));
+    let session = opened.lines().find_map(|line| line.strip_prefix("Location: http://")?.strip_prefix(host));
+    let session = session.unwrap_or_else(|| panic!("it says where: {opened}"));
+
+    drop(ask(format!("PATCH {session} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\n"), &[0; 100]));
+    let has_come = async {
+        while server.empty_uploads() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), has_come).await.expect("the bytes are on the disk");
+
+    let ended = answer(ask(format!("DELETE {session} HTTP/1.0\r\nHost: {host}\r\n\r\n"), b""));
+    assert!(ended.contains(" 404 "), "{ended}");
     assert_eq!(server.open_uploads(), 1);
 }
 

@@ -4,6 +4,7 @@
 mod artifacts;
 mod certificates;
 mod chaos;
+mod clock;
 mod credentials;
 mod daemon;
 mod gate;

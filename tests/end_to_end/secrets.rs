@@ -193,3 +193,21 @@ async fn a_login_in_a_registrys_name_is_told_without_secrets() {
         assert_silent(&ended);
     }
 }
+
+#[tokio::test]
+async fn a_password_where_its_files_path_belongs_is_told_without_secrets() {
+    let registry = FakeRegistry::builder().basic_auth("reader", "s3cret").start().await;
+    let host = registry.host();
+    let config = format!(
+        "[registries.'{host}']\nusername = 'reader'\npassword_file = '${{HUB_PASSWORD}}'\n\
+         [[rules]]\nname = 'app'\nsource = '{host}/app'\ntarget = '{host}/b'\n"
+    );
+    for arguments in [&["check"][..], &["check", "--online"], &["sync"], &["serve", "--listen", "127.0.0.1:0"]] {
+        let ended = Ferry::new(arguments).config(&config).env("HUB_PASSWORD", "s3cret").run().await;
+
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        let told = ended.text() + &ended.stderr;
+        assert!(told.contains("write password_env = \"HUB_PASSWORD\" in place of this"), "{arguments:?}: {told}");
+        assert_silent(&ended);
+    }
+}

@@ -1,8 +1,10 @@
 //! The daemon at work: it runs its rules again and again, and shows that it does.
 
+use std::fs;
+
 use serde_json::{Value, json};
 use testkit::content::hello_world;
-use testkit::{Endpoint, FakeRegistry, Image};
+use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 
 use crate::daemon::Daemon;
 use crate::support::{Ferry, until};
@@ -135,4 +137,50 @@ async fn the_environment_says_where_to_listen_over_the_configuration() {
     let daemon = Daemon::of(ferry).await;
 
     assert_eq!(daemon.get("/livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_stopped_and_told_as_such_and_the_next_tick_has_its_run() {
+    let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    source.seed("hello", "latest", &hello_world());
+    source.fault(Fault::on(Method::GET, Endpoint::Blob).times(1), Effect::Hang);
+    let rule = rule("hello", &source, &target, "4s") + "timeout = '2s'\n";
+    let daemon = Daemon::start(&rule).await;
+
+    let timeouts = r#"regferry_rule_runs_total{outcome="timeout",rule="hello"}"#;
+    until("the first run's end", async || (daemon.metric(timeouts).await >= 1.0).then_some(())).await;
+    let run = daemon.status().await["rules"][0]["last_run"].clone();
+    assert_eq!(run["outcome"], "timeout", "{run:#}");
+    assert!(target.tags("hello").is_empty(), "{}", target.summary());
+
+    until("the next run's end", async || (daemon.metric(SUCCESSES).await >= 1.0).then_some(())).await;
+    assert_eq!(target.check_whole("hello", "latest"), Ok(()));
+}
+
+#[tokio::test]
+async fn told_to_listen_nowhere_it_runs_its_rules_without_a_port() {
+    for (listen, ports) in [("", 0), ("127.0.0.1:0", 1)] {
+        let (source, target) = (FakeRegistry::start().await, FakeRegistry::start().await);
+        source.seed("hello", "latest", &hello_world());
+        let config = format!("service.listen = '{listen}'\n{}", rule("hello", &source, &target, "1h"));
+
+        let serving = Ferry::new(&["serve"]).config(&config).spawn();
+
+        until("the image at the target", async || target.check_whole("hello", "latest").ok()).await;
+        assert_eq!(listening(serving.pid()), ports, "{listen:?}");
+        serving.signal("TERM");
+        assert_eq!(serving.ended().await.code, Some(143), "{listen:?}");
+    }
+}
+
+/// The ports on which a process listens. Source: proc(5), proc_pid_net(5).
+fn listening(pid: u32) -> usize {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is ours");
+    let own: Vec<_> = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).collect();
+    let is_own = |inode: &str| own.iter().any(|file| file.as_os_str() == format!("socket:[{inode}]").as_str());
+    let tables =
+        ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default());
+    let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
+    let fields = sockets.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.filter(|fields| fields[3] == "0A" && is_own(fields[9])).count()
 }

@@ -26,6 +26,9 @@ const MOVES: (Duration, usize) = (Duration::from_secs(2), 4);
 /// How long a registry that restarts is away.
 const AWAY: Duration = Duration::from_millis(500);
 
+/// How many uploads a busy machine may open later than the daemon waits for the answer.
+const TOO_LATE: u64 = 10;
+
 const GRACE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,8 +63,9 @@ async fn a_daemon_that_ticks_every_second_through_faults_neither_grows_nor_drift
     assert!(stopped < GRACE, "{story}");
     assert_eq!(fleet.differences().await, Vec::<String>::new(), "{story}");
     assert_eq!(fleet.damage(), Vec::<String>::new(), "{story}");
-    // Whose opening was answered to nobody is known to nobody; all others are ended by who opened them.
-    assert!(fleet.open_uploads() as u64 <= fleet.faults(), "{} uploads are open\n{story}", fleet.open_uploads());
+    // Whose opening was answered to nobody is known to nobody; all others are used, or ended by who opened them.
+    let (open, unheard) = (fleet.open_uploads() as u64, fleet.unheard());
+    assert!(open <= unheard + TOO_LATE, "{open} uploads are open, {unheard} answers were lost\n{story}");
 }
 
 /// The daemon, and what it tells of its runs.

@@ -74,11 +74,17 @@ async fn it_is_told_of_readiness_reloads_and_the_end() {
 
 #[tokio::test]
 async fn signs_of_life_come_twice_as_often_as_they_are_wanted() {
+    let half = Duration::from_millis(500);
+    // Before the daemon is there: on a busy machine messages wait in the socket, and are read one right after the other.
+    let begun = Instant::now();
     let told = Told::start().await;
-    told.next().await;
-    let started = Instant::now();
-    for _ in 0..4 {
-        assert_eq!(told.any().await, ["WATCHDOG=1"]);
+    let mut came = Vec::new();
+    while came.len() < 8 {
+        if told.any().await == ["WATCHDOG=1"] {
+            came.push(Instant::now());
+        }
     }
-    assert!(started.elapsed() >= Duration::from_millis(1400), "{:?}", started.elapsed());
+    assert!(begun.elapsed() >= 7 * half, "no more often: {:?}", begun.elapsed());
+    let quickest = came.windows(2).map(|two| two[1] - two[0]).min();
+    assert!(quickest < Some(half * 3 / 2), "no more seldom: {quickest:?}");
 }

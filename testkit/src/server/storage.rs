@@ -32,8 +32,23 @@ impl DistributionServer {
     /// If the disk cannot be read.
     #[must_use]
     pub fn open_uploads(&self) -> usize {
+        self.uploads().len()
+    }
+
+    /// How many of them have not got a byte. The others nobody can end once the request that
+    /// brought their bytes has broken off: distribution 2.8 refuses all that is asked of them.
+    ///
+    /// # Panics
+    /// If the disk cannot be read.
+    #[must_use]
+    pub fn empty_uploads(&self) -> usize {
+        let has_bytes = |upload: &PathBuf| fs::metadata(upload.join("data")).is_ok_and(|data| data.len() > 0);
+        self.uploads().iter().filter(|upload| !has_bytes(upload)).count()
+    }
+
+    fn uploads(&self) -> Vec<PathBuf> {
         let all = repositories(&self.storage().join("docker/registry/v2/repositories"));
-        all.iter().map(|repository| entries(&repository.join("_uploads")).len()).sum()
+        all.iter().flat_map(|repository| entries(&repository.join("_uploads"))).collect()
     }
 }
 

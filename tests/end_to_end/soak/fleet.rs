@@ -46,6 +46,8 @@ pub(super) struct Fleet {
     before_source: Chaos,
     before_target: Chaos,
     in_memory: FakeRegistry,
+    /// Uploads without a byte that were open when the target ended.
+    out_of_reach: usize,
     /// How many tags were moved.
     pub(super) moved: u64,
 }
@@ -67,7 +69,7 @@ impl Fleet {
         let (before_source, before_target) = (chaos(&source, seed).await, chaos(&target, seed + 1).await);
         let in_memory = FakeRegistry::start().await;
         in_memory.seed("quick", "v0", &image((0, 1), 0));
-        Self { source, target, before_source, before_target, in_memory, moved: 0 }
+        Self { source, target, before_source, before_target, in_memory, out_of_reach: 0, moved: 0 }
     }
 
     pub(super) fn config(&self) -> String {
@@ -108,6 +110,9 @@ impl Fleet {
     pub(super) async fn restart(&mut self, the_target: bool, away: Duration) {
         let registry = if the_target { &mut self.target } else { &mut self.source };
         registry.stop();
+        if the_target {
+            self.out_of_reach = registry.empty_uploads();
+        }
         sleep(away).await;
         block_in_place(|| registry.restart());
     }
@@ -121,6 +126,12 @@ impl Fleet {
     /// The faults of both sides.
     pub(super) fn faults(&self) -> u64 {
         self.before_source.tally().faults() + self.before_target.tally().faults()
+    }
+
+    /// How often the target did what it was asked for and nobody heard of it.
+    pub(super) fn unheard(&self) -> u64 {
+        let harms = self.before_target.tally().harms;
+        [Harm::LoseAnswer, Harm::StallAnswer].iter().filter_map(|harm| harms.get(harm)).sum()
     }
 
     /// Whether the target's tags are where the source's are.
@@ -145,9 +156,10 @@ impl Fleet {
         self.target.damage()
     }
 
-    /// The uploads that the target still waits for.
+    /// The uploads that the target still waits for, and that could be ended: not those that have bytes of a body that
+    /// broke off, and those of the process before it, which nobody can end.
     pub(super) fn open_uploads(&self) -> usize {
-        self.target.open_uploads()
+        self.target.empty_uploads() - self.out_of_reach
     }
 
     /// Looks at every image on both sides; those of a repository one after the other.
@@ -174,7 +186,8 @@ impl Fleet {
 impl fmt::Display for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "source: {}\ntarget: {}", self.before_source.tally(), self.before_target.tally())?;
-        write!(f, "{} tags moved, {} uploads open at the target", self.moved, self.open_uploads())
+        let (all, open) = (self.target.open_uploads(), self.open_uploads());
+        write!(f, "{} tags moved, {all} uploads open at the target, {open} of them could be ended", self.moved)
     }
 }
 
