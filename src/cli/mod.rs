@@ -3,6 +3,7 @@
 mod check;
 mod chosen;
 mod copy;
+mod delete;
 mod import;
 mod inspect;
 mod logging;
@@ -98,6 +99,8 @@ enum Command {
     Inspect(inspect::Args),
     /// List a repository's tags, and try out a rule's filters
     Tags(tags::Args),
+    /// Delete a tag, or a manifest with its tags
+    Delete(delete::Args),
     /// Compare what the targets have with what the rules would write
     Verify(verify::Args),
     /// Check the configuration, and with --online the registries
@@ -206,6 +209,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Status(args) => status::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
+        Command::Delete(args) => delete::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,
         Command::Check(args) => check::run(&session, args).await,
     };

@@ -6,6 +6,7 @@ mod certificates;
 mod chaos;
 mod credentials;
 mod daemon;
+mod delete;
 mod gate;
 mod htpasswd;
 mod import;

@@ -39,6 +39,7 @@ mod redirects;
 mod referrers;
 mod referrers_api;
 mod refusals;
+mod removal;
 mod repositories;
 mod rereading;
 mod resets;
