@@ -7,6 +7,7 @@ mod delete;
 mod import;
 mod inspect;
 mod logging;
+mod manifests;
 mod metrics_file;
 mod output;
 mod progress;
@@ -16,6 +17,7 @@ mod session;
 mod signals;
 mod status;
 mod sync;
+mod table;
 mod tags;
 mod verify;
 
@@ -97,6 +99,8 @@ enum Command {
     Status(status::Args),
     /// Show an image's manifest or list
     Inspect(inspect::Args),
+    /// List a repository's manifests, with their tags
+    Manifests(manifests::Args),
     /// List a repository's tags, and try out a rule's filters
     Tags(tags::Args),
     /// Delete a tag, or a manifest with its tags
@@ -208,6 +212,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&session, args).await,
         Command::Status(args) => status::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
+        Command::Manifests(args) => manifests::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
         Command::Delete(args) => delete::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,

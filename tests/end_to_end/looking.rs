@@ -121,3 +121,37 @@ async fn check_reads_the_configuration_and_asks_nobody() {
     assert_snapshot!(named, @"ok: 1 rule, 1 registry configured");
     assert_eq!(environment.success(), named);
 }
+
+#[tokio::test]
+async fn manifests_are_listed_with_their_tags_as_a_table_and_as_az_prints_them() {
+    let registry = FakeRegistry::start().await;
+    registry.seed("hello", "latest", &hello_world());
+    let single = registry.seed("hello", "1", &Image::oci("linux/arm/v7").layer(1, 5_000).build());
+    registry.retag("hello", "1.0", &single);
+    let repository = format!("{}/hello", registry.host());
+    let run = async |more: &[&str]| Ferry::new(&[&["manifests", &repository], more].concat()).run().await;
+
+    assert_snapshot!(run(&[]).await.success(), @r"
+    DIGEST                                                                   PLATFORM             SIZE  CREATED               TAGS
+    sha256:0847938f09859bb3565620b187a814b8db9f8b27cd1a26f69227fc7bcb01656b  linux/amd64       2.4 KiB  2024-01-01T00:00:00Z
+    sha256:228af8ea4c77ac59b7f499cfc2fae00f7cc35c8286e0dbda7affa66ca675d5be  -               122.1 KiB  2024-01-01T00:00:00Z  latest
+    sha256:5bb67734a7b31f17209b2aec15501d00a57ffe83be6afbdd73c4f309d4f8816a  linux/arm64/v8    3.1 KiB  2024-01-01T00:00:00Z
+    sha256:a2b967e4502617001f6a553d7f549437d308e83c789a12b06926d066e7fc0045  linux/arm/v7      4.9 KiB  2024-01-01T00:00:00Z  1, 1.0
+    sha256:eb68cae4dfa9d2b1e14b6fbe94d4679c0319ca230009612df15e45a034502978  windows/amd64   116.6 KiB  2024-01-01T00:00:00Z
+    ");
+    assert_snapshot!(run(&["--detail", "--top", "2"]).await.success(), @r"
+    DIGEST                                                                   PLATFORM          SIZE  CREATED               UPDATED  MEDIA TYPE                                                 TAGS
+    sha256:0847938f09859bb3565620b187a814b8db9f8b27cd1a26f69227fc7bcb01656b  linux/amd64    2.4 KiB  2024-01-01T00:00:00Z  -        application/vnd.docker.distribution.manifest.v2+json
+    sha256:228af8ea4c77ac59b7f499cfc2fae00f7cc35c8286e0dbda7affa66ca675d5be  -            122.1 KiB  2024-01-01T00:00:00Z  -        application/vnd.docker.distribution.manifest.list.v2+json  latest
+    ");
+    let newest = run(&["--orderby", "time_desc", "--top", "1", "--output", "json"]).await.json();
+    assert_eq!(newest.as_array().unwrap().len(), 1);
+    let all = run(&["--output", "json"]).await.json();
+    let entry = all.as_array().unwrap().iter().find(|entry| entry["digest"] == single).unwrap();
+    assert_eq!((&entry["tags"], &entry["imageSize"]), (&serde_json::json!(["1", "1.0"]), &serde_json::json!(5_000)));
+    assert!(
+        Ferry::new(&["manifests", &format!("{repository}:1")]).run().await.failure(2).contains("name a repository")
+    );
+    let missing = Ferry::new(&["manifests", &format!("{}/other", registry.host())]).run().await.failure(1);
+    assert!(missing.contains("listing the tags of") && missing.contains("not found; check the name"), "{missing}");
+}

@@ -22,6 +22,7 @@ mod going_on;
 mod http2;
 mod identity;
 mod immutable;
+mod inventory;
 mod listings;
 mod missing;
 mod mounts;
