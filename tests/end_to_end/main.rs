@@ -10,6 +10,7 @@ mod delete;
 mod gate;
 mod htpasswd;
 mod import;
+mod inspect;
 mod log;
 mod login;
 mod looking;

@@ -1,11 +1,17 @@
 //! `regferry inspect`: what a reference points at.
 
-use std::fmt::Write as _;
+mod choice;
+mod docker;
+mod indent;
+mod referrers;
+mod text;
 
 use super::session::Session;
-use super::{Exit, Failure, output};
+use super::{Exit, Failure, Format, output};
 use crate::content::{Cause, Error, Location, Pull};
-use crate::oci::{Content, Descriptor, Manifest, Reference, Size};
+use crate::oci::{Content, Descriptor, Manifest, Platform, Reference, media_type};
+use crate::registry::Remote;
+use crate::transfer::read_config;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -14,69 +20,117 @@ pub(super) struct Args {
     reference: Reference,
 
     /// Print the registry's bytes, unchanged
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["referrers", "detail", "output"])]
     raw: bool,
+
+    /// Look at a list's image for this platform, as linux/arm64 or linux/arm/v7
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
+
+    /// Print the image's config (environment, entrypoint, labels, history) instead; with --raw its very bytes
+    #[arg(long, conflicts_with_all = ["referrers", "detail", "output"])]
+    image_config: bool,
+
+    /// Show what refers to the image and to what it lists: signatures, SBOMs, attestations. As JSON it is this tree alone
+    #[arg(long, conflicts_with = "detail")]
+    referrers: bool,
+
+    /// Print what `docker manifest inspect --verbose` prints, which is JSON
+    #[arg(long)]
+    detail: bool,
+
+    /// The form of the result. json is what `docker manifest inspect` prints
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  The platforms of an image, with their digests:
-    regferry inspect alpine:3.20
+  The platforms of an image, with their sizes and digests, and what is signed and attested of them:
+    regferry inspect alpine:3.20 --referrers
+
+  One platform's layers, and what it runs with:
+    regferry inspect alpine:3.20 --platform linux/arm64
+    regferry inspect alpine:3.20 --platform linux/arm64 --image-config
 
   The very document, to hash it or to keep it:
-    regferry inspect --raw alpine:3.20 | sha256sum";
+    regferry inspect --raw alpine:3.20 | sha256sum
+
+  For scripts that read `docker manifest inspect`:
+    regferry inspect alpine:3.20 --output json
+    regferry inspect alpine:3.20 --detail
+
+The table of a list reads each manifest in it, since sizes stand there alone; --raw and --output json read none.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let location = Location::from(&args.reference);
-    let remote = session.remote(&location)?;
-    let at = args.reference.selector();
-    let Some(found) = session.until_stopped(remote.manifest(&at)).await else {
-        return Ok(Exit::Failed);
-    };
-    let manifest =
-        found?.ok_or_else(|| Error::new(format!("fetching manifest {at} of {location}"), Cause::NotFound))?;
-    if args.raw {
-        output::print_bytes(manifest.bytes())?;
-    } else {
-        output::print(&table(&args.reference, &manifest))?;
+    let remote = session.remote(&Location::from(&args.reference))?;
+    match session.until_stopped(show(&remote, &args)).await {
+        Some(shown) => shown.map(|()| Exit::Done),
+        None => Ok(Exit::Failed),
     }
-    Ok(Exit::Done)
 }
 
-fn table(reference: &Reference, manifest: &Manifest) -> String {
-    let mut text = String::new();
-    let _ = writeln!(text, "Name:       {reference}");
-    let _ = writeln!(text, "Digest:     {}", manifest.digest());
-    let _ = writeln!(text, "Media type: {}", manifest.media_type());
-    let rows: Vec<[String; 3]> = match manifest.content() {
-        Content::Index(index) => {
-            let _ = writeln!(text, "Lists:      {}\n", index.manifests.len());
-            let platform =
-                |d: &Descriptor| d.platform.as_ref().map_or_else(|| d.media_type.clone(), ToString::to_string);
-            std::iter::once(["PLATFORM".to_owned(), "SIZE".to_owned(), "DIGEST".to_owned()])
-                .chain(index.manifests.iter().map(|d| [platform(d), Size(d.size).to_string(), d.digest.to_string()]))
-                .collect()
-        }
-        Content::Image(image) => {
-            let total = manifest.blobs().map(|blob| blob.size).fold(0, u64::saturating_add);
-            let _ = writeln!(text, "Size:       {}\n", Size(total));
-            let config = image.config.iter().map(|d| ("config", &**d));
-            let layers = image.layers.iter().map(|d| ("layer", d));
-            std::iter::once(["BLOB".to_owned(), "SIZE".to_owned(), "DIGEST".to_owned()])
-                .chain(
-                    config
-                        .chain(layers)
-                        .map(|(kind, d)| [kind.to_owned(), Size(d.size).to_string(), d.digest.to_string()]),
-                )
-                .collect()
-        }
-    };
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-    let (first, second) = (width(0), width(1));
-    for [a, b, c] in &rows {
-        let _ = writeln!(text, "{a:first$}  {b:>second$}  {c}");
+async fn show(remote: &Remote, args: &Args) -> Result<(), Failure> {
+    let manifest = find(remote, args).await?;
+    if args.image_config {
+        let config = choice::only_image(remote, manifest).await?;
+        return print_config(remote, &config, args.raw).await;
     }
-    // A document's words are not the terminal's commands.
-    text.retain(|c| c == '\n' || !c.is_control());
-    text
+    if args.raw {
+        return output::print_bytes(manifest.bytes());
+    }
+    if args.detail {
+        return output::print(&docker::detail(remote, &args.reference, manifest).await?);
+    }
+    match (args.output, args.referrers) {
+        (Format::Json, true) => output::print_json(&referrers::tree(remote, &args.reference, &manifest).await?),
+        (Format::Json, false) => output::print(&docker::manifest(&manifest)?),
+        (Format::Text, is_wanted) => {
+            let referrers = if is_wanted { referrers::text(remote, &manifest).await? } else { String::new() };
+            output::print(&text::text(remote, &args.reference, manifest, &referrers).await?)
+        }
+    }
+}
+
+/// The document that is named, or what a list has of it for the platform.
+async fn find(remote: &Remote, args: &Args) -> Result<Manifest, Failure> {
+    let at = args.reference.selector();
+    let what = || format!("fetching manifest {at} of {}", remote.location());
+    let found = remote.manifest(&at).await?;
+    let found = found.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&remote.location().host))?;
+    match &args.platform {
+        Some(platform) => choice::image_for(remote, found, platform).await,
+        None => Ok(found),
+    }
+}
+
+async fn print_config(remote: &Remote, image: &Manifest, is_raw: bool) -> Result<(), Failure> {
+    let named = || format!("fetching the config of {} in {}", image.digest(), remote.location());
+    let protocol = |reason: &str| Error::new(named(), Cause::Protocol(reason.to_owned()));
+    let config = config_of(image).ok_or_else(|| protocol("it has none"))?;
+    let bytes = read_config(remote, config).await?;
+    let bytes = bytes.ok_or_else(|| protocol("it is too large for the config of an image: nothing was read"))?;
+    if is_raw {
+        return output::print_bytes(&bytes);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| protocol("it is no text; --raw prints its bytes"))?;
+    output::print(&indent::indented(&text, "  "))
+}
+
+/// An image's config; an artifact's too.
+fn config_of(manifest: &Manifest) -> Option<&Descriptor> {
+    match manifest.content() {
+        Content::Image(image) => image.config.as_deref(),
+        Content::Index(_) => None,
+    }
+}
+
+/// What an image's config says; `None` for an artifact, and where the config is not there.
+async fn said_by_config(remote: &Remote, manifest: &Manifest) -> Result<Option<Vec<u8>>, Error> {
+    let config = config_of(manifest).filter(|config| media_type::is_image_config(&config.media_type));
+    let Some(config) = config else { return Ok(None) };
+    match read_config(remote, config).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read,
+    }
 }
