@@ -2,6 +2,7 @@
 
 mod check;
 mod chosen;
+mod completions;
 mod copy;
 mod delete;
 mod import;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::oci::Host;
 use crate::registry::Tls;
@@ -109,6 +110,8 @@ enum Command {
     Verify(verify::Args),
     /// Check the configuration, and with --online the registries
     Check(check::Args),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Args),
 }
 
 /// The form of a result.
@@ -177,6 +180,11 @@ impl From<crate::content::Error> for Failure {
     }
 }
 
+/// The command line as it is defined: for the manual, and for completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -217,6 +225,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Delete(args) => delete::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,
         Command::Check(args) => check::run(&session, args).await,
+        Command::Completions(args) => completions::run(&args),
     };
 
     session.progress.finish();

@@ -157,3 +157,15 @@ async fn manifests_are_listed_with_their_tags_as_a_table_and_as_az_prints_them()
     let missing = Ferry::new(&["manifests", &format!("{}/other", registry.host())]).run().await.failure(1);
     assert!(missing.contains("listing the tags of") && missing.contains("not found; check the name"), "{missing}");
 }
+
+#[tokio::test]
+async fn completions_know_every_command_and_bash_reads_them() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = Ferry::new(&["completions", shell]).run().await.success();
+        assert!(script.contains("manifests") && script.contains("orderby"), "{shell}");
+        if shell == "bash" {
+            let read = tokio::process::Command::new("bash").args(["-n", "-c", &script]).status().await;
+            assert!(read.expect("there is a bash").success());
+        }
+    }
+}
