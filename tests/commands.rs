@@ -83,9 +83,10 @@ fn every_command_has_a_page_with_its_examples() {
 #[test]
 fn every_command_is_in_the_readme() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    for (name, _) in commands() {
-        let is_there = readme.lines().any(|line| line.starts_with(&format!("| `{name}")));
-        assert!(is_there, "README.md has no line of `{name}` in its table of commands");
+    for command in cli::command().get_subcommands() {
+        let line = format!("| `{} ", command.get_name());
+        let is_there = readme.lines().any(|known| known.replace('`', " ").starts_with(&line.replace('`', " ")));
+        assert!(is_there, "README.md has no line that starts with {line:?} in its table of commands");
     }
 }
 

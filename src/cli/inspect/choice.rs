@@ -50,10 +50,17 @@ pub(super) async fn only_image(remote: &Remote, root: Manifest) -> Result<Manife
     }
 }
 
+/// So many lists inside of a list are looked into; real ones have a few.
+const MOST_LISTS: usize = 100;
+
 /// The images of a list that name their platform, those of lists inside of it too.
 async fn images(remote: &Remote, root: &Manifest) -> Result<Vec<Descriptor>, Failure> {
-    let (mut images, mut lists, mut seen) = (Vec::new(), vec![root.clone()], HashSet::new());
+    let (mut images, mut lists, mut seen, mut looked_into) = (Vec::new(), vec![root.clone()], HashSet::new(), 0);
     while let Some(list) = lists.pop() {
+        looked_into += 1;
+        if looked_into > MOST_LISTS {
+            return Err(Failure::failed(format!("{} has more than {MOST_LISTS} lists in it", root.digest().short())));
+        }
         for child in list.children().filter(|child| seen.insert(child.digest.clone())) {
             if child.is_index() {
                 lists.push(fetch(remote, child).await?);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::abreast::side_by_side;
-use super::super::documents::MAX_DEPTH;
-use crate::content::{Error, Pull};
-use crate::oci::{Content, Digest, Manifest, TagOrDigest};
+use super::super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
+use crate::content::{Cause, Error, Pull};
+use crate::oci::{Content, Digest, Manifest, ManifestError, TagOrDigest};
 
 /// Some documents of a repository, and what is below them. What is named and not there is not in it.
 #[derive(Default)]
@@ -20,15 +20,18 @@ impl Reached {
     pub async fn below<S: Pull>(source: &S, root: Manifest) -> Result<Self, Error> {
         let mut reached = Self::default();
         let level = reached.add(root);
-        reached.read(source, level).await?;
+        reached.read(source, level, MAX_DOCUMENTS).await?;
         Ok(reached)
     }
 
-    /// Reads these documents, and level by level what they list.
-    pub(super) async fn read<S: Pull>(&mut self, source: &S, mut level: Vec<Digest>) -> Result<(), Error> {
+    /// Reads these documents, and level by level what they list; not more than `most` in all.
+    pub(super) async fn read<S: Pull>(&mut self, source: &S, mut level: Vec<Digest>, most: usize) -> Result<(), Error> {
         for _ in 0..=MAX_DEPTH {
             let mut seen = HashSet::new();
             level.retain(|digest| !self.0.contains_key(digest) && seen.insert(digest.clone()));
+            if self.0.len() + level.len() > most {
+                return Err(without_number(source, most));
+            }
             let fetch = |digest: Digest| async { source.manifest(&TagOrDigest::Digest(digest)).await };
             let fetched: Result<Vec<_>, Error> = side_by_side(level.drain(..).map(fetch)).await.into_iter().collect();
             for document in fetched?.into_iter().flatten() {
@@ -76,4 +79,9 @@ impl Reached {
         }
         images
     }
+}
+
+fn without_number(source: &impl Pull, most: usize) -> Error {
+    let what = format!("reading the manifests of {}", source.location());
+    Error::new(what, Cause::Document(ManifestError::Unknown { what: format!("more than {most} documents") }))
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::super::abreast::side_by_side;
 use super::super::config::read_config;
+use super::super::documents::MAX_DOCUMENTS;
 use super::entry::Entry;
 use super::reached::Reached;
 use crate::content::{Error, Pull};
@@ -34,7 +35,8 @@ struct Config {
 pub(super) async fn walk<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<Vec<Entry>, Error> {
     let tags = pointed(source, tags).await?;
     let mut reached = Reached::default();
-    reached.read(source, tags.keys().cloned().collect()).await?;
+    let most = MAX_DOCUMENTS.saturating_mul(tags.len());
+    reached.read(source, tags.keys().cloned().collect(), most).await?;
     let configs = configs(source, &reached).await?;
     let platforms = platforms(&reached);
     let known = Known { reached, tags, configs, platforms };
