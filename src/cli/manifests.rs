@@ -66,6 +66,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let Some(listed) = session.until_stopped(look).await else {
         return Ok(Exit::Failed);
     };
+    session.progress.finish();
     let mut entries = listed?;
     order(args.orderby).sort(&mut entries);
     entries.truncate(args.top.unwrap_or(usize::MAX));

@@ -34,6 +34,7 @@ use crate::oci::Host;
 use crate::registry::Tls;
 
 use logging::{Color, LogFormat};
+use progress::Unit;
 use session::Session;
 
 /// Mirrors container images from registry to registry, every digest kept intact.
@@ -112,6 +113,17 @@ enum Command {
     Check(check::Args),
     /// Print what a shell needs to complete the command line
     Completions(completions::Args),
+}
+
+impl Command {
+    /// What its progress is shown in, if it takes long enough to show any.
+    fn progress(&self) -> Option<Unit> {
+        match self {
+            Self::Copy(_) | Self::Import(_) | Self::Sync(_) => Some(Unit::Bytes),
+            Self::Manifests(_) => Some(Unit::Requests),
+            _ => None,
+        }
+    }
 }
 
 /// The form of a result.
@@ -206,9 +218,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 /// 0 all done; 1 at least one image failed; 2 wrong usage or configuration, nothing was attempted; 130 or 143 stopped by
 /// SIGINT or SIGTERM.
 pub async fn run(cli: Cli) -> ExitCode {
-    let progress = progress::Progress::new(
-        !cli.global.quiet && matches!(cli.command, Command::Copy(_) | Command::Import(_) | Command::Sync(_)),
-    );
+    let progress = progress::Progress::new(cli.command.progress().filter(|_| !cli.global.quiet));
     logging::init(&cli.global, matches!(cli.command, Command::Serve(_)), &progress);
     let signals = signals::listen();
     let session = Session::new(cli.global, progress, signals.cancel.clone());
