@@ -76,7 +76,7 @@ fn platforms(index: &Index, reached: &Reached) -> String {
     let heads = ["PLATFORM", "SIZE", "DIGEST"].map(str::to_owned);
     let rows = index.manifests.iter().map(|child| {
         let size = match reached.get(&child.digest) {
-            Some(document) => Size(reached.size(document)).to_string(),
+            Some(_) => Size(reached.size(&child.digest)).to_string(),
             None if child.is_manifest() => "-".to_owned(),
             None => Size(child.size).to_string(),
         };
