@@ -5,7 +5,7 @@ SECONDS_EACH ?= 30
 SOAK_SECONDS ?= 1800
 ROUNDS ?= 3
 
-.PHONY: help demo build image unit bench faults test soak lint doc deny fuzz clean
+.PHONY: help demo build man image unit bench faults test soak lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -16,6 +16,10 @@ demo: ## the main job in one minute, with nothing else installed
 
 build: ## the binary, target/release/regferry
 	$(CARGO) build --release --locked
+
+man: ## the manual, a page for each command, in target/man
+	$(CARGO) run --quiet --locked --example man -- target/man
+	@echo "target/man: man -l target/man/regferry.1"
 
 image: ## the container image localhost/regferry, built and proven; minutes
 	@scripts/install-test-tools

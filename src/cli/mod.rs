@@ -2,10 +2,13 @@
 
 mod check;
 mod chosen;
+mod completions;
 mod copy;
+mod delete;
 mod import;
 mod inspect;
 mod logging;
+mod manifests;
 mod metrics_file;
 mod output;
 mod progress;
@@ -15,6 +18,7 @@ mod session;
 mod signals;
 mod status;
 mod sync;
+mod table;
 mod tags;
 mod verify;
 
@@ -24,12 +28,13 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::oci::Host;
 use crate::registry::Tls;
 
 use logging::{Color, LogFormat};
+use progress::Unit;
 use session::Session;
 
 /// Mirrors container images from registry to registry, every digest kept intact.
@@ -96,12 +101,29 @@ enum Command {
     Status(status::Args),
     /// Show an image's manifest or list
     Inspect(inspect::Args),
+    /// List a repository's manifests, with their tags
+    Manifests(manifests::Args),
     /// List a repository's tags, and try out a rule's filters
     Tags(tags::Args),
+    /// Delete a tag, or a manifest with its tags
+    Delete(delete::Args),
     /// Compare what the targets have with what the rules would write
     Verify(verify::Args),
     /// Check the configuration, and with --online the registries
     Check(check::Args),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// What its progress is shown in, if it takes long enough to show any.
+    fn progress(&self) -> Option<Unit> {
+        match self {
+            Self::Copy(_) | Self::Import(_) | Self::Sync(_) => Some(Unit::Bytes),
+            Self::Manifests(_) => Some(Unit::Requests),
+            _ => None,
+        }
+    }
 }
 
 /// The form of a result.
@@ -170,6 +192,11 @@ impl From<crate::content::Error> for Failure {
     }
 }
 
+/// The command line as it is defined: for the manual, and for completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Reads the command line.
 ///
 /// # Errors
@@ -191,9 +218,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 /// 0 all done; 1 at least one image failed; 2 wrong usage or configuration, nothing was attempted; 130 or 143 stopped by
 /// SIGINT or SIGTERM.
 pub async fn run(cli: Cli) -> ExitCode {
-    let progress = progress::Progress::new(
-        !cli.global.quiet && matches!(cli.command, Command::Copy(_) | Command::Import(_) | Command::Sync(_)),
-    );
+    let progress = progress::Progress::new(cli.command.progress().filter(|_| !cli.global.quiet));
     logging::init(&cli.global, matches!(cli.command, Command::Serve(_)), &progress);
     let signals = signals::listen();
     let session = Session::new(cli.global, progress, signals.cancel.clone());
@@ -205,9 +230,12 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(&session, args).await,
         Command::Status(args) => status::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
+        Command::Manifests(args) => manifests::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
+        Command::Delete(args) => delete::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,
         Command::Check(args) => check::run(&session, args).await,
+        Command::Completions(args) => completions::run(&args),
     };
 
     session.progress.finish();

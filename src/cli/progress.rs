@@ -1,4 +1,5 @@
-//! The progress bar, on a terminal only: bytes of blobs, and images.
+//! Progress, on a terminal only: a bar of the bytes of blobs, and images; or how many requests were answered, for what
+//! moves none.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -8,46 +9,61 @@ use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::events::{Direction, ImageReport, Observer};
+use crate::events::{Direction, ImageReport, Observer, Request};
 use crate::oci::{Host, Size};
 
 /// `⠋ ████░░░░  12.0 MiB of 48.2 MiB  5.1 MiB/s  7s left  3 of 18 images`, within 80 columns.
 const LINE: &str = "{spinner} {cells}{bytes}{rate}{left}{msg}";
 
-/// A bar on stderr, or nothing where stderr is no terminal. Cheap to clone.
+/// `⠋ 4711 requests answered`
+const REQUESTS: &str = "{spinner} {pos} requests answered";
+
+/// What progress is made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Bytes,
+    Requests,
+}
+
+/// A line on stderr, or nothing where stderr is no terminal. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Progress(Option<ProgressBar>);
+pub(super) struct Progress(Option<(ProgressBar, Unit)>);
 
 impl Progress {
-    pub(super) fn new(wanted: bool) -> Self {
-        if !wanted || !std::io::stderr().is_terminal() {
-            return Self(None);
-        }
+    pub(super) fn new(wanted: Option<Unit>) -> Self {
+        let Some(unit) = wanted.filter(|_| std::io::stderr().is_terminal()) else { return Self(None) };
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-        if let Ok(style) = ProgressStyle::with_template(LINE) {
+        let line = match unit {
+            Unit::Bytes => LINE,
+            Unit::Requests => REQUESTS,
+        };
+        if let Ok(style) = ProgressStyle::with_template(line) {
             let style = style.with_key("cells", cells).with_key("bytes", bytes);
             bar.set_style(style.with_key("rate", rate).with_key("left", left));
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self(Some(bar))
+        Self(Some((bar, unit)))
     }
 
-    /// The listener that moves the bar.
+    /// The listener that moves it.
     pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
-        self.0.clone().map(|bar| Arc::new(Bar::new(bar)) as Arc<dyn Observer>)
+        self.0.clone().map(|(bar, unit)| match unit {
+            Unit::Bytes => Arc::new(Bar::new(bar)) as Arc<dyn Observer>,
+            Unit::Requests => Arc::new(Counter(bar)),
+        })
     }
 
     /// Does something to the terminal while the bar is out of the way.
     pub(super) fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
         match &self.0 {
-            Some(bar) => bar.suspend(work),
+            Some((bar, _)) => bar.suspend(work),
             None => work(),
         }
     }
 
     /// Takes the bar away.
     pub(super) fn finish(&self) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();
         }
     }
@@ -122,6 +138,15 @@ impl Observer for Bar {
     fn image(&self, _rule: &str, _image: &ImageReport) {
         self.done.fetch_add(1, Ordering::Relaxed);
         self.show_images();
+    }
+}
+
+/// Counts answers.
+struct Counter(ProgressBar);
+
+impl Observer for Counter {
+    fn request(&self, _request: &Request<'_>) {
+        self.0.inc(1);
     }
 }
 

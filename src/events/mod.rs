@@ -14,6 +14,8 @@ pub use selected::{Selected, StageReport};
 
 /// The name under which work outside of rules is reported.
 pub const IMPORT: &str = "import";
+/// The name under which deleting is stopped and waited for.
+pub const DELETE: &str = "delete";
 
 /// Listens to what happens. Every method has a default that does nothing; none may block.
 pub trait Observer: Send + Sync {

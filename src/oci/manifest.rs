@@ -165,6 +165,15 @@ impl Manifest {
         self.all_blobs().filter(|blob| !blob.is_foreign_layer())
     }
 
+    /// The layers that this document itself names and that registries keep; none for a list.
+    pub fn layers(&self) -> impl Iterator<Item = &Descriptor> {
+        let layers = match &self.content {
+            Content::Image(image) => image.layers.as_slice(),
+            Content::Index(_) => &[],
+        };
+        layers.iter().filter(|layer| !layer.is_foreign_layer())
+    }
+
     /// The layers that it names and that lie elsewhere.
     pub fn foreign_layers(&self) -> impl Iterator<Item = &Descriptor> {
         self.all_blobs().filter(|blob| blob.is_foreign_layer())

@@ -14,6 +14,8 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The configuration of a Docker image.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// The annotation that says when something was made. Source: OCI image-spec, "Annotations".
+pub const CREATED: &str = "org.opencontainers.image.created";
 /// Docker schema 1, signed and unsigned: refused, since its digest does not cover the bytes that are sent.
 pub const DOCKER_SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+prettyjws",

@@ -7,6 +7,7 @@
 mod addresses;
 mod answer;
 mod auth;
+mod azure;
 mod blob;
 mod call;
 mod catalog;
@@ -50,6 +51,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+pub use azure::AzureManifest;
 pub use certs_d::CertificateFolders;
 pub use client::{check_ca_file, check_identity, install_provider};
 pub use credentials::{Credentials, DockerConfigFiles, Password};

@@ -2,17 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::TryStreamExt;
-
+use super::config::read_config;
 use super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
 use super::original::Original;
 use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
 use super::route::Route;
-use crate::content::{Cause, Error, Pull, Push, Trail};
+use crate::content::{Cause, Error, Pull, Push};
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, TagOrDigest};
-
-/// A config is read no further than this: it is a page or two of JSON.
-const MAX_CONFIG: u64 = 4 << 20;
 
 /// What is to be at the target.
 #[derive(Debug, Clone)]
@@ -73,26 +69,13 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// An image that is no list: taken if its config says that it is wanted, or says nothing.
     async fn single(&self, image: Manifest, platforms: &Platforms) -> Result<Shape, Error> {
         let seen = match platform_config(&image) {
-            Some(config) => Seen::in_config(&self.config(config).await?),
+            Some(config) => Seen::in_config(&read_config(self.source, config).await?.unwrap_or_default()),
             None => Seen::default(),
         };
         let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(image.digest(), &error))?;
         let remembered = (image.digest().clone(), platforms.wanted().to_vec());
         self.context.memory.smaller.insert(remembered, image.digest().clone());
         Ok(Shape { seen: Some(seen), missing, ..Shape::whole(image.digest().clone()) })
-    }
-
-    async fn config(&self, config: &Descriptor) -> Result<Vec<u8>, Error> {
-        if config.size > MAX_CONFIG {
-            return Ok(Vec::new());
-        }
-        let bytes = self.source.blob(config, &Trail::of(config).into(), 0).await?;
-        bytes
-            .try_fold(Vec::new(), async |mut read, piece| {
-                read.extend_from_slice(&piece);
-                Ok(read)
-            })
-            .await
     }
 
     /// The lists that have to be looked into, by their digests.

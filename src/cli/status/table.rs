@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::cli::table::{Align, aligned, without_commands};
 use crate::events::RunOutcome;
 use crate::telemetry::status::{Configuration, Reload, Rule, Run, Snapshot, State};
 
@@ -19,10 +20,8 @@ pub(super) fn text(status: &Snapshot, server: &str, now: Timestamp) -> String {
     text.push('\n');
     let heads = ["RULE", "STATE", "LAST SUCCESS", "NEXT", "LAST ERROR"].map(str::to_owned);
     let rows = status.rules.iter().map(|rule| row(rule, now));
-    write_aligned(&mut text, &[heads].into_iter().chain(rows).collect::<Vec<_>>());
-    // What a registry says is not the terminal's commands.
-    text.retain(|c| c == '\n' || !c.is_control());
-    text
+    text.push_str(&aligned(&[heads].into_iter().chain(rows).collect::<Vec<_>>(), [Align::Left; 5]));
+    without_commands(text)
 }
 
 fn write_config(text: &mut String, config: &Configuration, now: Timestamp) {
@@ -59,16 +58,6 @@ fn one_line(error: &str) -> String {
     match line.char_indices().nth(LONGEST_ERROR) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
-    }
-}
-
-/// Columns are as wide as they need to be; the last one ends where it ends.
-fn write_aligned(text: &mut String, rows: &[[String; 5]]) {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let [a, b, c, d] = [0, 1, 2, 3].map(width);
-    for [rule, state, success, next, error] in rows {
-        let line = format!("{rule:a$}  {state:b$}  {success:c$}  {next:d$}  {error}");
-        let _ = writeln!(text, "{}", line.trim_end());
     }
 }
 

@@ -17,6 +17,8 @@ pub(in crate::registry) struct Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::registry) enum Right {
     LogIn,
+    /// Azure's, for its own listings: it holds no other, and no other holds it.
+    ReadMetadata,
     Pull,
     Push,
     Delete,
@@ -52,6 +54,11 @@ impl Scope {
         Self { right: Right::Delete, ..self.clone() }
     }
 
+    /// The right to read what Azure's registries tell of a repository, alone.
+    pub(in crate::registry) fn with_metadata(&self) -> Self {
+        Self { right: Right::ReadMetadata, ..self.clone() }
+    }
+
     /// What to ask for where nobody knows of a right to delete, as at Quay: there it is part of the right to push.
     pub(super) fn without_delete(&self) -> Option<Self> {
         (self.right == Right::Delete).then(|| Self { right: Right::Push, ..self.clone() })
@@ -62,6 +69,7 @@ impl Scope {
     pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
         let actions = match self.right {
             Right::LogIn => None,
+            Right::ReadMetadata => Some("metadata_read"),
             Right::Pull => Some("pull"),
             Right::Push => Some("pull,push"),
             Right::Delete => Some("pull,push,delete"),

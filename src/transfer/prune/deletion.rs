@@ -1,16 +1,15 @@
 //! Letting tags go: by themselves where the registry does that, else with their documents, where nothing that stays
 //! needs those. Nothing is deleted to find out what a registry does but what is to go anyway.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::super::abreast::side_by_side;
 use super::super::context::Context;
 use super::super::knowledge::Flight;
-use super::super::listed::listed_below;
+use super::super::tagged::{Pointed, below, named, pointed};
 use super::pruned::{Pruned, reference};
-use super::refusal::{Refusal, named};
-use crate::content::{Cause, Deleted, Error, Push};
-use crate::oci::{Digest, Manifest, ManifestError, Tag, TagOrDigest};
+use super::refusal::Refusal;
+use crate::content::{Deleted, Error, Push};
+use crate::oci::{Digest, Tag};
 
 /// The tags of one repository on their way out.
 pub(super) struct Deletion<'a, T> {
@@ -19,9 +18,6 @@ pub(super) struct Deletion<'a, T> {
     /// Documents without a tag that rules write there.
     pub(super) documents: HashSet<Digest>,
 }
-
-/// What the tags of a repository point at.
-type Pointed = BTreeMap<Tag, Digest>;
 
 impl<T: Push> Deletion<'_, T> {
     /// Deletes these tags, one after the other. Which of them went stands in `pruned`, also if not all did.
@@ -39,7 +35,7 @@ impl<T: Push> Deletion<'_, T> {
             match self.target.delete_tag(tag).await {
                 Ok(Deleted::Done) => self.note(tag, pruned),
                 // Where a tag is no name of anything, as far as deleting goes, it is said not to be there.
-                Ok(Deleted::Gone) if self.pointed(vec![tag.clone()]).await?.is_empty() => {}
+                Ok(Deleted::Gone) if pointed(self.target, self.context, vec![tag.clone()]).await?.is_empty() => {}
                 Ok(Deleted::Gone | Deleted::Unsupported) => return self.with_documents(&going[number..], pruned).await,
                 Err(error) if error.is_immutable() => pruned.warnings.push(error.to_string()),
                 Err(error) => return Err(error.into()),
@@ -52,7 +48,8 @@ impl<T: Push> Deletion<'_, T> {
     async fn with_documents(&self, going: &[Tag], pruned: &mut Pruned) -> Result<(), Refusal> {
         let listed = self.context.unless_stopped(self.target.tags()).await??.unwrap_or_default();
         let (gone, stays): (Vec<Tag>, Vec<Tag>) = listed.into_iter().partition(|tag| going.contains(tag));
-        let (gone, stays) = (self.pointed(gone).await?, self.pointed(stays).await?);
+        let (gone, stays) =
+            (pointed(self.target, self.context, gone).await?, pointed(self.target, self.context, stays).await?);
         let needed = self.with_what_they_list(stays.into_values().chain(self.documents.iter().cloned())).await?;
 
         let mut shared = Vec::new();
@@ -82,7 +79,7 @@ impl<T: Push> Deletion<'_, T> {
         if knowledge.has_manifest(location, digest) {
             return Ok(false);
         }
-        let now = self.pointed(tags.to_vec()).await?;
+        let now = pointed(self.target, self.context, tags.to_vec()).await?;
         let (still, moved): (Vec<_>, Vec<_>) = now.into_iter().partition(|(_, pointed)| pointed == digest);
         for (tag, _) in moved {
             pruned.warnings.push(format!("{location}:{tag} stays: it was moved just now"));
@@ -106,21 +103,10 @@ impl<T: Push> Deletion<'_, T> {
         }
     }
 
-    /// What tags point at; not those that are gone meanwhile.
-    async fn pointed(&self, tags: Vec<Tag>) -> Result<Pointed, Error> {
-        let look = |tag: Tag| async move {
-            let at = TagOrDigest::Tag(tag.clone());
-            let found = self.context.unless_stopped(self.target.resolve(&at)).await??;
-            Ok(found.map(|digest| (tag, digest)))
-        };
-        let looked: Result<Vec<_>, Error> = side_by_side(tags.into_iter().map(look)).await.into_iter().collect();
-        Ok(looked?.into_iter().flatten().collect())
-    }
-
     /// Documents, and all that are listed by them.
     async fn with_what_they_list(&self, roots: impl Iterator<Item = Digest>) -> Result<HashSet<Digest>, Error> {
         let roots: HashSet<Digest> = roots.collect();
-        let below = self.below(&roots).await?;
+        let below = below(self.target, self.context, &roots).await?;
         Ok(below.into_values().flatten().chain(roots).collect())
     }
 
@@ -130,29 +116,11 @@ impl<T: Push> Deletion<'_, T> {
         for (tag, digest) in tags {
             by_digest.entry(digest).or_default().push(tag);
         }
-        let below = self.below(&by_digest.keys().cloned().collect()).await?;
+        let below = below(self.target, self.context, &by_digest.keys().cloned().collect()).await?;
         let mut ordered: Vec<_> = by_digest.into_iter().collect();
         // Whoever lists a list has all that is below it: fewer list the list than what it lists.
         ordered.sort_by_key(|(digest, _)| below.values().filter(|listed| listed.contains(digest)).count());
         Ok(ordered)
-    }
-
-    async fn below(&self, roots: &HashSet<Digest>) -> Result<HashMap<Digest, Vec<Digest>>, Error> {
-        let look = |root: Digest| async move {
-            let listed = listed_below(&root, None, &self.context.memory, |digest| self.fetched(digest));
-            let listed = self.context.unless_stopped(listed).await??;
-            Ok((root, listed))
-        };
-        let looked: Vec<Result<_, Error>> = side_by_side(roots.iter().cloned().map(look)).await;
-        looked.into_iter().collect()
-    }
-
-    async fn fetched(&self, digest: Digest) -> Result<Option<Manifest>, Error> {
-        match self.target.manifest(&TagOrDigest::Digest(digest)).await {
-            // That old, it is no list.
-            Err(error) if matches!(error.cause(), Cause::Document(ManifestError::Schema1)) => Ok(None),
-            found => found,
-        }
     }
 
     fn note(&self, tag: &Tag, pruned: &mut Pruned) {

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
+use super::super::tagged::{TURN_DELETION_ON, named};
 use crate::content::Error;
 use crate::oci::Tag;
-
-/// So many tags are named where there may be any number.
-const NAMED: usize = 10;
 
 /// Why tags that may go do not.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +18,7 @@ pub(super) enum Refusal {
     )]
     TooMany { tags: Vec<Tag>, limit: usize },
     /// Neither tags nor documents can be deleted.
-    #[error(
-        "the registry deletes neither tags nor manifests: turn deletion on there \
-         (distribution: REGISTRY_STORAGE_DELETE_ENABLED=true), or set prune = false"
-    )]
+    #[error("the registry deletes neither tags nor manifests: {TURN_DELETION_ON}, or set prune = false")]
     Off,
     /// What else is written there is not known.
     #[error("nothing goes, since it is not known what the rule {rule:?} writes there: {reason}")]
@@ -37,11 +32,4 @@ impl Refusal {
     pub(super) fn is_cancelled(&self) -> bool {
         matches!(self, Self::Failed(error) if error.is_cancelled())
     }
-}
-
-/// The first of some tags.
-pub(super) fn named(tags: &[Tag]) -> String {
-    let first: Vec<&str> = tags.iter().take(NAMED).map(Tag::as_str).collect();
-    let more = if tags.len() > NAMED { ", …" } else { "" };
-    format!("{}{more}", first.join(", "))
 }

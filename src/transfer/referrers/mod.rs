@@ -5,15 +5,21 @@
 //! to a referrer. See [`search`] for what that costs.
 
 mod attach;
+mod listed;
 mod search;
+mod tree;
 
 use std::collections::HashMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 pub(super) use search::{Hanging, Search};
+pub use tree::{Referrer, referrers_of};
 
 use crate::oci::{Content, Descriptor, Manifest, Subject, Tag};
+
+/// So many documents may refer to one image, and to each other.
+const MOST: usize = 10_000;
 
 /// Which referrers go along with an image.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -14,12 +14,10 @@ use super::super::documents::Documents;
 use super::super::listed::listed_below;
 use super::super::platforms::Platforms;
 use super::super::route::{Route, Tags};
-use super::{Hung, Referrers};
+use super::listed::{Listed, listed};
+use super::{Hung, MOST, Referrers};
 use crate::content::{Cause, Error, Pull, Push};
-use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, Subject, Tag, TagOrDigest};
-
-/// So many documents may refer to one image, and to each other.
-const MOST: usize = 10_000;
+use crate::oci::{Descriptor, Digest, ManifestError, Subject, Tag, TagOrDigest};
 
 /// What is looked for.
 #[derive(Clone, Copy)]
@@ -126,11 +124,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     async fn hanging_on(&self, search: Search<'_>, subject: &Digest) -> Result<Found, Error> {
-        let (has_api, listed) = match self.source.referrers(subject).await? {
-            Some(listed) => (true, listed),
-            None => (false, self.listed_by_tag(search, subject).await?),
-        };
-        let listed: Vec<Descriptor> = listed.into_iter().filter(|entry| search.wanted.takes(entry)).collect();
+        let Listed { by_api, entries } = listed(self.source, subject, |tag| search.may_have(subject, tag)).await?;
+        let listed: Vec<Descriptor> = entries.into_iter().filter(|entry| search.wanted.takes(entry)).collect();
         let mut all: Vec<Digest> = listed.iter().map(|entry| entry.digest.clone()).collect();
         let mut missing = self.not_at_target(search, subject, listed, &all).await?;
         for tag in subject.cosign_tags().into_iter().filter(|tag| search.may_have(subject, tag)) {
@@ -139,17 +134,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 missing.extend(is_missing.then_some(Hanging::Tagged { tag, digest }));
             }
         }
-        Ok(Found { has_api, all, missing })
-    }
-
-    /// Source: distribution spec, "Referrers Tag Schema".
-    async fn listed_by_tag(&self, search: Search<'_>, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let tag = subject.referrers_tag();
-        if !search.may_have(subject, &tag) {
-            return Ok(Vec::new());
-        }
-        let index = self.source.manifest(&TagOrDigest::Tag(tag)).await?;
-        Ok(index.map(|index| entries(&index)).unwrap_or_default())
+        Ok(Found { has_api: by_api, all, missing })
     }
 
     async fn not_at_target(
@@ -164,14 +149,9 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if listed.is_empty() || was_in_place {
             return Ok(Vec::new());
         }
-        let (is_listed_by_target, there) = match self.target.referrers(subject).await? {
-            Some(listed) => (true, listed),
-            None => {
-                let index = self.target.manifest(&TagOrDigest::Tag(subject.referrers_tag())).await?;
-                (false, index.map(|index| entries(&index)).unwrap_or_default())
-            }
-        };
-        let there: HashSet<Digest> = there.into_iter().map(|entry| entry.digest).collect();
+        let there = self::listed(self.target, subject, |_| true).await?;
+        let is_listed_by_target = there.by_api;
+        let there: HashSet<Digest> = there.entries.into_iter().map(|entry| entry.digest).collect();
         let lacking = listed.into_iter().filter(|entry| !there.contains(&entry.digest));
         let hanging =
             |entry| Hanging::Listed { subject: subject.clone(), descriptor: Box::new(entry), is_listed_by_target };
@@ -210,12 +190,5 @@ impl Search<'_> {
     /// Whether the source may have this tag, as far as its listing tells.
     fn may_have(&self, subject: &Digest, tag: &Tag) -> bool {
         self.hung.is_none_or(|hung| hung.has(Subject::from(subject), tag))
-    }
-}
-
-fn entries(index: &Manifest) -> Vec<Descriptor> {
-    match index.content() {
-        Content::Index(index) => index.manifests.clone(),
-        Content::Image(_) => Vec::new(),
     }
 }

@@ -1,0 +1,137 @@
+//! Documents and all that they list, each read once.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::super::abreast::side_by_side;
+use super::super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
+use crate::content::{Cause, Error, Pull};
+use crate::oci::{Content, Digest, Manifest, ManifestError, TagOrDigest};
+
+/// Some documents of a repository, and what is below them; of each what `K` keeps. What is named and not there is not in
+/// it.
+pub struct Reached<K = Manifest>(BTreeMap<Digest, Node<K>>);
+
+/// A document's place among others.
+struct Node<K> {
+    kept: K,
+    below: Below,
+}
+
+enum Below {
+    /// An image, and the sizes of its layers in bytes.
+    Layers(Box<[(Digest, u64)]>),
+    /// A list.
+    Documents(Box<[Digest]>),
+}
+
+impl Reached {
+    /// All that a document lists, in lists inside of it too, and itself. Costs a GET for each. May be dropped at any
+    /// time.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub async fn below<S: Pull>(source: &S, root: Manifest) -> Result<Self, Error> {
+        let mut reached = Self::default();
+        let (digest, node) = (root.digest().clone(), Node::of(root));
+        let level = node.listed().to_vec();
+        reached.0.insert(digest, node);
+        reached.read(source, level, MAX_DOCUMENTS).await?;
+        Ok(reached)
+    }
+}
+
+impl<K: From<Manifest>> Reached<K> {
+    /// Reads these documents, and level by level what they list; not more than `most` in all.
+    pub(super) async fn read<S: Pull>(&mut self, source: &S, mut level: Vec<Digest>, most: usize) -> Result<(), Error> {
+        for _ in 0..=MAX_DEPTH {
+            let mut seen = HashSet::new();
+            level.retain(|digest| !self.0.contains_key(digest) && seen.insert(digest.clone()));
+            if self.0.len() + level.len() > most {
+                return Err(without_number(source, most));
+            }
+            let fetch = |digest: Digest| async {
+                // On the heap once it begins: those that wait are tens of thousands.
+                let document = Box::pin(source.manifest(&TagOrDigest::Digest(digest))).await?;
+                Ok::<_, Error>(document.map(|document| (document.digest().clone(), Node::of(document))))
+            };
+            let fetched = side_by_side(level.drain(..).map(fetch)).await;
+            for (digest, node) in fetched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()? {
+                level.extend_from_slice(node.listed());
+                self.0.insert(digest, node);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K> Reached<K> {
+    /// A document, if it is there.
+    pub fn get(&self, digest: &Digest) -> Option<&K> {
+        self.0.get(digest).map(|node| &node.kept)
+    }
+
+    /// All of them, by their digests.
+    pub fn documents(&self) -> impl Iterator<Item = (&Digest, &K)> {
+        self.0.iter().map(|(digest, node)| (digest, &node.kept))
+    }
+
+    /// The bytes of all layers of a document and of what is below it, as the registry keeps them; a layer that several
+    /// images have counts once.
+    pub fn size(&self, digest: &Digest) -> u64 {
+        let layers = self.nodes(digest).into_iter().flat_map(|node| match &node.below {
+            Below::Layers(layers) => &**layers,
+            Below::Documents(_) => &[],
+        });
+        let layers: HashMap<&Digest, u64> = layers.map(|(digest, size)| (digest, *size)).collect();
+        layers.into_values().fold(0, u64::saturating_add)
+    }
+
+    /// The images of a document: itself, or those that it lists, in lists inside of it too.
+    pub fn images(&self, digest: &Digest) -> impl Iterator<Item = &K> {
+        let nodes = self.nodes(digest).into_iter();
+        nodes.filter(|node| matches!(node.below, Below::Layers(_))).map(|node| &node.kept)
+    }
+
+    /// A document and all that is below it, each once.
+    fn nodes(&self, digest: &Digest) -> Vec<&Node<K>> {
+        let (mut nodes, mut waiting, mut seen) = (Vec::new(), vec![digest], HashSet::from([digest]));
+        while let Some(node) = waiting.pop().map(|digest| self.0.get(digest)) {
+            let Some(node) = node else { continue };
+            waiting.extend(node.listed().iter().filter(|child| seen.insert(child)));
+            nodes.push(node);
+        }
+        nodes
+    }
+}
+
+impl<K: From<Manifest>> Node<K> {
+    fn of(document: Manifest) -> Self {
+        let below = match document.content() {
+            Content::Image(_) => {
+                Below::Layers(document.layers().map(|layer| (layer.digest.clone(), layer.size)).collect())
+            }
+            Content::Index(_) => Below::Documents(document.children().map(|child| child.digest.clone()).collect()),
+        };
+        Self { kept: K::from(document), below }
+    }
+}
+
+impl<K> Node<K> {
+    fn listed(&self) -> &[Digest] {
+        match &self.below {
+            Below::Layers(_) => &[],
+            Below::Documents(listed) => listed,
+        }
+    }
+}
+
+impl<K> Default for Reached<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+fn without_number(source: &impl Pull, most: usize) -> Error {
+    let what = format!("reading the manifests of {}", source.location());
+    Error::new(what, Cause::Document(ManifestError::Unknown { what: format!("more than {most} documents") }))
+}

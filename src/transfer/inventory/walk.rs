@@ -1,0 +1,136 @@
+//! What the tags of a repository reach, each document and each config read once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::super::abreast::side_by_side;
+use super::super::config::read_config;
+use super::super::documents::MAX_DOCUMENTS;
+use super::entry::Entry;
+use super::reached::Reached;
+use crate::content::{Error, Pull};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
+
+/// What is known of a repository.
+struct Known {
+    reached: Reached<Brief>,
+    tags: HashMap<Digest, Vec<String>>,
+    /// By the configs' digests.
+    configs: HashMap<Digest, Config>,
+    /// What lists say of what they name.
+    platforms: HashMap<Digest, Platform>,
+}
+
+/// What is kept of a document: a repository may have tens of thousands.
+struct Brief {
+    media_type: String,
+    config: Option<Box<Descriptor>>,
+    created: Option<String>,
+    platforms: Box<[(Digest, Platform)]>,
+}
+
+impl From<Manifest> for Brief {
+    fn from(document: Manifest) -> Self {
+        let config = match document.content() {
+            Content::Image(image) => image.config.clone(),
+            Content::Index(_) => None,
+        };
+        let created = document.annotations().and_then(|annotations| annotations.get(media_type::CREATED).cloned());
+        let named = document.children().filter_map(|child| Some((child.digest.clone(), child.platform.clone()?)));
+        Self { media_type: document.media_type().to_owned(), config, created, platforms: named.collect() }
+    }
+}
+
+/// What a config says of an image.
+#[derive(Default, Deserialize)]
+struct Config {
+    created: Option<String>,
+    #[serde(flatten)]
+    platform: Option<Platform>,
+}
+
+/// All manifests that these tags reach, by their digests. A document that is named and not there is passed over.
+pub(super) async fn walk<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<Vec<Entry>, Error> {
+    let tags = pointed(source, tags).await?;
+    let mut reached = Reached::default();
+    let most = MAX_DOCUMENTS.saturating_mul(tags.len());
+    reached.read(source, tags.keys().cloned().collect(), most).await?;
+    let configs = configs(source, &reached).await?;
+    let platforms = reached.documents().flat_map(|(_, document)| document.platforms.iter().cloned()).collect();
+    let known = Known { reached, tags, configs, platforms };
+    Ok(known.reached.documents().map(|(digest, document)| known.entry(digest, document)).collect())
+}
+
+/// The tags by what they point at; not those that are gone meanwhile.
+async fn pointed<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<HashMap<Digest, Vec<String>>, Error> {
+    let look = |tag: Tag| async move {
+        let found = Box::pin(source.resolve(&TagOrDigest::Tag(tag.clone()))).await?;
+        Ok::<_, Error>(found.map(|digest| (digest, tag)))
+    };
+    let mut pointed: HashMap<Digest, Vec<String>> = HashMap::new();
+    for looked in side_by_side(tags.into_iter().map(look)).await {
+        if let Some((digest, tag)) = looked? {
+            pointed.entry(digest).or_default().push(tag.to_string());
+        }
+    }
+    Ok(pointed)
+}
+
+/// The configs of all images, by their digests.
+async fn configs<S: Pull>(source: &S, reached: &Reached<Brief>) -> Result<HashMap<Digest, Config>, Error> {
+    let named = reached
+        .documents()
+        .filter_map(|(_, document)| document.config.as_deref())
+        .filter(|d| media_type::is_image_config(&d.media_type));
+    let named: BTreeMap<&Digest, &Descriptor> = named.map(|config| (&config.digest, config)).collect();
+    let read = |config: Descriptor| async move {
+        let bytes = Box::pin(read_config(source, &config)).await?.unwrap_or_default();
+        // What is no config says nothing of the image.
+        Ok((config.digest, serde_json::from_slice(&bytes).unwrap_or_default()))
+    };
+    side_by_side(named.into_values().cloned().map(read)).await.into_iter().collect()
+}
+
+impl Known {
+    fn entry(&self, digest: &Digest, document: &Brief) -> Entry {
+        let platform = self.platform(digest, document);
+        let created = self.created(digest);
+        let mut tags = self.tags.get(digest).cloned().unwrap_or_default();
+        tags.sort_unstable();
+        Entry {
+            digest: digest.clone(),
+            tags,
+            media_type: Some(document.media_type.clone()),
+            config_media_type: document.config.as_ref().map(|config| config.media_type.clone()),
+            architecture: platform.map(|platform| platform.architecture.clone()),
+            os: platform.map(|platform| platform.os.clone()),
+            variant: platform.and_then(|platform| platform.variant.clone()).filter(|variant| !variant.is_empty()),
+            image_size: Some(self.reached.size(digest)),
+            created_time: created.clone(),
+            last_update_time: None,
+            timestamp: created,
+        }
+    }
+
+    fn config(&self, document: &Brief) -> Option<&Config> {
+        self.configs.get(&document.config.as_ref()?.digest)
+    }
+
+    /// What its config says that it runs on, else a list that names it.
+    fn platform(&self, digest: &Digest, document: &Brief) -> Option<&Platform> {
+        let said = self.config(document).and_then(|config| config.platform.as_ref());
+        let mut said = said.into_iter().chain(self.platforms.get(digest));
+        said.find(|platform| !platform.is_unknown())
+    }
+
+    /// When the newest image of a document was made.
+    fn created(&self, digest: &Digest) -> Option<String> {
+        let made = self.reached.images(digest).filter_map(|image| {
+            let said = self.config(image).and_then(|config| config.created.as_deref());
+            said.or(image.created.as_deref())
+        });
+        made.max_by_key(|text| text.parse::<Timestamp>().ok()).map(str::to_owned)
+    }
+}

@@ -1,0 +1,152 @@
+//! Deleting what a user names: one tag alone, or a document with its tags.
+
+use std::sync::Arc;
+
+use regferry::content::Location;
+use regferry::oci::TagOrDigest;
+use regferry::transfer::{Removal, RemovalError, Removed};
+use testkit::content::hello_world;
+use testkit::registry::Builder;
+use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Immutability, Method};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{digest, engine, location};
+
+fn image() -> Image {
+    Image::oci("linux/amd64").layer(1, 100).build()
+}
+
+/// A registry with one image under two tags, and a list.
+async fn tagged(builder: Builder) -> (FakeRegistry, Location) {
+    let registry = builder.start().await;
+    let digest = registry.seed("app", "1", &image());
+    registry.retag("app", "2", &digest);
+    registry.seed("app", "list", &hello_world());
+    registry.clear_requests();
+    let app = location(registry.host(), "app");
+    (registry, app)
+}
+
+fn tag(text: &str) -> TagOrDigest {
+    TagOrDigest::Tag(text.parse().unwrap())
+}
+
+async fn removal(app: &Location, at: TagOrDigest) -> Result<Removal, RemovalError> {
+    engine().removal(app, at, &CancellationToken::new()).await
+}
+
+async fn remove(app: &Location, at: TagOrDigest) -> Result<Removed, RemovalError> {
+    removal(app, at).await?.execute().await
+}
+
+/// What a tag points at.
+fn at(registry: &FakeRegistry, tag: &str) -> String {
+    registry.manifest("app", tag).unwrap().digest()
+}
+
+fn names(tags: &[regferry::oci::Tag]) -> Vec<&str> {
+    tags.iter().map(regferry::oci::Tag::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_tag_goes_alone_by_one_request_where_the_registry_deletes_tags() {
+    let (registry, app) = tagged(FakeRegistry::builder()).await;
+
+    let removed = remove(&app, tag("1")).await.unwrap();
+
+    assert_eq!((removed.digest, removed.tags.len()), (digest(&image()), 1));
+    assert_eq!(registry.tags("app"), ["2", "list"]);
+    assert_eq!(registry.requests().len(), 2, "{}", registry.summary());
+}
+
+#[tokio::test]
+async fn a_tag_goes_alone_also_where_the_registry_deletes_documents_only() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+
+    remove(&app, tag("1")).await.unwrap();
+    remove(&app, tag("list")).await.unwrap();
+
+    assert_eq!(registry.tags("app"), ["2"]);
+    assert_eq!(registry.incomplete_tags(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn where_deletion_is_off_no_tag_is_moved() {
+    let (registry, app) = tagged(FakeRegistry::builder().without_delete()).await;
+
+    let error = remove(&app, tag("1")).await.unwrap_err();
+
+    assert!(error.to_string().ends_with("turn deletion on there (distribution: REGISTRY_STORAGE_DELETE_ENABLED=true)"));
+    assert_eq!(at(&registry, "1"), image().digest());
+    let at_tag = registry.requests().into_iter().filter(|request| request.method == Method::PUT);
+    assert!(at_tag.filter_map(|request| request.reference).all(|put| put.starts_with("sha256:")));
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_meanwhile_is_left_alone() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    let removal = removal(&app, tag("1")).await.unwrap();
+    registry.seed("app", "1", &hello_world());
+
+    let error = removal.execute().await.unwrap_err();
+
+    assert!(matches!(error, RemovalError::Moved(_)), "{error}");
+    assert_eq!(at(&registry, "1"), hello_world().digest());
+}
+
+#[tokio::test]
+async fn a_tag_whose_stand_in_cannot_be_deleted_is_put_back() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    // By tag, then the probe; the stand-in is the third.
+    let third = Fault::on(Method::DELETE, Endpoint::Manifest).skip(2);
+    registry.fault(third, Effect::status(403));
+
+    let error = remove(&app, tag("1")).await.unwrap_err();
+
+    assert!(matches!(error, RemovalError::PutBack { .. }), "{error}");
+    assert_eq!(at(&registry, "1"), image().digest());
+}
+
+#[tokio::test]
+async fn of_a_document_its_tags_and_the_lists_that_need_it_are_told_before_it_goes() {
+    let (registry, app) = tagged(FakeRegistry::builder()).await;
+    let own = removal(&app, TagOrDigest::Digest(digest(&image()))).await.unwrap();
+    assert_eq!((names(own.tags()), names(own.listed_by())), (vec!["1", "2"], vec![]));
+    let child = hello_world().documents().next().unwrap().digest().parse().unwrap();
+    let part = removal(&app, TagOrDigest::Digest(child)).await.unwrap();
+    assert_eq!((names(part.tags()), names(part.listed_by())), (vec![], vec!["list"]));
+    assert_eq!(registry.count(&Method::DELETE, Endpoint::Manifest), 0);
+
+    own.execute().await.unwrap();
+
+    assert_eq!(registry.tags("app"), ["list"]);
+}
+
+#[tokio::test]
+async fn what_is_not_there_what_may_not_go_and_what_nobody_may_are_told_apart() {
+    let (_registry, app) = tagged(FakeRegistry::builder()).await;
+    let error = remove(&app, tag("3")).await.unwrap_err().to_string();
+    assert!(error.contains("looking up manifest 3 of") && error.contains("not found"), "{error}");
+
+    let (registry, app) = tagged(FakeRegistry::builder().immutable_tags(Immutability::LikeHarbor)).await;
+    assert!(remove(&app, tag("1")).await.unwrap_err().to_string().contains("immutable"));
+    assert_eq!(registry.tags("app"), ["1", "2", "list"]);
+
+    let (registry, app) = tagged(FakeRegistry::builder()).await;
+    registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest), Effect::status(403));
+    let error = remove(&app, tag("1")).await.unwrap_err().to_string();
+    assert!(error.ends_with("these credentials lack the right to delete there"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stop_before_the_tag_is_moved_leaves_it_where_it_is() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    let cancel = CancellationToken::new();
+    let removal = Arc::clone(&engine()).removal(&app, tag("1"), &cancel).await.unwrap();
+    let stop = cancel.clone();
+    // HEAD, DELETE by tag, GET.
+    registry.on_request(3, move || stop.cancel());
+
+    assert!(removal.execute().await.is_err());
+    assert_eq!(at(&registry, "1"), image().digest());
+}
