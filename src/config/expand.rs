@@ -86,6 +86,12 @@ fn variable(inside: &str, env: Env<'_>) -> Result<String, String> {
     }
 }
 
+/// The variable that a value was written as, and as nothing else: `"${NAME}"` or `"${NAME:-default}"`.
+pub(super) fn only_variable(written: &str) -> Option<&str> {
+    let inside = written.trim_matches(['"', '\'']).strip_prefix("${")?.strip_suffix('}')?;
+    Some(inside.split_once(":-").map_or(inside, |(name, _)| name)).filter(|name| is_variable_name(name))
+}
+
 /// Letters, digits and `_`, not starting with a digit. Source: POSIX, "Name".
 pub(super) fn is_variable_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())

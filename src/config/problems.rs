@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::error::{ConfigError, Place, Problem, position};
-use super::expand::is_variable_name;
 use super::places::Places;
 
 /// What was found wrong so far, and what is needed to say where.
@@ -45,14 +44,12 @@ impl<'t> Problems<'t> {
 
     /// Whether the value here was written with a variable in it.
     pub(super) fn has_variable(&self, at: &Range<usize>) -> bool {
-        self.text.get(at.clone()).is_some_and(|written| written.contains("${"))
+        self.written(at).contains("${")
     }
 
-    /// The variable that the value here was written as, and as nothing else: `"${NAME}"` or `"${NAME:-default}"`.
-    pub(super) fn variable(&self, at: &Range<usize>) -> Option<&'t str> {
-        let written = self.text.get(at.clone())?.trim_matches(['"', '\'']);
-        let inside = written.strip_prefix("${")?.strip_suffix('}')?;
-        Some(inside.split_once(":-").map_or(inside, |(name, _)| name)).filter(|name| is_variable_name(name))
+    /// The value here as the file has it.
+    pub(super) fn written(&self, at: &Range<usize>) -> &'t str {
+        self.text.get(at.clone()).unwrap_or_default()
     }
 
     /// # Errors

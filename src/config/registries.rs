@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use super::expand::is_variable_name;
+use super::expand::{is_variable_name, only_variable};
 use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
@@ -133,7 +133,7 @@ fn secret_file(
 ) -> Option<PathBuf> {
     let span = span(entry.as_ref())?;
     let path = folder.join(values::text(entry, problems)?);
-    match problems.variable(&span) {
+    match only_variable(problems.written(&span)) {
         Some(name) if !path.metadata().is_ok_and(|found| !found.is_dir()) => {
             let in_place = in_place(name);
             let reason = format!("the variable {name} does not hold the path of a file that is there: {in_place}");
