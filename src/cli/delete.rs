@@ -57,7 +57,14 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     if !args.yes && !session.until_stopped(agreed()).await.unwrap_or(false) {
         return Err(Failure::failed("nothing was deleted"));
     }
+    let original = location.reference(&TagOrDigest::Digest(removal.digest().clone()));
     let Some(removed) = session.within_grace(&app, removal.execute()).await else {
+        if reference.digest.is_none() {
+            output::error(&format!(
+                "{reference} may point at an empty manifest now: look at it; `regferry copy {original} {reference}` lets \
+                 it point where it did"
+            ));
+        }
         return Ok(Exit::Failed);
     };
     print(&removed?, args.output)?;

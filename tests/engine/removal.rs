@@ -108,6 +108,50 @@ async fn a_tag_whose_stand_in_cannot_be_deleted_is_put_back() {
 }
 
 #[tokio::test]
+async fn a_tag_that_was_moved_although_the_answer_says_otherwise_is_put_back() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    // As often as it is tried.
+    let moving = Fault::on(Method::PUT, Endpoint::Manifest).reference("1").times(3);
+    registry.fault(moving, Effect::header("docker-content-digest", &hello_world().digest()));
+
+    let error = remove(&app, tag("1")).await.unwrap_err();
+
+    assert!(matches!(error, RemovalError::PutBack { .. }), "{error}");
+    assert_eq!(at(&registry, "1"), image().digest());
+    assert_eq!(registry.count(&Method::PUT, Endpoint::Manifest), 1 + 3 + 1, "{}", registry.summary());
+}
+
+#[tokio::test]
+async fn what_is_pushed_while_the_stand_in_cannot_be_deleted_is_left_alone() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    let third = Fault::on(Method::DELETE, Endpoint::Manifest).skip(2);
+    registry.fault(third, Effect::status(403));
+    let removal = removal(&app, tag("1")).await.unwrap();
+    registry.clear_requests();
+    let registry = Arc::new(registry);
+    let pushed = Arc::clone(&registry);
+    // DELETE by tag, GET; the config, the probe and its end; HEAD, PUT and DELETE of the stand-in, HEAD.
+    registry.on_request(11, move || drop(pushed.seed("app", "1", &hello_world())));
+
+    let error = removal.execute().await.unwrap_err();
+
+    assert!(matches!(error, RemovalError::Moved(_)), "{error}: {}", registry.summary());
+    assert_eq!(at(&registry, "1"), hello_world().digest());
+}
+
+#[tokio::test]
+async fn a_registry_that_knows_no_such_request_deletes_nothing_whatever_it_says() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest), Effect::status(404));
+
+    for named in [tag("1"), TagOrDigest::Digest(digest(&image()))] {
+        let error = remove(&app, named).await.unwrap_err();
+        assert!(matches!(error, RemovalError::Off(_)), "{error}");
+    }
+    assert_eq!(at(&registry, "1"), image().digest());
+}
+
+#[tokio::test]
 async fn of_a_document_its_tags_and_the_lists_that_need_it_are_told_before_it_goes() {
     let (registry, app) = tagged(FakeRegistry::builder()).await;
     let own = removal(&app, TagOrDigest::Digest(digest(&image()))).await.unwrap();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::compare::resolve_target;
 use super::context::Context;
 use super::engine::Engine;
 use super::tagged::{Pointed, TURN_DELETION_ON, below, pointed};
@@ -52,8 +53,8 @@ pub enum RemovalError {
     /// Somebody moved the tag meanwhile.
     #[error("deleting {0}: it was moved just now, and is left as it is: look at it, and try again")]
     Moved(Reference),
-    /// The tag was moved onto the stand-in, which could not be deleted. It points where it pointed before.
-    #[error("deleting {tag}: {reason}; the tag is back where it was")]
+    /// It could not be deleted by way of the stand-in. The tag points where it pointed before.
+    #[error("deleting {tag}: {reason}; the tag is where it was")]
     PutBack {
         /// The tag.
         tag: Reference,
@@ -164,9 +165,18 @@ impl Removal {
 
     async fn document(&self, digest: &Digest) -> Result<(), RemovalError> {
         match self.target.delete_manifest(digest).await? {
-            Deleted::Done | Deleted::Gone => Ok(()),
-            Deleted::Unsupported => Err(RemovalError::Off(self.reference(TagOrDigest::Digest(digest.clone())))),
+            Deleted::Done => Ok(()),
+            Deleted::Gone if self.is_gone(digest).await? => Ok(()),
+            Deleted::Gone | Deleted::Unsupported => {
+                Err(RemovalError::Off(self.reference(TagOrDigest::Digest(digest.clone()))))
+            }
         }
+    }
+
+    /// Whether a document is really not there: who does not know a request to delete says so too.
+    async fn is_gone(&self, digest: &Digest) -> Result<bool, Error> {
+        let at = TagOrDigest::Digest(digest.clone());
+        Ok(resolve_target(&self.target, &at).await?.is_none())
     }
 
     /// What a tag points at now.

@@ -36,11 +36,30 @@ impl Removal {
         }
         // From here on to the end, whatever comes.
         let stand_in = document(&unique())?;
-        self.target.put_manifest(&stand_in, &TagOrDigest::Tag(tag.clone())).await?;
+        let (reason, stored) = match self.target.put_manifest(&stand_in, &TagOrDigest::Tag(tag.clone())).await {
+            Ok(_) => match self.delete_stand_in(tag, &stand_in).await {
+                Ok(()) => return Ok(()),
+                Err(reason) => (reason, None),
+            },
+            // What failed may have been done all the same.
+            Err(error) => (error.with_advice(), stored(&error)),
+        };
+        let ours = |found: &Digest| found == stand_in.digest() || stored.as_ref() == Some(found);
+        self.put_back(tag, &original, &reason, ours).await
+    }
+
+    /// Deletes the stand-in, and the tag with it; or tells what keeps it.
+    async fn delete_stand_in(&self, tag: &Tag, stand_in: &Manifest) -> Result<(), String> {
         match self.target.delete_manifest(stand_in.digest()).await {
-            Ok(Deleted::Done | Deleted::Gone) => Ok(()),
-            Ok(Deleted::Unsupported) => self.put_back(tag, &original, "deletion was turned off just now").await,
-            Err(error) => self.put_back(tag, &original, &error.with_advice()).await,
+            Ok(Deleted::Done) => Ok(()),
+            // So says also who does not know the request.
+            Ok(Deleted::Gone) => match self.digest_of(tag).await {
+                Ok(found) if found.as_ref() != Some(stand_in.digest()) => Ok(()),
+                Ok(_) => Err("the registry says that what stands in for it is not there, and still has it".to_owned()),
+                Err(error) => Err(error.with_advice()),
+            },
+            Ok(Deleted::Unsupported) => Err("deletion was turned off just now".to_owned()),
+            Err(error) => Err(error.with_advice()),
         }
     }
 
@@ -49,8 +68,12 @@ impl Removal {
         let probe = document("deleted by regferry to see whether the registry deletes manifests")?;
         self.bring_config().await?;
         self.target.put_manifest(&probe, &TagOrDigest::Digest(probe.digest().clone())).await?;
-        // Gone is what another who looks at the same time leaves.
-        Ok(self.target.delete_manifest(probe.digest()).await? != Deleted::Unsupported)
+        match self.target.delete_manifest(probe.digest()).await? {
+            Deleted::Done => Ok(true),
+            // Another who looks at the same time leaves that; and who does not know the request says it.
+            Deleted::Gone => self.is_gone(probe.digest()).await,
+            Deleted::Unsupported => Ok(false),
+        }
     }
 
     async fn bring_config(&self) -> Result<(), Error> {
@@ -63,18 +86,41 @@ impl Removal {
         self.target.upload(&mut upload, &config, 0, bytes).await
     }
 
-    async fn put_back(&self, tag: &Tag, original: &Manifest, reason: &str) -> Result<(), RemovalError> {
+    /// Lets the tag point where it pointed, if it does not; what somebody else has pushed meanwhile is left alone.
+    async fn put_back(
+        &self,
+        tag: &Tag,
+        original: &Manifest,
+        reason: &str,
+        is_ours: impl Fn(&Digest) -> bool,
+    ) -> Result<(), RemovalError> {
         let at = TagOrDigest::Tag(tag.clone());
-        let (tag, reason) = (self.reference(at.clone()), reason.to_owned());
+        let (named, reason) = (self.reference(at.clone()), reason.to_owned());
+        match self.digest_of(tag).await {
+            Ok(Some(found)) if found == *original.digest() => {
+                return Err(RemovalError::PutBack { tag: named, reason });
+            }
+            Ok(Some(found)) if !is_ours(&found) => return Err(RemovalError::Moved(named)),
+            // What cannot be seen is put where it belongs.
+            Ok(_) | Err(_) => {}
+        }
         match self.target.put_manifest(original, &at).await {
-            Ok(_) => Err(RemovalError::PutBack { tag, reason }),
+            Ok(_) => Err(RemovalError::PutBack { tag: named, reason }),
             Err(error) => Err(RemovalError::Stranded {
-                tag,
+                tag: named,
                 reason,
                 also: error.to_string(),
                 original: self.reference(TagOrDigest::Digest(original.digest().clone())),
             }),
         }
+    }
+}
+
+/// What the registry has in the place of what was sent, if it says so.
+fn stored(error: &Error) -> Option<Digest> {
+    match error.cause() {
+        Cause::StoredOther { stored, .. } => Some(stored.clone()),
+        _ => None,
     }
 }
 
