@@ -188,6 +188,7 @@ async fn both_registries_restarted_in_the_middle_do_not_spoil_a_sync() {
     );
     let sync = Ferry::new(&["sync"]).config(&config).spawn();
     gate.closed().await;
+    at_rest(&target).await;
 
     target.restart();
     source.restart();
@@ -200,6 +201,18 @@ async fn both_registries_restarted_in_the_middle_do_not_spoil_a_sync() {
         let (there, here) = (Place::new(source.host(), "app", &tag), Place::new(target.host(), "app", &tag));
         assert_eq!(client::same_tree(there, here).await, Ok(()), "{tag}");
     }
+}
+
+/// Waits until a registry has written what it was given: killed between the making of a file and the filling of it, it
+/// keeps the empty one for good, and a run that comes to that fails by right.
+async fn at_rest(registry: &DistributionServer) {
+    let (mut told, mut looks) = (0, 0);
+    until("the end of what is written", async || {
+        let before = std::mem::replace(&mut told, registry.log().len());
+        looks = if told == before { looks + 1 } else { 0 };
+        (looks == 20).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
