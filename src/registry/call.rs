@@ -1,12 +1,13 @@
 //! One request, before it is sent: what is asked, for whom, and how errors name it.
 
+use std::fmt::{self, Write as _};
 use std::ops::{RangeFrom, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -14,6 +15,14 @@ use super::auth::Scope;
 use super::limits::quota::Seat;
 use super::limits::{Class, Lane};
 use crate::content::{Cause, Error};
+
+/// A path, or what a request is called: `format!` grows such a text three times on its way.
+pub(super) fn text(parts: fmt::Arguments<'_>) -> String {
+    let mut text = String::with_capacity(160);
+    // Writing to memory does not fail.
+    let _ = text.write_fmt(parts);
+    text
+}
 
 /// Who asks: the rights it needs, the count that its requests go to, what ends its waiting, the
 /// connection that it holds, and its part in the registry's quota.
@@ -44,7 +53,7 @@ pub(super) struct Call {
     pub(super) is_bulk: bool,
     /// Whether registries may lack this part of the API.
     pub(super) is_optional: bool,
-    pub(super) accept: Option<&'static str>,
+    pub(super) accept: Option<HeaderValue>,
     pub(super) body: Option<(String, Bytes)>,
     pub(super) range: Option<RangeFrom<u64>>,
     pub(super) chunk: Option<RangeInclusive<u64>>,
@@ -98,8 +107,8 @@ impl Call {
         Self { class, ..self }
     }
 
-    pub(super) fn accept(self, media_types: &'static str) -> Self {
-        Self { accept: Some(media_types), ..self }
+    pub(super) fn accept(self, media_types: &HeaderValue) -> Self {
+        Self { accept: Some(media_types.clone()), ..self }
     }
 
     pub(super) fn body(self, media_type: &str, bytes: Bytes) -> Self {

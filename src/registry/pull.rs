@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::blob::BlobBody;
-use super::call::Call;
+use super::call::{Call, text};
 use super::remote::Remote;
 use super::{referrers, tags};
 use crate::backoff::Patience;
@@ -15,6 +15,9 @@ use crate::content::{Cause, Error, Location, Pull, Trail, Verified};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest, media_type};
 
 const DOCKER_CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// Checked when this is compiled, not with every request.
+static DOCUMENTS: HeaderValue = HeaderValue::from_static(media_type::ACCEPT);
 
 impl Pull for Remote {
     type Blob = Verified<BlobBody>;
@@ -85,8 +88,8 @@ impl Pull for Remote {
 impl Remote {
     fn manifest_call(&self, method: Method, at: &TagOrDigest) -> Call {
         let verb = if method == Method::HEAD { "looking up" } else { "fetching" };
-        let what = format!("{verb} manifest {at} of {}", self.location);
-        Call::new(method, self.manifest_url(at), what).accept(media_type::ACCEPT)
+        let what = text(format_args!("{verb} manifest {at} of {}", self.location));
+        Call::new(method, self.manifest_url(at), what).accept(&DOCUMENTS)
     }
 
     pub(super) fn manifest_url(&self, at: &TagOrDigest) -> url::Url {

@@ -1,7 +1,7 @@
 //! The list of what refers to a document, where the registry keeps one. Source: distribution spec, "Listing Referrers".
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
 
 use super::call::Call;
@@ -12,6 +12,8 @@ use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, ManifestError, media_typ
 
 /// A page is an index like any other; what refers to one document fits into a few.
 const BOUNDS: Bounds = Bounds { page: MAX_MANIFEST_SIZE, whole: 4 * MAX_MANIFEST_SIZE };
+
+static LISTS: HeaderValue = HeaderValue::from_static(media_type::OCI_INDEX);
 
 /// What an answer without a listing says.
 enum Absence {
@@ -27,7 +29,7 @@ enum Absence {
 pub(super) async fn list(remote: &Remote, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
     let url = remote.transport.url(&remote.location, format_args!("referrers/{subject}"));
     let what = format!("listing what refers to {} in {}", subject.short(), remote.location);
-    let first = Call::new(Method::GET, url, what).accept(media_type::OCI_INDEX).optional();
+    let first = Call::new(Method::GET, url, what).accept(&LISTS).optional();
 
     let api = remote.transport.referrers_api();
     let turn = remote.caller.cancel.run_until_cancelled(api.turn()).await;

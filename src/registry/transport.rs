@@ -20,7 +20,7 @@ use url::Url;
 
 use super::answer;
 use super::auth::{Authenticator, Trust};
-use super::call::{Call, Caller};
+use super::call::{Call, Caller, text};
 use super::chunking::Chunking;
 use super::client::Clients;
 use super::credentials::{CredentialStore, DockerConfigFiles};
@@ -106,7 +106,7 @@ impl Transport {
     /// `/v2/<repository>/<path>`; both are checked names, so that nothing needs escaping.
     pub(super) fn url(&self, location: &Location, path: impl fmt::Display) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("/v2/{}/{path}", location.repository));
+        url.set_path(&text(format_args!("/v2/{}/{path}", location.repository)));
         url
     }
 

@@ -176,8 +176,8 @@ impl Transport {
 
     fn outgoing(&self, call: &Call, authorization: Option<&HeaderValue>) -> Outgoing {
         let mut headers = HeaderMap::new();
-        if let Some(media_types) = call.accept {
-            headers.insert(ACCEPT, HeaderValue::from_static(media_types));
+        if let Some(media_types) = &call.accept {
+            headers.insert(ACCEPT, media_types.clone());
         }
         if let Some(range) = &call.range {
             headers.insert(RANGE, range_header(range));
