@@ -240,6 +240,11 @@ impl Error {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 403)
     }
 
+    /// Whether the answer was 500.
+    pub fn is_internal(&self) -> bool {
+        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 500)
+    }
+
     /// The quota that kept it from being tried.
     pub fn no_pulls(&self) -> Option<NoPulls> {
         match *self.cause {

@@ -43,12 +43,15 @@ impl Push for Remote {
     type Upload = Upload;
 
     /// Source: distribution spec, "Checking if content exists in the registry": `Content-Length` is the blob's size.
+    ///
+    /// Distribution says 500 for good of a blob whose link was made and not filled when it was killed. Sending the blob
+    /// again mends that; if the registry has other trouble, the upload's answer tells.
     async fn find_blob(&self, blob: &Descriptor) -> Result<BlobFound, Error> {
         let url = self.transport.url(&self.location, format_args!("blobs/{}", blob.digest));
         let call = Call::new(Method::HEAD, url, format!("looking for blob {blob} in {}", self.location));
         match self.transport.probe(&self.caller, &call).await {
             // Artifactory's word for a blob that is not there; what really is forbidden, the upload's answer tells.
-            Err(error) if error.is_forbidden() => Ok(BlobFound::Absent),
+            Err(error) if error.is_forbidden() || error.is_internal() => Ok(BlobFound::Absent),
             found => Ok(found?.map_or(BlobFound::Absent, |response| found_size(response.headers(), blob))),
         }
     }

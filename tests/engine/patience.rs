@@ -56,3 +56,18 @@ async fn a_host_that_never_answered_is_given_up_after_a_quarter_of_a_minute() {
     // The pause that would not fit any more is of twelve seconds at most: the fifth, with all of its jitter.
     assert!((STANDARD / 5..=STANDARD + Duration::from_secs(1)).contains(&took), "{took:?}");
 }
+
+/// Docker's registry says so of a blob whose link it made and did not fill before it was killed.
+#[tokio::test]
+async fn a_blob_of_which_the_target_says_500_for_good_is_sent_again() {
+    let (source, target) = (source().await, FakeRegistry::start().await);
+    target.seed("app", "other", &Image::oci("linux/amd64").layer(2, 10).build());
+    target.fault(Fault::on(Method::HEAD, Endpoint::Blob), Effect::status(500));
+    let (engine, _) = gauged([settings(&target, |s| s.retry.max_attempts = 2)]);
+
+    let report = copy(&engine, &format!("{}/app:v1", source.host()), &format!("{}/app:v1", target.host())).await;
+
+    assert_eq!(report.error, None);
+    assert!(target.count(&Method::HEAD, Endpoint::Blob) > 1, "its trouble may pass");
+    assert_eq!(target.check_whole("app", "v1"), Ok(()));
+}
