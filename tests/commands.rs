@@ -49,6 +49,21 @@ fn words(line: &str) -> Vec<String> {
     words.into_iter().filter(|word| !word.is_empty()).skip_while(|word| word != "regferry").collect()
 }
 
+/// `INSTA_UPDATE=always` takes a change over.
+#[test]
+fn the_help_of_every_command_is_what_was_agreed() {
+    let mut root = cli::command().term_width(100);
+    root.build();
+    let mut all = vec![("regferry".to_owned(), root.clone())];
+    collect(&root, "", &mut all);
+    for (name, command) in all {
+        let help = command.term_width(100).render_long_help().to_string();
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name.replace(' ', "-"), help);
+        });
+    }
+}
+
 #[test]
 fn the_help_of_every_command_has_two_examples_of_it() {
     for (name, command) in commands() {

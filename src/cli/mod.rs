@@ -63,7 +63,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 struct Global {
     /// The configuration file
-    #[arg(short, long, global = true, value_name = "FILE", env = "REGFERRY_CONFIG")]
+    #[arg(short, long, global = true, value_name = "FILE", env = "REGFERRY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
 
     /// How to speak to a registry, over what the configuration says: https, insecure or http. Repeatable

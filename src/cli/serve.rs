@@ -14,7 +14,7 @@ use crate::telemetry::Log;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Where metrics and health are shown, over what the configuration says; "" for nowhere
-    #[arg(long, value_name = "ADDRESS", env = "REGFERRY_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "REGFERRY_LISTEN", hide_env_values = true)]
     listen: Option<String>,
 }
 
