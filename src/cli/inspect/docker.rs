@@ -9,11 +9,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::indent::indented;
-use super::said_by_config;
 use crate::cli::Failure;
 use crate::oci::{Content, Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
 use crate::registry::Remote;
-use crate::transfer::Reached;
+use crate::transfer::{Reached, read_image_config};
 
 /// As `docker manifest inspect`.
 pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
@@ -27,7 +26,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
 /// document that is listed.
 pub(super) async fn detail(remote: &Remote, reference: &Reference, root: Manifest) -> Result<String, Failure> {
     let Content::Index(index) = root.content().clone() else {
-        let config = said_by_config(remote, &root).await?.unwrap_or_default();
+        let config = read_image_config(remote, &root).await?.unwrap_or_default();
         let platform = Platform::of_config(&config);
         return Ok(indented(&json(&Detail::of(reference, &root, platform.as_ref())?)?, "\t"));
     };
