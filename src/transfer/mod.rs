@@ -7,6 +7,7 @@ mod abreast;
 mod batch;
 mod bring;
 mod compare;
+mod compose;
 mod config;
 mod context;
 mod copy;
@@ -52,6 +53,7 @@ mod tagged;
 mod tally;
 mod verify;
 
+pub use compose::{Composer, Composition, Contents, NotComposed, Part};
 pub use config::read_config;
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
@@ -61,7 +63,7 @@ pub use knowledge::Knowledge;
 pub use listings::Listings;
 pub use mode::Mode;
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
-pub use platforms::{InvalidChoice, PlatformMode, Platforms};
+pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
 pub use referrers::{ArtifactTypes, Referrer, Referrers, referrers_of};
 pub use rule::{Neighbour, Prune, Rule, Scope};
 pub use select::{

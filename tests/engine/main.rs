@@ -8,6 +8,7 @@ mod catalog;
 mod certificates;
 mod chunks;
 mod clear;
+mod composing;
 mod connections;
 mod corpus;
 mod counts;

@@ -1,0 +1,15 @@
+//! Lists that are composed of images that stand elsewhere: what `docker manifest` and `docker buildx imagetools create`
+//! do.
+//!
+//! [`Composition`] is the list in the making, and pure; [`Composer`] reads what goes into it, and brings it to where it
+//! belongs.
+
+mod composition;
+mod part;
+mod push;
+mod read;
+
+pub use composition::{Composition, NotComposed};
+pub use part::Part;
+pub use push::Composer;
+pub use read::Contents;
