@@ -11,6 +11,7 @@ mod delete;
 mod gate;
 mod htpasswd;
 mod import;
+mod index;
 mod inspect;
 mod log;
 mod login;

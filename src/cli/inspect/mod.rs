@@ -1,7 +1,7 @@
 //! `regferry inspect`: what a reference points at.
 
 mod choice;
-mod docker;
+pub(super) mod docker;
 mod indent;
 mod referrers;
 mod text;
