@@ -83,7 +83,6 @@ pub struct ImageReport {
     /// What was read; of a list that was composed, the first part of it.
     pub source: Reference,
     /// All that a composed list was made of; empty for what came as it is.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Reference>,
     /// What was written.
     pub target: Reference,

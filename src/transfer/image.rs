@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::compare::Comparison;
 use super::context::Context;
 use super::documents::Documents;
+use super::done::Done;
 use super::engine::Engine;
 use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
-use super::plan::CopyPlan;
 use super::platforms::PlatformMode;
 use super::referrers::{Hanging, Search};
 use super::route::{Before, Route, Tags};
@@ -18,8 +18,8 @@ use super::rule::Rule;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use super::verify::Depth;
-use crate::content::{Cause, Error, NoPulls, Pull, Push};
-use crate::events::{ImageOutcome, ImageReport};
+use crate::content::{Error, NoPulls, Pull, Push};
+use crate::events::ImageReport;
 use crate::oci::{Digest, TagOrDigest};
 use crate::registry::Remote;
 
@@ -47,20 +47,7 @@ impl Engine {
         let result = self.compare_and_bring(&route, rule, mode, &job, &mut report).await;
         tally.write_to(&mut report);
         match result {
-            Ok(Done::Unchanged) => report.outcome = ImageOutcome::Unchanged,
-            Ok(Done::Copied) => report.outcome = ImageOutcome::Copied,
-            Ok(Done::LeftAlone(reason)) => {
-                report.outcome = ImageOutcome::Skipped;
-                report.error = Some(reason);
-            }
-            Ok(Done::Different(differences)) => {
-                report.error = Some(differences.join("; "));
-                report.differences = differences;
-            }
-            Ok(Done::Planned(plan)) => {
-                report.outcome = ImageOutcome::Copied;
-                (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
-            }
+            Ok(done) => done.tell(&mut report),
             Err(error) => {
                 match error.no_pulls().filter(|none| none.may_end() && error.is_at(&source.location().host)) {
                     Some(none) if mode.changes() => {
@@ -116,10 +103,9 @@ impl Engine {
             }
             Comparison::Different { digest, found, .. } if matches!(mode, Mode::Verify(_)) => {
                 job.way.notes.add_unchanged();
-                let there = found.map_or_else(|| "the tag is not there".to_owned(), |found| format!("it is {found}"));
-                let difference = format!("{there}; the source has {digest}");
+                let different = Done::other(found.as_ref(), &format!("the source has {digest}"));
                 report.digest = Some(digest);
-                Ok(Done::Different(vec![difference]))
+                Ok(different)
             }
             Comparison::Different { digest, shape, .. } => {
                 report.digest = Some(digest.clone());
@@ -221,20 +207,15 @@ impl Engine {
         let missing = hanging(route, rule, mode, job, (&shape.root, shape.as_written), Some(documents)).await?;
         report.referrers = missing.len() as u64;
         if mode == Mode::Plan {
-            return route.plan(documents, shape, &HashSet::new()).await.map(Done::Planned);
+            let plan = route.plan(documents, shape, &HashSet::new()).await?;
+            let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
+            return Ok(Done::Planned(blobs, bytes));
         }
         if !missing.is_empty() {
             route.bring(documents, shape, &TagOrDigest::Digest(shape.root.clone())).await?;
             route.attach(documents, missing).await?;
         }
-        match route.bring(documents, shape, &to).await {
-            Ok(_) => Ok(Done::Copied),
-            Err(error) if error.is_immutable() => Ok(Done::LeftAlone(error.to_string())),
-            Err(error) => match error.cause() {
-                Cause::TagTaken(found) => Ok(Done::taken(found, &shape.root)),
-                _ => Err(error),
-            },
-        }
+        Done::of_put(route.bring(documents, shape, &to).await.map(drop), &shape.root)
     }
 }
 
@@ -256,20 +237,4 @@ async fn hanging<S: Pull, T: Push>(
     let (hung, tags) = (job.way.hung.as_deref(), route.tags);
     let search = Search { wanted: &rule.referrers, hung, anew, sparse, tags };
     route.context.unless_stopped(route.missing_referrers(search, root, as_written, documents)).await?
-}
-
-/// What became of a job that did not fail.
-enum Done {
-    Unchanged,
-    Copied,
-    LeftAlone(String),
-    /// It was only looked at, and is not as it should be.
-    Different(Vec<String>),
-    Planned(CopyPlan),
-}
-
-impl Done {
-    fn taken(found: &Digest, ours: &Digest) -> Self {
-        Self::LeftAlone(format!("the target has {found}, the source has {ours}, and the rule does not overwrite"))
-    }
 }

@@ -16,6 +16,7 @@ mod delete;
 mod delivered;
 mod delivery;
 mod documents;
+mod done;
 mod engine;
 mod expand;
 mod image;
@@ -65,7 +66,7 @@ pub use mode::Mode;
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
 pub use referrers::{ArtifactTypes, Referrer, Referrers, referrers_of};
-pub use rule::{Neighbour, Prune, Rule, Scope};
+pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{
     InvalidPattern, InvalidRange, Pattern, Selection, Stage, StageKind, TagFilter, Unmatched, VersionRange,
 };

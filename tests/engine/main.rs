@@ -24,6 +24,7 @@ mod http2;
 mod identity;
 mod immutable;
 mod inventory;
+mod keeping;
 mod listings;
 mod missing;
 mod mounts;

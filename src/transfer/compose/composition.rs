@@ -81,6 +81,24 @@ impl Composition {
     /// # Errors
     /// For everything named in [`NotComposed`].
     pub fn list(&self) -> Result<Manifest, NotComposed> {
+        self.list_with(&self.annotations)
+    }
+
+    /// The list with an annotation that says where it comes from, and that does not make it an index: readers of Docker's
+    /// lists pass over it.
+    pub(super) fn marked(&self, (key, value): (&str, String)) -> Result<Manifest, NotComposed> {
+        let mut annotations = self.annotations.clone();
+        annotations.insert(key.to_owned(), value);
+        self.list_with(&annotations)
+    }
+
+    fn list_with(&self, annotations: &BTreeMap<String, String>) -> Result<Manifest, NotComposed> {
+        self.check()?;
+        let json = self.json_with(annotations)?;
+        Ok(Manifest::parse(Bytes::from(json), Some(self.list_type().media_type()), None)?)
+    }
+
+    fn check(&self) -> Result<(), NotComposed> {
         if self.manifests.is_empty() {
             return Err(NotComposed::Empty);
         }
@@ -98,8 +116,7 @@ impl Composition {
                 return Err(NotComposed::NoMachine(Box::new(part.clone())));
             }
         }
-        let json = self.json()?;
-        Ok(Manifest::parse(Bytes::from(json), Some(self.list_type().media_type()), None)?)
+        Ok(())
     }
 
     /// The list's bytes as it stands, whatever it still lacks.
@@ -107,8 +124,12 @@ impl Composition {
     /// # Errors
     /// None that its entries can cause.
     pub fn json(&self) -> Result<Vec<u8>, ManifestError> {
+        self.json_with(&self.annotations)
+    }
+
+    fn json_with(&self, annotations: &BTreeMap<String, String>) -> Result<Vec<u8>, ManifestError> {
         let listed: Vec<_> = self.manifests.iter().map(|part| part.descriptor.clone()).collect();
-        list_json(self.list_type().media_type(), &listed, &self.annotations)
+        list_json(self.list_type().media_type(), &listed, annotations)
     }
 
     /// Two entries that are for the same platform.

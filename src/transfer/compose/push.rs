@@ -101,9 +101,19 @@ impl<'e> Composer<'e> {
         let all = parts.iter().map(|part| part.descriptor.digest.clone());
         let lost: HashSet<Digest> = if named.is_empty() { all.collect() } else { named.iter().cloned().collect() };
         self.context.knowledge.forget(target.location());
-        let again = parts.iter().zip(&sources);
-        all_of(again.map(|(part, source)| self.bring_anew(part, source, target, &lost))).await?;
+        self.bring_lost(parts, target, &lost).await?;
         route.put_as(list, at).await.map(drop)
+    }
+
+    /// Brings what the target has lost of the parts, and the documents of all of them, whatever it says to have.
+    pub(super) async fn bring_lost(
+        &self,
+        parts: &[Part],
+        target: &Remote,
+        lost: &HashSet<Digest>,
+    ) -> Result<(), Error> {
+        let sources = self.sources_of(parts)?;
+        all_of(parts.iter().zip(&sources).map(|(part, source)| self.bring_anew(part, source, target, lost))).await
     }
 
     /// The repository of each part, those of one repository sharing what is known of it.
@@ -134,7 +144,6 @@ impl<'e> Composer<'e> {
         self.route(source, target, tags).bring(&self.documents, &Shape::whole(digest.clone()), &at).await.map(drop)
     }
 
-    /// Brings a part whatever the target says to have of it.
     async fn bring_anew(
         &self,
         part: &Part,

@@ -13,7 +13,7 @@ const ANNOTATIONS: &str = "annotations";
 
 /// Whether an annotation says of a list what it was made from: of a list that is made of that one it is not true.
 pub fn is_own_annotation(key: &str) -> bool {
-    key == REWRITTEN_FROM
+    key.starts_with("regferry.")
 }
 
 impl Platforms {
