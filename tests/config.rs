@@ -7,7 +7,7 @@ use regferry::config::{Config, ConfigError};
 use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::registry::{Password, Tls};
 use regferry::schedule::{Cron, Schedule, Timing, Zone};
-use regferry::transfer::{PlatformMode, Referrers, Rule, Source};
+use regferry::transfer::{Kept, PlatformMode, Referrers, Rule, Source, Target};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -63,7 +63,10 @@ fn example() -> String {
 fn the_example_is_a_configuration() {
     let config = Config::parse(&example(), Path::new("config.example.toml"), &|_| None).unwrap();
     let names: Vec<&str> = config.rules.iter().map(|rule| &*rule.rule.name).collect();
-    assert_eq!(names, ["alpine", "team-images", "debian-base", "tool-pinned", "platform-team", "hub-favourites"]);
+    let expected =
+        ["alpine", "team-images", "debian-base", "tool-pinned", "platform-team", "hub-favourites", "myimage"];
+    assert_eq!(names, expected);
+    assert_eq!(rule(&config, 6).kept, Some(Kept { same_revision: false }));
     assert_eq!(config.service, Config::default().service);
     assert_eq!(config.rules[0].timing, Timing::default());
     assert_eq!(config.rules[2].timing.schedule, every(6));
@@ -92,6 +95,108 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let (jitter, recheck) = (Duration::from_secs(600), Some(Duration::from_secs(12 * 3600)));
     assert_eq!(config.rules[0].timing, Timing { schedule, jitter, recheck });
     assert_eq!(rule(&config, 1).timeout, Some(Duration::from_secs(7200)));
+    let myimage = rule(&config, 6);
+    assert_eq!(myimage.kept, Some(Kept { same_revision: true }));
+    assert_eq!(
+        (myimage.timeout, config.rules[6].timing.jitter),
+        (Some(Duration::from_secs(600)), Duration::from_secs(60))
+    );
+}
+
+/// A list of two images, with more lines after it.
+fn one_list(name: &str, target: &str, more: &str) -> String {
+    format!(
+        "[[compose]]\nname = '{name}'\nsources = ['r.example/a:1-amd64', 'r.example/a:1-arm64']\ntarget = '{target}'\n{more}\n"
+    )
+}
+
+#[test]
+fn a_composed_list_is_a_rule_whose_images_are_written_together() {
+    let defaults = "[defaults]\nschedule = '2h'\noverwrite = false\nplatforms = ['linux/amd64']\nplatform_mode = 'rewrite'\nreferrers = true\nprune = {}\n";
+    let text =
+        [defaults, &one_rule("ghcr.io/a/b", "r.example/b", "prune = false"), &one_list("l", "r.example/a:1", "")]
+            .concat();
+    let config = parse(&text).unwrap();
+
+    let list = rule(&config, 1);
+    let sources: Vec<String> = list
+        .scope
+        .sources
+        .iter()
+        .map(|source| if let Source::Image(image) = source { image.to_string() } else { panic!() })
+        .collect();
+    assert_eq!(sources, ["r.example/a:1-amd64", "r.example/a:1-arm64"]);
+    assert!(matches!(&list.scope.targets[..], [Target::Repository { tag: Some(tag), .. }] if tag.as_str() == "1"));
+    assert_eq!((list.kept, list.overwrite), (Some(Kept { same_revision: false }), false));
+    assert_eq!(config.rules[1].timing.schedule, every(2));
+    assert!(
+        list.prune.is_none() && list.platforms.is_none() && list.referrers == Referrers::None,
+        "they are not its own"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_composed_list_is_told() {
+    let text = r#"
+[[rules]]
+name = "taken"
+source = "ghcr.io/a/b:1"
+target = "r.example/a:latest"
+
+[[compose]]
+name = "taken"
+sources = ["r.example/a:1-amd64", "r.example/a:1-amd64", "r.example/a:1-arm64"]
+target = "r.example/a:2"
+
+[[compose]]
+name = "b"
+source = ["r.example/a", "r.example/a:*", "r.example/a:latest"]
+sources = ["r.example/a", "r.example/a:*", "r.example/a:1"]
+target = "r.example/a"
+same_revison = true
+platforms = ["linux/amd64"]
+
+[[compose]]
+name = "c"
+sources = ["r.example/a:1", "r.example/a:latest"]
+target = "r.example/a:latest"
+
+[[compose]]
+name = "d"
+sources = "r.example/a:1"
+target = "r.example/a:latest"
+schedule = "now"
+
+[[compose]]
+sources = []
+same_revision = "yes"
+"#;
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+        regferry.toml:8: compose."taken".name: is also the name of the rule at line 3: each needs its own
+        regferry.toml:9: compose."taken".sources: is named twice
+        regferry.toml:14: compose."b".source: unknown key; did you mean `sources`?
+        regferry.toml:15: compose."b".sources: "r.example/a" names a repository: name one image of it, as r.example/a:1.4-amd64
+        regferry.toml:15: compose."b".sources: "r.example/a:*" has a glob: a list is composed of images that are named one by one
+        regferry.toml:16: compose."b".target: "r.example/a" names a repository: name the tag of the list, as r.example/a:latest
+        regferry.toml:17: compose."b".same_revison: unknown key; did you mean `same_revision`?
+        regferry.toml:18: compose."b".platforms: unknown key
+        regferry.toml:22: compose."c".sources: is the target: a list is not composed of itself
+        regferry.toml:28: compose."d".target: writes r.example/a:latest, and so does rules."taken".target (line 5)
+        regferry.toml:29: compose."d".schedule: "now" is no schedule: write an interval with its unit, as 15m or 6h, or cron's five fields, as 0 */6 * * *
+        regferry.toml:31: [[compose]] #5: has no `name`
+        regferry.toml:31: [[compose]] #5: has no `target`
+        regferry.toml:32: [[compose]] #5.sources: is an empty list: name one at least
+        regferry.toml:33: [[compose]] #5.same_revision: must be true or false
+        "#);
+}
+
+#[test]
+fn a_rule_that_prunes_knows_the_composed_lists_of_its_repository() {
+    let text =
+        [one_rule("ghcr.io/a/b", "r.example/a", "prune = {}"), one_list("list", "r.example/a:latest", "")].concat();
+    let config = parse(&text).unwrap();
+    let others: Vec<&str> = rule(&config, 0).prune.as_ref().unwrap().others.iter().map(|other| &*other.rule).collect();
+    assert_eq!(others, ["list"]);
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! `--metrics-file FILE`: what a call that runs once tells Prometheus, by way of a file.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
+use super::replace::{folder_of, replace, try_out};
 use crate::telemetry::Metrics;
 
 /// Whoever collects is another user.
@@ -54,15 +53,7 @@ impl MetricsFile {
         // What is wrong with the file was told at the start.
         let _ = self.read_into(metrics);
         let text = metrics.render_for_files().map_err(|error| failed(&error))?;
-        let temporary = self.temporary();
-        let written = create(&temporary)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, &self.path));
-        written.map_err(|error| {
-            // What was not begun is not there; the error says more than that.
-            let _ = fs::remove_file(&temporary);
-            failed(&error)
-        })
+        replace(&self.path, text.as_bytes(), MODE).map_err(|error| failed(&error))
     }
 
     fn read_into(&self, metrics: &Metrics) -> Result<(), String> {
@@ -77,7 +68,7 @@ impl MetricsFile {
     /// read. Where there are no locks, or this one is held for too long, it is done without: metrics that are late or
     /// never come are worse.
     fn turn(&self) -> Option<File> {
-        let folder = File::open(self.folder()).ok()?;
+        let folder = File::open(folder_of(&self.path)).ok()?;
         for _ in 0..PAUSES {
             match folder.try_lock() {
                 Ok(()) => return Some(folder),
@@ -93,35 +84,19 @@ impl MetricsFile {
         if self.path.is_dir() || self.path.file_name().is_none() {
             return Err(wrong("it is a folder; name a file in it, as regferry.prom".to_owned()));
         }
-        let temporary = self.temporary();
-        create(&temporary).and_then(|_| fs::remove_file(&temporary)).map_err(|error| {
-            let folder = self.folder().display();
+        try_out(&self.path, MODE).map_err(|error| {
+            let folder = folder_of(&self.path).display();
             wrong(format!(
                 "no file can be made in {folder}: {error}; it has to be a folder that this user may write to"
             ))
         })
     }
-
-    /// A name beside the file, of another one each time, that no collector takes for metrics.
-    fn temporary(&self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        self.folder().join(format!(".{name}.{:016x}.tmp", RandomState::new().hash_one(())))
-    }
-
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?;
-    // Whatever the umask has taken away.
-    file.set_permissions(Permissions::from_mode(MODE))?;
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
     use std::sync::Barrier;
     use std::thread;
     use std::time::SystemTime;
@@ -198,6 +173,6 @@ mod tests {
 
     #[test]
     fn a_name_alone_is_of_the_working_directory() {
-        assert_eq!(MetricsFile { path: "regferry.prom".into() }.folder(), Path::new("."));
+        assert_eq!(folder_of(Path::new("regferry.prom")), Path::new("."));
     }
 }

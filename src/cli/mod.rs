@@ -6,12 +6,14 @@ mod completions;
 mod copy;
 mod delete;
 mod import;
+mod index;
 mod inspect;
 mod logging;
 mod manifests;
 mod metrics_file;
 mod output;
 mod progress;
+mod replace;
 mod report;
 mod serve;
 mod session;
@@ -105,6 +107,8 @@ enum Command {
     Manifests(manifests::Args),
     /// List a repository's tags, and try out a rule's filters
     Tags(tags::Args),
+    /// Compose images into a list, as `docker manifest` does, and push it
+    Index(index::Args),
     /// Delete a tag, or a manifest with its tags
     Delete(delete::Args),
     /// Compare what the targets have with what the rules would write
@@ -120,6 +124,7 @@ impl Command {
     fn progress(&self) -> Option<Unit> {
         match self {
             Self::Copy(_) | Self::Import(_) | Self::Sync(_) => Some(Unit::Bytes),
+            Self::Index(args) if args.pushes() => Some(Unit::Bytes),
             Self::Manifests(_) => Some(Unit::Requests),
             _ => None,
         }
@@ -232,6 +237,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Inspect(args) => inspect::run(&session, args).await,
         Command::Manifests(args) => manifests::run(&session, args).await,
         Command::Tags(args) => tags::run(&session, args).await,
+        Command::Index(args) => index::run(&session, args).await,
         Command::Delete(args) => delete::run(&session, args).await,
         Command::Verify(args) => verify::run(&session, args).await,
         Command::Check(args) => check::run(&session, args).await,

@@ -18,7 +18,7 @@ impl Global {
     fn config_with_rules(&self, file: &Path) -> Result<Config, String> {
         let config = Config::load(file).map_err(|error| error.to_string())?;
         if config.rules.is_empty() {
-            return Err(format!("{}: it has no [[rules]]: nothing to mirror", file.display()));
+            return Err(format!("{}: it has no [[rules]] or [[compose]]: nothing to mirror", file.display()));
         }
         Ok(self.over(config))
     }

@@ -42,8 +42,9 @@ fn claims(route: &RouteOfRule) -> Vec<(Claim, &Range<usize>)> {
     let mut seen = HashSet::new();
     exact.retain(|tag| seen.insert(tag.clone()));
     let mut claims = Vec::new();
+    let written = if route.together { 1 } else { scope.sources.len() };
     for (target, at) in scope.targets.iter().zip(&route.targets_at) {
-        for source in &scope.sources {
+        for source in scope.sources.iter().take(written) {
             match source {
                 Source::Repositories(..) => {}
                 Source::Image(image) => {

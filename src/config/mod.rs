@@ -5,6 +5,7 @@
 //! values, and each section is resolved into the types that the rest of the program takes. Every step adds what it
 //! finds wrong to one list: a file's mistakes are told all at once, each with its line and key.
 
+mod compose;
 mod conflicts;
 mod error;
 mod expand;
@@ -54,7 +55,7 @@ pub struct Config {
     pub limits: Limits,
     /// Registries that something is set for; the others have [`Settings::for_host`].
     pub registries: HashMap<Host, Settings>,
-    /// The rules in the file's order; there may be none.
+    /// The rules in the file's order, then those that keep a list composed; there may be none.
     pub rules: Vec<ScheduledRule>,
 }
 
@@ -111,7 +112,7 @@ impl Config {
             service: service::service(raw.service, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
-            rules: rules::rules(raw.rules, &defaults, &mut problems),
+            rules: rules::rules(raw.rules, raw.compose, &defaults, &mut problems),
         };
         problems.none_or_error().map(|()| config)
     }

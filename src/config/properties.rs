@@ -78,6 +78,7 @@ mod tests {
             "[[rules]]",
             "[rules.tags]",
             "[rules]",
+            "[[compose]]",
         ]);
         let key = prop::sample::select(vec![
             "listen",
@@ -97,6 +98,7 @@ mod tests {
             "tls",
             "name",
             "source",
+            "sources",
             "target",
             "include",
             "semver",

@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) transfer: Entry<Table<Transfer>>,
     pub(super) registries: Entry<BTreeMap<Spanned<String>, Written<Table<Registry>>>>,
     pub(super) rules: Entry<Vec<Written<Table<Rule>>>>,
+    pub(super) compose: Entry<Vec<Written<Table<Compose>>>>,
 }
 
 /// `[service]`
@@ -100,6 +101,21 @@ pub(super) struct Rule {
     pub(super) overwrite: Entry<bool>,
     pub(super) tags: Entry<Table<Tags>>,
     pub(super) prune: Entry<Switch<Prune>>,
+}
+
+/// `[[compose]]`
+#[derive(Deserialize)]
+pub(super) struct Compose {
+    pub(super) name: Entry<String>,
+    pub(super) sources: Entry<OneOrMany>,
+    pub(super) target: Entry<String>,
+    pub(super) schedule: Entry<String>,
+    pub(super) timezone: Entry<String>,
+    pub(super) jitter: Entry<String>,
+    pub(super) recheck: Entry<String>,
+    pub(super) timeout: Entry<String>,
+    pub(super) overwrite: Entry<bool>,
+    pub(super) same_revision: Entry<bool>,
 }
 
 /// `referrers = { … }` of a rule

@@ -1,4 +1,4 @@
-//! `[[rules]]`, and the `[defaults]` of what they leave out.
+//! `[[rules]]` and `[[compose]]`, and the `[defaults]` of what they leave out.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+use super::compose;
 use super::conflicts;
 use super::keys::{Table, section};
 use super::parts::{self, Parts};
@@ -20,7 +21,7 @@ use super::values;
 use super::written::{Entry, Written};
 use crate::events;
 use crate::schedule::Timing;
-use crate::transfer::{Platforms, Prune, Rule};
+use crate::transfer::{Kept, Platforms, Prune, Rule};
 
 /// A rule and when it runs.
 #[derive(Debug, Clone)]
@@ -33,25 +34,26 @@ pub struct ScheduledRule {
 
 /// What holds for a rule that does not say otherwise.
 pub(super) struct Defaults {
-    schedule: schedule::Defaults,
-    timeout: Option<Duration>,
+    pub(super) schedule: schedule::Defaults,
+    pub(super) timeout: Option<Duration>,
     parts: Parts,
-    overwrite: bool,
+    pub(super) overwrite: bool,
     prune: Pruning,
     /// None if they are broken.
     tags: Option<Tags>,
 }
 
 /// A rule as far as it could be made out.
-struct Draft {
-    name: Option<Spanned<String>>,
-    route: Option<RouteOfRule>,
-    timing: Timing,
-    timeout: Option<Duration>,
-    parts: Parts,
-    platforms: Option<Platforms>,
-    overwrite: bool,
-    prune: Option<Prune>,
+pub(super) struct Draft {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) route: Option<RouteOfRule>,
+    pub(super) kept: Option<Kept>,
+    pub(super) timing: Timing,
+    pub(super) timeout: Option<Duration>,
+    pub(super) parts: Parts,
+    pub(super) platforms: Option<Platforms>,
+    pub(super) overwrite: bool,
+    pub(super) prune: Option<Prune>,
 }
 
 pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Problems<'_>) -> Defaults {
@@ -68,15 +70,18 @@ pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Proble
     }
 }
 
-/// The rules in the file's order. Those that are broken, and told, are not among them.
+/// The rules in the file's order, then the lists that are kept composed. Those that are broken, and told, are not among
+/// them.
 pub(super) fn rules(
     entry: Entry<Vec<Written<Table<raw::Rule>>>>,
+    composed: Entry<Vec<Written<Table<raw::Compose>>>>,
     defaults: &Defaults,
     problems: &mut Problems<'_>,
 ) -> Vec<ScheduledRule> {
     let tables = entry.and_then(|rules| rules.of_kind("a list of tables: write [[rules]] above each rule", problems));
     let tables = tables.map(Spanned::into_inner).unwrap_or_default();
-    let drafts: Vec<Draft> = tables.into_iter().filter_map(|table| draft(table, defaults, problems)).collect();
+    let mut drafts: Vec<Draft> = tables.into_iter().filter_map(|table| draft(table, defaults, problems)).collect();
+    drafts.extend(compose::drafts(composed, defaults, problems));
 
     tell_same_names(drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
     conflicts::tell(drafts.iter().filter_map(|draft| draft.route.as_ref()), problems);
@@ -122,6 +127,7 @@ fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut P
     Some(Draft {
         name: values::parsed(raw.name, values::TEXT, problems, name),
         route,
+        kept: None,
         timing: schedule::timing(keys, &defaults.schedule, problems),
         timeout: values::duration(raw.timeout, problems).or(defaults.timeout),
         parts,
@@ -137,6 +143,7 @@ impl Draft {
         let rule = Rule {
             name,
             scope,
+            kept: self.kept,
             platforms: self.platforms,
             referrers: self.parts.referrers.unwrap_or_default(),
             overwrite: self.overwrite,
@@ -148,7 +155,7 @@ impl Draft {
 }
 
 /// A name stands in labels of metrics, in log lines and in URLs: one line, nothing in it to be escaped.
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     const LONGEST: usize = 128;
     if text == events::IMPORT {
         return Err(format!("{text:?} is what metrics call work outside of rules: choose another name"));

@@ -16,6 +16,8 @@ pub(super) struct RouteOfRule {
     pub(super) scope: Scope,
     /// Whether all tags of its sources are taken.
     pub(super) whole: bool,
+    /// Whether its sources are written together, as one list.
+    pub(super) together: bool,
     /// Where the targets are written.
     pub(super) targets_at: Vec<Range<usize>>,
 }
@@ -77,7 +79,7 @@ pub(super) fn route(
     let targets_at = targets.iter().map(Spanned::span).collect();
     let (sources, targets) = (all(sources), all(targets));
     let scope = Scope { sources, targets, tags: chosen.filter };
-    is_sound.then_some(RouteOfRule { scope, whole: repositories > 0 && chosen.all, targets_at })
+    is_sound.then_some(RouteOfRule { scope, whole: repositories > 0 && chosen.all, together: false, targets_at })
 }
 
 fn all<T>(values: Vec<Spanned<T>>) -> Vec<T> {
@@ -175,7 +177,7 @@ fn below(text: &str, folder: &str, appends: Appends) -> Result<Target, String> {
 }
 
 /// A login in a reference is refused before its error could show it.
-fn reference(text: &str) -> Result<Reference, String> {
+pub(super) fn reference(text: &str) -> Result<Reference, String> {
     if text.contains("://") {
         return Err("is a URL: write HOST/REPOSITORY, without a scheme".to_owned());
     }

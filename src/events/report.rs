@@ -80,8 +80,10 @@ pub struct BlobCounts {
 /// One image of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageReport {
-    /// What was read.
+    /// What was read; of a list that was composed, the first part of it.
     pub source: Reference,
+    /// All that a composed list was made of; empty for what came as it is.
+    pub sources: Vec<Reference>,
     /// What was written.
     pub target: Reference,
     /// The root document's digest, if it is known.
@@ -110,6 +112,7 @@ impl ImageReport {
     pub fn new(source: Reference, target: Reference) -> Self {
         Self {
             source,
+            sources: Vec::new(),
             target,
             digest: None,
             outcome: ImageOutcome::Failed,

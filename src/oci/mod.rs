@@ -6,6 +6,7 @@
 mod descriptor;
 mod digest;
 mod host;
+mod list;
 mod manifest;
 pub mod media_type;
 mod names;
@@ -25,6 +26,7 @@ pub mod properties {
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, InvalidDigest};
 pub use host::Host;
+pub use list::{ListType, list_json};
 pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError};
 pub use names::{InvalidName, Repository, Tag, without_login};
 pub use platform::{InvalidPlatform, Platform};

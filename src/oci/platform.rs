@@ -5,13 +5,13 @@ mod matching;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An operating system and architecture, as an index's descriptors and an image's config name it.
 ///
 /// Written `linux/arm/v7`, or with Windows' build number `windows(10.0.17763.1697)/amd64` (containerd's form).
 /// Source: OCI image-spec, "Image Index", `platform`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Platform {
     /// `linux`, `windows`, …: Go's `GOOS`.
     #[serde(default, deserialize_with = "or_empty")]
@@ -20,19 +20,45 @@ pub struct Platform {
     #[serde(default, deserialize_with = "or_empty")]
     pub architecture: String,
     /// `v7` of `linux/arm/v7`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub variant: Option<String>,
     /// Windows' build, `10.0.17763.1697`.
-    #[serde(default, rename = "os.version", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "os.version")]
     pub os_version: Option<String>,
     /// Features that the host must have, `win32k`.
-    #[serde(default, rename = "os.features", deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "os.features", deserialize_with = "or_empty")]
     pub os_features: Vec<String>,
 }
 
 /// `null` stands for what is empty: some builders write it.
 fn or_empty<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// The keys stand in the order in which Docker and the spec's own types write them, since lists are hashed; optional ones
+/// that are empty are left out, as there.
+impl Serialize for Platform {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            architecture: &'a str,
+            os: &'a str,
+            #[serde(rename = "os.version", skip_serializing_if = "str::is_empty")]
+            os_version: &'a str,
+            #[serde(rename = "os.features", skip_serializing_if = "<[String]>::is_empty")]
+            os_features: &'a [String],
+            #[serde(skip_serializing_if = "str::is_empty")]
+            variant: &'a str,
+        }
+        Written {
+            architecture: &self.architecture,
+            os: &self.os,
+            os_version: self.os_version.as_deref().unwrap_or_default(),
+            os_features: &self.os_features,
+            variant: self.variant.as_deref().unwrap_or_default(),
+        }
+        .serialize(serializer)
+    }
 }
 
 /// Why a text is no platform.

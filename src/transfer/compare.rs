@@ -36,11 +36,19 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 
     /// Remembers what is in place.
     pub(super) fn note(&self, to: &TagOrDigest, compared: &Comparison) {
-        let TagOrDigest::Tag(tag) = to else { return };
-        let key = (self.target.location().clone(), tag.clone());
         match compared {
-            Comparison::Same { root, .. } => self.context.memory.tags.insert(key, root.clone()),
-            Comparison::Different { .. } => self.context.memory.tags.remove(&key),
+            Comparison::Same { root, .. } => self.remember(to, Some(root)),
+            Comparison::Different { .. } => self.remember(to, None),
+        }
+    }
+
+    /// Remembers that this is in place under a name, or that what is to be is not.
+    pub(super) fn remember(&self, to: &TagOrDigest, in_place: Option<&Digest>) {
+        let TagOrDigest::Tag(tag) = to else { return };
+        let (tags, key) = (&self.context.memory.tags, (self.target.location().clone(), tag.clone()));
+        match in_place {
+            Some(root) => tags.insert(key, root.clone()),
+            None => tags.remove(&key),
         }
     }
 

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::compare::Comparison;
 use super::context::Context;
+use super::done::Done;
 use super::engine::Engine;
 use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
-use super::plan::CopyPlan;
 use super::platforms::PlatformMode;
 use super::referrers::Search;
 use super::route::{Before, Route, Tags};
@@ -16,8 +16,8 @@ use super::rule::Rule;
 use super::shape::Shape;
 use super::tally::{Tally, note_failure};
 use super::verify::Depth;
-use crate::content::{Cause, Error, NoPulls, Pull, Push};
-use crate::events::{ImageOutcome, ImageReport};
+use crate::content::{Error, NoPulls, Pull, Push};
+use crate::events::ImageReport;
 use crate::oci::Digest;
 use crate::registry::Remote;
 
@@ -45,20 +45,7 @@ impl Engine {
         let result = self.compare_and_bring(&route, rule, mode, &job, &mut report).await;
         tally.write_to(&mut report);
         match result {
-            Ok(Done::Unchanged) => report.outcome = ImageOutcome::Unchanged,
-            Ok(Done::Copied) => report.outcome = ImageOutcome::Copied,
-            Ok(Done::LeftAlone(reason)) => {
-                report.outcome = ImageOutcome::Skipped;
-                report.error = Some(reason);
-            }
-            Ok(Done::Different(differences)) => {
-                report.error = Some(differences.join("; "));
-                report.differences = differences;
-            }
-            Ok(Done::Planned(plan)) => {
-                report.outcome = ImageOutcome::Copied;
-                (report.blobs, report.bytes) = plan.rehearse(&context.knowledge, target.location());
-            }
+            Ok(done) => done.tell(&mut report),
             Err(error) => {
                 match error.no_pulls().filter(|none| none.may_end() && error.is_at(&source.location().host)) {
                     Some(none) if mode.changes() => {
@@ -114,10 +101,9 @@ impl Engine {
             }
             Comparison::Different { digest, found, .. } if matches!(mode, Mode::Verify(_)) => {
                 job.way.notes.add_unchanged();
-                let there = found.map_or_else(|| "the tag is not there".to_owned(), |found| format!("it is {found}"));
-                let difference = format!("{there}; the source has {digest}");
+                let different = Done::other(found.as_ref(), &format!("the source has {digest}"));
                 report.digest = Some(digest);
-                Ok(Done::Different(vec![difference]))
+                Ok(different)
             }
             Comparison::Different { digest, shape, .. } => {
                 report.digest = Some(digest.clone());
@@ -189,15 +175,12 @@ impl Engine {
     ) -> Result<Done, Error> {
         let (search, to) = (search(rule, mode, job, route.tags), shape.name(&job.to));
         report.target = route.target.location().reference(&to);
-        match route.bring_together(search, mode, &job.original.documents, shape, &to, report).await {
-            Ok(Some(plan)) => Ok(Done::Planned(plan)),
-            Ok(None) => Ok(Done::Copied),
-            Err(error) if error.is_immutable() => Ok(Done::LeftAlone(error.to_string())),
-            Err(error) => match error.cause() {
-                Cause::TagTaken(found) => Ok(Done::taken(found, &shape.root)),
-                _ => Err(error),
-            },
+        let together = route.bring_together(search, mode, &job.original.documents, shape, &to, report).await;
+        if let Ok(Some(plan)) = &together {
+            let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
+            return Ok(Done::Planned(blobs, bytes));
         }
+        Done::of_put(together.map(drop), &shape.root)
     }
 }
 
@@ -205,20 +188,4 @@ impl Engine {
 fn search<'a>(rule: &'a Rule, mode: Mode, job: &'a Job, tags: Tags) -> Search<'a> {
     let sparse = rule.platforms.as_ref().filter(|platforms| platforms.mode() == PlatformMode::Sparse);
     Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew: mode.looks_below(), sparse, tags }
-}
-
-/// What became of a job that did not fail.
-enum Done {
-    Unchanged,
-    Copied,
-    LeftAlone(String),
-    /// It was only looked at, and is not as it should be.
-    Different(Vec<String>),
-    Planned(CopyPlan),
-}
-
-impl Done {
-    fn taken(found: &Digest, ours: &Digest) -> Self {
-        Self::LeftAlone(format!("the target has {found}, the source has {ours}, and the rule does not overwrite"))
-    }
 }

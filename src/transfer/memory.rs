@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::content::Location;
 use crate::oci::{Digest, Platform, Tag};
@@ -15,6 +15,10 @@ pub(super) struct Memory {
     /// The documents that a document lists, those inside of lists too, as far as they are for these platforms; for any
     /// if none is named.
     pub(super) listed: Bounded<(Digest, Vec<Platform>), Vec<Digest>>,
+    /// The list that is composed of the documents that its sources point at.
+    pub(super) composed: Bounded<Vec<Digest>, Digest>,
+    /// What a rule waits for that is to compose a list of these.
+    pub(super) awaited: Bounded<(Arc<str>, Vec<Digest>), Arc<str>>,
     /// What the source listed as referring to a document, when all of it was at this target.
     pub(super) referrers: Bounded<(Location, Digest), Vec<Digest>>,
     /// What a tag pointed at when the target had the same.
@@ -48,6 +52,13 @@ pub(super) trait Digests {
 }
 
 impl Digests for Digest {
+    fn count(&self) -> usize {
+        1
+    }
+}
+
+/// A line of text.
+impl Digests for Arc<str> {
     fn count(&self) -> usize {
         1
     }

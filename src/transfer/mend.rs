@@ -51,16 +51,35 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         damage: &[Damage],
         checked: &Checked,
     ) -> Result<(), Error> {
-        let location = self.target.location();
-        // What another image of this run has sent already is not sent again.
-        for part in damage.iter().filter(|part| checked.begin_mending(part.digest())) {
-            self.context.knowledge.forget_part(location, part.digest(), part.fault != Fault::Absent);
-        }
-        let lost: HashSet<Digest> = damage.iter().flat_map(Damage::digests).cloned().collect();
+        let lost = self.note_lost(damage, checked);
         let plan = self.plan(&original.documents, shape, &lost).await?;
         self.publish(&plan, &TagOrDigest::Digest(shape.root.clone())).await?;
+        self.look_again((shape, to), &lost, checked).await
+    }
 
-        checked.forget(&lost);
+    /// What has to be sent again: the damaged parts and the documents that lead to them. None of it is believed to be
+    /// there any more.
+    pub(super) fn note_lost(&self, damage: &[Damage], checked: &Checked) -> HashSet<Digest> {
+        // What another image of this run has sent already is not sent again.
+        for part in damage.iter().filter(|part| checked.begin_mending(part.digest())) {
+            let is_wrong = part.fault != Fault::Absent;
+            self.context.knowledge.forget_part(self.target.location(), part.digest(), is_wrong);
+        }
+        damage.iter().flat_map(Damage::digests).cloned().collect()
+    }
+
+    /// Looks whether sending what was lost has helped.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub(super) async fn look_again(
+        &self,
+        (shape, to): (&Shape, &TagOrDigest),
+        lost: &HashSet<Digest>,
+        checked: &Checked,
+    ) -> Result<(), Error> {
+        let location = self.target.location();
+        checked.forget(lost);
         let left = self.damage(shape, to, Depth::Shallow, checked).await?;
         if left.is_empty() {
             return Ok(());

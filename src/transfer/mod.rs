@@ -8,6 +8,7 @@ mod batch;
 mod bring;
 mod choice;
 mod compare;
+mod compose;
 mod config;
 mod context;
 mod copy;
@@ -16,6 +17,7 @@ mod delete;
 mod delivered;
 mod delivery;
 mod documents;
+mod done;
 mod engine;
 mod expand;
 mod image;
@@ -55,6 +57,7 @@ mod together;
 mod verify;
 
 pub use choice::{ChoiceError, image_for, only_image};
+pub use compose::{Composer, Composition, Contents, NotComposed, Part};
 pub use config::{read_config, read_image_config};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
@@ -64,9 +67,9 @@ pub use knowledge::Knowledge;
 pub use listings::Listings;
 pub use mode::Mode;
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
-pub use platforms::{InvalidChoice, PlatformMode, Platforms};
+pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
 pub use referrers::{ArtifactTypes, Referrer, Referrers, referrers_of};
-pub use rule::{Neighbour, Prune, Rule, Scope};
+pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{
     InvalidPattern, InvalidRange, Pattern, Selection, Stage, StageKind, TagFilter, Unmatched, VersionRange,
 };

@@ -76,7 +76,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 
 /// Waits for all of them, also when one fails: what the others have under way is not cut, and need not be sent again by
 /// the next run. The first error that is not just the stop counts.
-async fn all_of(parts: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
+pub(super) async fn all_of(parts: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
     let mut errors: Vec<Error> = join_all(parts).await.into_iter().filter_map(Result::err).collect();
     let first = errors.iter().position(|error| !error.is_cancelled()).unwrap_or(0);
     if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }

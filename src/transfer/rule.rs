@@ -16,6 +16,8 @@ pub struct Rule {
     pub name: Arc<str>,
     /// Which images go where.
     pub scope: Arc<Scope>,
+    /// If this is there, its sources do not go each to its own place: its one target is the list of them.
+    pub kept: Option<Kept>,
     /// The platforms that are wanted; all of them without it.
     pub platforms: Option<Platforms>,
     /// What goes along of what refers to an image.
@@ -26,6 +28,13 @@ pub struct Rule {
     pub prune: Option<Prune>,
     /// How long a run may take.
     pub timeout: Option<Duration>,
+}
+
+/// A list that is kept composed of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether it is composed only of images that name one revision.
+    pub same_revision: bool,
 }
 
 /// Which images go from where to where.

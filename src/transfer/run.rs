@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio_util::sync::CancellationToken;
 
 use super::abreast::side_by_side;
@@ -33,7 +33,10 @@ impl Engine {
 
         let in_time = {
             // On the heap, as the other great steps of a run are: one inside of the other they would not fit a stack.
-            let work = Box::pin(self.run_images(rule, mode, &context, &mut report));
+            let work: BoxFuture<'_, ()> = match rule.kept {
+                Some(kept) => Box::pin(self.keep_composed(rule, kept, mode, &context, &mut report)),
+                None => Box::pin(self.run_images(rule, mode, &context, &mut report)),
+            };
             until_timeout(work, rule.timeout, &own_cancel).await
         };
         report.outcome = if !in_time {

@@ -76,7 +76,7 @@ async fn a_configuration_is_asked_for_where_one_is_needed() {
     assert_snapshot!(asked, @"error: no configuration: name a file with --config or REGFERRY_CONFIG (see config.example.toml)");
     assert_eq!([fails(&["serve"]).await, fails(&["check"]).await], [asked.as_str(); 2]);
     assert_snapshot!(fails(&["sync", "--config", "missing.toml"]).await, @"error: missing.toml: cannot be read: No such file or directory (os error 2)");
-    assert_snapshot!(fails_with(&["sync"], "").await, @"error: regferry.toml: it has no [[rules]]: nothing to mirror");
+    assert_snapshot!(fails_with(&["sync"], "").await, @"error: regferry.toml: it has no [[rules]] or [[compose]]: nothing to mirror");
 }
 
 #[tokio::test]

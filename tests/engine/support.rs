@@ -84,6 +84,7 @@ pub(crate) fn rule_of(name: &str, sources: Vec<Source>, targets: Vec<Target>, in
     Arc::new(Rule {
         name: name.into(),
         scope: Arc::new(scope),
+        kept: None,
         platforms: None,
         referrers: Referrers::None,
         overwrite: true,

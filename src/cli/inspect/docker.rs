@@ -3,6 +3,8 @@
 //! Source: Docker's command line, `cli/command/manifest/inspect.go`, and the types that it prints. Of a list Docker shows
 //! the platforms and leaves annotations out; an image's document it shows as it is, on many lines.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -10,14 +12,18 @@ use serde_json::value::RawValue;
 
 use super::indent::indented;
 use crate::cli::Failure;
-use crate::oci::{Content, Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
+use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Reference, list_json, media_type};
 use crate::registry::Remote;
 use crate::transfer::{Reached, read_image_config};
 
 /// As `docker manifest inspect`.
-pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
+pub(in crate::cli) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
     match manifest.content() {
-        Content::Index(index) => Ok(indented(&json(&List::of(manifest, index))?, "   ")),
+        Content::Index(index) => {
+            let listed: Vec<Descriptor> = index.manifests.iter().map(as_docker_shows).collect();
+            let json = list_json(manifest.media_type(), &listed, &BTreeMap::new()).map_err(Failure::failed)?;
+            Ok(String::from_utf8(json).map_err(Failure::failed)? + "\n")
+        }
         Content::Image(_) => Ok(indented(document(manifest)?, "\t")),
     }
 }
@@ -50,60 +56,10 @@ fn document(manifest: &Manifest) -> Result<&str, Failure> {
     std::str::from_utf8(manifest.bytes()).map_err(Failure::failed)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct List<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    manifests: Vec<Listed<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed<'a> {
-    media_type: &'a str,
-    size: u64,
-    digest: &'a Digest,
-    platform: Machine<'a>,
-}
-
-/// A platform with Docker's keys, in Docker's order.
-#[derive(Default, Serialize)]
-struct Machine<'a> {
-    architecture: &'a str,
-    os: &'a str,
-    #[serde(rename = "os.version", skip_serializing_if = "str::is_empty")]
-    os_version: &'a str,
-    #[serde(rename = "os.features", skip_serializing_if = "<[String]>::is_empty")]
-    os_features: &'a [String],
-    #[serde(skip_serializing_if = "str::is_empty")]
-    variant: &'a str,
-}
-
-impl<'a> List<'a> {
-    fn of(manifest: &'a Manifest, index: &'a Index) -> Self {
-        let manifests = index.manifests.iter().map(Listed::of).collect();
-        Self { schema_version: 2, media_type: manifest.media_type(), manifests }
-    }
-}
-
-impl<'a> Listed<'a> {
-    fn of(child: &'a Descriptor) -> Self {
-        let platform = child.platform.as_ref().map(Machine::of).unwrap_or_default();
-        Self { media_type: &child.media_type, size: child.size, digest: &child.digest, platform }
-    }
-}
-
-impl<'a> Machine<'a> {
-    fn of(platform: &'a Platform) -> Self {
-        Self {
-            architecture: &platform.architecture,
-            os: &platform.os,
-            os_version: platform.os_version.as_deref().unwrap_or_default(),
-            os_features: &platform.os_features,
-            variant: platform.variant.as_deref().unwrap_or_default(),
-        }
-    }
+/// A child with a platform, be it an empty one, and nothing else that is optional.
+fn as_docker_shows(child: &Descriptor) -> Descriptor {
+    let platform = Some(child.platform.clone().unwrap_or_default());
+    Descriptor { platform, artifact_type: None, annotations: None, ..child.clone() }
 }
 
 #[derive(Serialize)]
@@ -126,7 +82,7 @@ struct Described<'a> {
     digest: &'a Digest,
     size: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    platform: Option<Machine<'a>>,
+    platform: Option<&'a Platform>,
 }
 
 impl<'a> Detail<'a> {
@@ -139,7 +95,7 @@ impl<'a> Detail<'a> {
                 media_type: manifest.media_type(),
                 digest: manifest.digest(),
                 size: manifest.bytes().len(),
-                platform: platform.map(Machine::of),
+                platform,
             },
             raw: STANDARD.encode(manifest.bytes()),
             docker: is(media_type::DOCKER_MANIFEST),

@@ -1,6 +1,6 @@
 //! `regferry inspect`: what a reference points at.
 
-mod docker;
+pub(super) mod docker;
 mod indent;
 mod referrers;
 mod text;

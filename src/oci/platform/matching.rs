@@ -29,6 +29,15 @@ impl Platform {
             && self.os_version.as_ref().is_none_or(|version| is_of_version(found.os_version.as_deref(), version))
     }
 
+    /// Whether a reader of a list cannot tell the two apart: the same machine, however it is spelt, with the same build
+    /// and the same features.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        Machine::of(self) == Machine::of(other)
+            && said(&self.os_version) == said(&other.os_version)
+            && self.os_features == other.os_features
+    }
+
     /// Whether it says nothing: `unknown/unknown`, or both names empty.
     pub fn is_unknown(&self) -> bool {
         [&self.os, &self.architecture].iter().all(|name| matches!(name.as_str(), "" | UNKNOWN))
@@ -43,6 +52,7 @@ impl Platform {
 }
 
 /// A platform under the names that all its spellings have in common; no variant is the architecture's first.
+#[derive(PartialEq, Eq)]
 struct Machine {
     os: String,
     architecture: String,
@@ -140,6 +150,21 @@ mod tests {
             assert!(!means(wanted, found), "{wanted}");
         }
         assert!(!means(found, "windows/amd64"));
+    }
+
+    #[test]
+    fn two_entries_of_a_list_are_for_one_platform_whatever_its_spelling() {
+        let parse = |text: &str| text.parse::<Platform>().unwrap();
+        for (one, other) in [("linux/arm64", "linux/arm64/v8"), ("linux/x86_64", "linux/amd64"), ("a/b", "a/b")] {
+            assert!(parse(one).is_same_as(&parse(other)), "{one} {other}");
+        }
+        for (one, other) in
+            [("linux/arm/v6", "linux/arm/v7"), ("windows/amd64", "windows(10.0.17763.1)/amd64"), ("a/b", "a/c")]
+        {
+            assert!(!parse(one).is_same_as(&parse(other)), "{one} {other}");
+        }
+        let with_features = Platform { os_features: vec!["win32k".to_owned()], ..parse("windows/amd64") };
+        assert!(!with_features.is_same_as(&parse("windows/amd64")));
     }
 
     #[test]

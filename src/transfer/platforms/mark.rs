@@ -11,6 +11,11 @@ use crate::oci::{Digest, Manifest, ManifestError};
 const REWRITTEN_FROM: &str = "regferry.rewritten-from";
 const ANNOTATIONS: &str = "annotations";
 
+/// Whether an annotation says of a list what it was made from: of a list that is made of that one it is not true.
+pub fn is_own_annotation(key: &str) -> bool {
+    key.starts_with("regferry.")
+}
+
 impl Platforms {
     /// Whether a list at the target says that it is what [`Platforms::smaller`] makes of the list of this digest. Then
     /// the target is up to date, and the source's list need not be fetched, which costs a pull at some registries.

@@ -28,6 +28,7 @@ mod seen;
 
 use std::collections::HashMap;
 
+pub use mark::is_own_annotation;
 pub(super) use rewrite::NotSmaller;
 pub(super) use seen::{Available, Census, Names, NoSuchPlatform, Seen};
 
@@ -153,7 +154,7 @@ fn platform_of(child: &Descriptor) -> Option<&Platform> {
 }
 
 /// The digest of what a child attests, if it is an attestation.
-fn attested(child: &Descriptor) -> Option<Digest> {
+pub(super) fn attested(child: &Descriptor) -> Option<Digest> {
     let annotations = child.annotations.as_ref()?;
     let is_attestation = annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == ATTESTATION);
     annotations.get(REFERENCE_DIGEST).filter(|_| is_attestation)?.parse().ok()

@@ -1,0 +1,177 @@
+//! Bringing a list to where it belongs: its images first, each from where it lies, then the list, straight by tag.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::Part;
+use crate::content::{Error, Location, Pull};
+use crate::events::{self, ImageOutcome, ImageReport};
+use crate::oci::{Digest, Manifest, Reference, TagOrDigest};
+use crate::registry::{Access, Remote};
+use crate::transfer::compare::{is_same, resolve_target};
+use crate::transfer::context::Context;
+use crate::transfer::documents::Documents;
+use crate::transfer::engine::Engine;
+use crate::transfer::mode::Mode;
+use crate::transfer::publish::all_of;
+use crate::transfer::relay::Relays;
+use crate::transfer::route::{Route, Tags};
+use crate::transfer::shape::Shape;
+use crate::transfer::tally::{Tally, note_failure};
+
+/// Reads what goes into a list, and brings the list to a registry. What it reads it keeps: an image that is copied is
+/// fetched once.
+pub struct Composer<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) context: Context,
+    pub(super) documents: Documents,
+    pub(super) tally: Tally,
+    relays: Arc<Relays<<Remote as Pull>::Blob>>,
+}
+
+impl Engine {
+    /// What composes lists. Work under way ends when `cancel` says so.
+    pub fn composer(&self, cancel: &CancellationToken) -> Composer<'_> {
+        Composer::new(self, self.context(&Arc::from(events::IMPORT), Mode::Execute, cancel.clone()))
+    }
+}
+
+impl<'e> Composer<'e> {
+    pub(super) fn new(engine: &'e Engine, context: Context) -> Self {
+        let (documents, tally, relays) = (Documents::default(), Tally::default(), Arc::default());
+        Self { engine, context, documents, tally, relays }
+    }
+
+    pub(super) fn remote(&self, location: &Location, access: Access) -> Result<Remote, Error> {
+        let remote = self.engine.registries.remote(location, access)?;
+        Ok(remote.on_behalf_of(&self.tally.requests, &self.context.cancel))
+    }
+
+    /// Brings a list to a target: images that stand in other repositories are copied or mounted, those of the target's
+    /// own have to be there. A failure stands in the report, and the target's tag is what it was.
+    ///
+    /// Cancelled, it lets commits finish; dropped, it leaves the target valid all the same.
+    pub async fn push(&self, list: &Manifest, parts: &[Part], target: &Reference) -> ImageReport {
+        let clock = Instant::now();
+        let source = parts.first().map_or(target, |part| &part.named);
+        let mut report = ImageReport::new(source.clone(), target.clone());
+        report.sources = sources(parts);
+        report.digest = Some(list.digest().clone());
+        // By its own name it is a type that the compiler does not see the end of.
+        match self.bring(list, parts, target).boxed().await {
+            Ok(outcome) => report.outcome = outcome,
+            Err(error) => note_failure(&mut report, &error),
+        }
+        self.tally.write_to(&mut report);
+        report.elapsed = clock.elapsed();
+        self.context.observer.image(&self.context.claimant.rule, &report);
+        report
+    }
+
+    async fn bring(&self, list: &Manifest, parts: &[Part], target: &Reference) -> Result<ImageOutcome, Error> {
+        let (remote, at) = (self.remote(&target.into(), Access::Push)?, target.selector());
+        let asked = async {
+            match resolve_target(&remote, &at).await? {
+                Some(found) => is_same(&remote, &at, &found, list.digest()).await,
+                None => Ok(false),
+            }
+        };
+        if self.context.unless_stopped(asked).await?? {
+            return Ok(ImageOutcome::Unchanged);
+        }
+        self.assemble(list, parts, &remote, &at, Tags::Move).await.map(|()| ImageOutcome::Copied)
+    }
+
+    /// Brings the parts, then puts the list under its name. If the registry then says that it lacks a part, that is
+    /// brought again, once.
+    pub(super) async fn assemble(
+        &self,
+        list: &Manifest,
+        parts: &[Part],
+        target: &Remote,
+        at: &TagOrDigest,
+        tags: Tags,
+    ) -> Result<(), Error> {
+        let sources = self.sources_of(parts)?;
+        all_of(parts.iter().zip(&sources).map(|(part, source)| self.bring_part(part, source, target, tags))).await?;
+        let route = self.route(target, target, tags);
+        let Err(error) = route.put_as(list, at).await else { return Ok(()) };
+        let Some(named) = error.missing_parts() else { return Err(error) };
+        let all = parts.iter().map(|part| part.descriptor.digest.clone());
+        let lost: HashSet<Digest> = if named.is_empty() { all.collect() } else { named.iter().cloned().collect() };
+        self.context.knowledge.forget(target.location());
+        self.bring_lost(parts, target, &lost).await?;
+        route.put_as(list, at).await.map(drop)
+    }
+
+    /// Brings what the target has lost of the parts, and the documents of all of them, whatever it says to have.
+    pub(super) async fn bring_lost(
+        &self,
+        parts: &[Part],
+        target: &Remote,
+        lost: &HashSet<Digest>,
+    ) -> Result<(), Error> {
+        let sources = self.sources_of(parts)?;
+        all_of(parts.iter().zip(&sources).map(|(part, source)| self.bring_anew(part, source, target, lost))).await
+    }
+
+    /// The repository of each part, those of one repository sharing what is known of it.
+    pub(super) fn sources_of(&self, parts: &[Part]) -> Result<Vec<Remote>, Error> {
+        let mut remotes = HashMap::new();
+        let remote = |part: &Part| {
+            let location = part.location();
+            if let Some(remote) = remotes.get(&location) {
+                return Ok(Remote::clone(remote));
+            }
+            let remote = self.remote(&location, Access::Pull)?;
+            remotes.insert(location, remote.clone());
+            Ok(remote)
+        };
+        parts.iter().map(remote).collect()
+    }
+
+    async fn bring_part(&self, part: &Part, source: &Remote, target: &Remote, tags: Tags) -> Result<(), Error> {
+        let (knowledge, digest) = (&self.context.knowledge, &part.descriptor.digest);
+        let at = TagOrDigest::Digest(digest.clone());
+        // A list in place may lack children, so it is walked all the same.
+        if !part.descriptor.is_index() && !knowledge.has_manifest(target.location(), digest) {
+            let found = self.context.unless_stopped(resolve_target(target, &at)).await??;
+            if found.is_some() {
+                knowledge.learn_manifest(target.location(), digest);
+            }
+        }
+        self.route(source, target, tags).bring(&self.documents, &Shape::whole(digest.clone()), &at).await.map(drop)
+    }
+
+    async fn bring_anew(
+        &self,
+        part: &Part,
+        source: &Remote,
+        target: &Remote,
+        lost: &HashSet<Digest>,
+    ) -> Result<(), Error> {
+        let (route, digest) = (self.route(source, target, Tags::Move), &part.descriptor.digest);
+        let plan = route.plan(&self.documents, &Shape::whole(digest.clone()), lost).await?;
+        route.publish(&plan, &TagOrDigest::Digest(digest.clone())).await.map(drop)
+    }
+
+    pub(super) fn route<'a>(&'a self, source: &'a Remote, target: &'a Remote, tags: Tags) -> Route<'a, Remote, Remote> {
+        let (relays, context, tally) = (&self.relays, &self.context, &self.tally);
+        Route { source, target, siblings: &[], relays, context, tally, tags }
+    }
+}
+
+/// What was named, each once.
+fn sources(parts: &[Part]) -> Vec<Reference> {
+    let mut named: Vec<Reference> = Vec::new();
+    for part in parts {
+        if !named.contains(&part.named) {
+            named.push(part.named.clone());
+        }
+    }
+    named
+}
