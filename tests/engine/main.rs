@@ -52,6 +52,7 @@ mod targets;
 mod throttling;
 mod tls;
 mod tokens;
+mod unlisting;
 mod verify;
 mod waiting;
 mod windows;

@@ -5,6 +5,7 @@
 //! to a referrer. See [`search`] for what that costs.
 
 mod attach;
+mod index;
 mod listed;
 mod search;
 mod tree;
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+pub(super) use index::put_index;
 pub(super) use search::{Hanging, Search};
 pub use tree::{Referrer, referrers_of};
 
