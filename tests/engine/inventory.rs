@@ -3,7 +3,7 @@
 use regferry::content::Error;
 use regferry::transfer::{Catalogue, Entry};
 use serde_json::json;
-use testkit::content::hello_world;
+use testkit::content::{Document, hello_world, schema_1};
 use testkit::registry::Builder;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,49 @@ async fn an_image_that_is_listed_and_not_there_is_passed_over() {
     let registry = filled(FakeRegistry::builder()).await;
     registry.remove_manifest("app", &hello_world().children[0].digest());
     assert_eq!(inventory(&registry, Catalogue::Tags).await.unwrap().len(), 1 + hello_world().children.len());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_listed_with_the_reason_and_keeps_nothing_else_away() {
+    let registry = filled(FakeRegistry::builder()).await;
+    // By the digest of what is signed, as registries have it.
+    let signed = format!("sha256:{}", "ab".repeat(32));
+    registry.put_document_as("app", &signed, &schema_1().root);
+    registry.retag("app", "old", &signed);
+    registry.seed("app", "mixed", &Image::oci_index([image(), schema_1()]));
+    let other = Document { media_type: hello_world().root.media_type, bytes: r#"{"config":{}}"#.into() };
+    let odd = registry.seed_document("app", "odd", &other);
+
+    let entries = inventory(&registry, Catalogue::Tags).await.unwrap();
+
+    assert_eq!(entries.len(), 5 + 4);
+    assert!(entries.is_sorted_by_key(|entry| entry.digest.clone()));
+    let by = |digest: &str| serde_json::to_value(entries.iter().find(|e| e.digest.to_string() == digest)).unwrap();
+    let remark = "it is a Docker schema 1 manifest, which no longer has a digest of its own bytes: push the image again \
+                  with a current tool";
+    let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let expected = json!({"digest": signed, "tags": ["old"], "mediaType": media_type, "remark": remark});
+    assert_eq!(by(&signed), expected);
+    let listed = json!({
+        "digest": schema_1().digest(), "tags": [], "mediaType": media_type, "architecture": "386", "os": "linux",
+        "remark": remark,
+    });
+    assert_eq!(by(&schema_1().digest()), listed);
+    assert_eq!(by(&odd)["tags"], json!(["odd"]));
+    assert!(by(&odd)["remark"].as_str().unwrap().starts_with("it is no valid manifest: "), "{}", by(&odd));
+    assert_eq!(of(&entries, &image()).image_size, Some(150));
+}
+
+#[tokio::test]
+async fn lists_that_nest_without_end_are_refused() {
+    let nested = async |depth| {
+        let registry = FakeRegistry::start().await;
+        registry.seed("app", "deep", &(0..depth).fold(image(), |inner, _| Image::oci_index([inner])));
+        inventory(&registry, Catalogue::Tags).await
+    };
+    assert_eq!(nested(8).await.unwrap().len(), 9);
+    let error = nested(9).await.unwrap_err().to_string();
+    assert!(error.contains("more than 8 lists in lists"), "{error}");
 }
 
 #[tokio::test]

@@ -11,6 +11,15 @@ use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Referenc
 use crate::registry::Remote;
 use crate::transfer::Reached;
 
+/// What is kept of what a list names: its sizes are kept beside, and the documents may be megabytes each.
+struct Nothing;
+
+impl From<Manifest> for Nothing {
+    fn from(_: Manifest) -> Self {
+        Self
+    }
+}
+
 /// What an annotation of a descriptor says of a manifest that attests an image. Source: BuildKit, "Attestation Storage".
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
@@ -71,8 +80,8 @@ fn annotations(manifest: &Manifest) -> String {
     text
 }
 
-/// A row for each part of a list. `-` is the size of what is not there.
-fn platforms(index: &Index, reached: &Reached) -> String {
+/// A row for each part of a list, and what could not be read of it. `-` is the size of what was not read.
+fn platforms(index: &Index, reached: &Reached<Nothing>) -> String {
     let heads = ["PLATFORM", "SIZE", "DIGEST"].map(str::to_owned);
     let rows = index.manifests.iter().map(|child| {
         let size = match reached.get(&child.digest) {
@@ -82,7 +91,12 @@ fn platforms(index: &Index, reached: &Reached) -> String {
         };
         [kind(child), size, child.digest.to_string()]
     });
-    table(heads, rows)
+    let mut text = table(heads, rows);
+    for (number, (digest, refused)) in reached.refused().enumerate() {
+        let head = if number == 0 { "\nNot read:\n" } else { "" };
+        let _ = writeln!(text, "{head}  {digest}: {refused}");
+    }
+    text
 }
 
 fn kind(child: &Descriptor) -> String {

@@ -11,7 +11,7 @@ use super::super::documents::MAX_DOCUMENTS;
 use super::entry::Entry;
 use super::reached::Reached;
 use crate::content::{Error, Pull};
-use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
+use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, Platform, Tag, TagOrDigest, media_type};
 
 /// What is known of a repository.
 struct Known {
@@ -51,7 +51,8 @@ struct Config {
     platform: Option<Platform>,
 }
 
-/// All manifests that these tags reach, by their digests. A document that is named and not there is passed over.
+/// All manifests that these tags reach, by their digests. A document that is named and not there is passed over; of one
+/// that cannot be read, its tags and its type are told.
 pub(super) async fn walk<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<Vec<Entry>, Error> {
     let tags = pointed(source, tags).await?;
     let mut reached = Reached::default();
@@ -60,7 +61,11 @@ pub(super) async fn walk<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<Vec<Entr
     let configs = configs(source, &reached).await?;
     let platforms = reached.documents().flat_map(|(_, document)| document.platforms.iter().cloned()).collect();
     let known = Known { reached, tags, configs, platforms };
-    Ok(known.reached.documents().map(|(digest, document)| known.entry(digest, document)).collect())
+    let read = known.reached.documents().map(|(digest, document)| known.entry(digest, document));
+    let refused = known.reached.refused().map(|(digest, refused)| known.refused_entry(digest, refused));
+    let mut entries: Vec<Entry> = read.chain(refused).collect();
+    entries.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+    Ok(entries)
 }
 
 /// The tags by what they point at; not those that are gone meanwhile.
@@ -97,11 +102,9 @@ impl Known {
     fn entry(&self, digest: &Digest, document: &Brief) -> Entry {
         let platform = self.platform(digest, document);
         let created = self.created(digest);
-        let mut tags = self.tags.get(digest).cloned().unwrap_or_default();
-        tags.sort_unstable();
         Entry {
             digest: digest.clone(),
-            tags,
+            tags: self.tags(digest),
             media_type: Some(document.media_type.clone()),
             config_media_type: document.config.as_ref().map(|config| config.media_type.clone()),
             architecture: platform.map(|platform| platform.architecture.clone()),
@@ -111,7 +114,33 @@ impl Known {
             created_time: created.clone(),
             last_update_time: None,
             timestamp: created,
+            remark: None,
         }
+    }
+
+    /// What is known of a document that could not be read: what it runs on, if a list says so.
+    fn refused_entry(&self, digest: &Digest, refused: &ManifestError) -> Entry {
+        let platform = self.platforms.get(digest).filter(|platform| !platform.is_unknown());
+        Entry {
+            digest: digest.clone(),
+            tags: self.tags(digest),
+            media_type: refused.media_type().map(str::to_owned),
+            config_media_type: None,
+            architecture: platform.map(|platform| platform.architecture.clone()),
+            os: platform.map(|platform| platform.os.clone()),
+            variant: platform.and_then(|platform| platform.variant.clone()),
+            image_size: None,
+            created_time: None,
+            last_update_time: None,
+            timestamp: None,
+            remark: Some(refused.to_string()),
+        }
+    }
+
+    fn tags(&self, digest: &Digest) -> Vec<String> {
+        let mut tags = self.tags.get(digest).cloned().unwrap_or_default();
+        tags.sort_unstable();
+        tags
     }
 
     fn config(&self, document: &Brief) -> Option<&Config> {

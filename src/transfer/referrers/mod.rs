@@ -16,7 +16,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 pub(super) use index::put_index;
 pub(super) use search::{Hanging, Search};
-pub use tree::{Referrer, referrers_of};
+pub use tree::{LeftOut, Referrer, ReferrerTrees, referrers_of};
 
 use crate::oci::{Content, Descriptor, Manifest, Subject, Tag};
 
