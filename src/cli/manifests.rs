@@ -32,7 +32,7 @@ pub(super) struct Args {
 
     /// The form of the result. json is a list of objects with the keys of `az acr manifest list-metadata`: digest, tags,
     /// mediaType, configMediaType, architecture, os, variant, imageSize, createdTime, lastUpdateTime, timestamp, and
-    /// remark, which says why a manifest could not be read; what is not known is left out
+    /// remark, which says why a manifest or its config could not be read; what is not known is left out
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Format,
 }
@@ -92,8 +92,8 @@ fn warn(entries: &[Entry]) {
     }
     for (remark, digests) in remarks {
         match digests.as_slice() {
-            [one] => tracing::warn!("{one} could not be read: {remark}"),
-            [first, others @ ..] => tracing::warn!("{first} and {} more could not be read: {remark}", others.len()),
+            [one] => tracing::warn!("{one}: {remark}"),
+            [first, others @ ..] => tracing::warn!("{first} and {} more: {remark}", others.len()),
             [] => {}
         }
     }

@@ -196,6 +196,22 @@ async fn annotations_and_the_kind_of_an_artifact_are_shown() {
 }
 
 #[tokio::test]
+async fn what_a_document_says_does_not_look_as_if_we_had_said_it() {
+    let registry = FakeRegistry::start().await;
+    let image =
+        Image::oci("linux/amd64").layer(1, 10).annotation("team\nDigest:     x", "one\nSize:       0 B").build();
+    registry.seed("app", "1", &image);
+    let forged = Image::artifact("text/x\nnone").subject(&image).layer(2, 20).build();
+    registry.seed_untagged("app", &forged);
+    registry.seed_document("app", &image.digest().replace(':', "-"), &Document::referrers([&forged.root]));
+
+    let shown = run(registry.host(), "app:1", &["--referrers"]).await.success();
+
+    assert!(shown.contains("  teamDigest:     x: one\n    Size:       0 B\n"), "{shown}");
+    assert!(shown.contains("└─ text/xnone  "), "{shown}");
+}
+
+#[tokio::test]
 async fn a_list_with_an_image_that_cannot_be_read_is_shown_and_the_image_is_told() {
     let registry = FakeRegistry::start().await;
     let list = Image::oci_index([Image::oci("linux/amd64").layer(1, 10).build(), schema_1()]);

@@ -169,7 +169,7 @@ async fn a_manifest_that_cannot_be_read_is_listed_and_told_beside_the_table() {
 
     let row = format!("{old}  -               -  -                     old\n");
     assert!(listed.text().contains(&row), "{}", listed.text());
-    assert!(listed.stderr.contains(&format!("{old} could not be read: it is a Docker schema 1")), "{}", listed.stderr);
+    assert!(listed.stderr.contains(&format!("{old}: it is a Docker schema 1")), "{}", listed.stderr);
     assert_eq!(listed.code, Some(0));
 }
 

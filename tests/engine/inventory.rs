@@ -116,6 +116,44 @@ async fn what_cannot_be_read_is_listed_with_the_reason_and_keeps_nothing_else_aw
 }
 
 #[tokio::test]
+async fn an_image_whose_config_is_gone_or_damaged_is_listed_without_what_that_would_tell() {
+    let registry = filled(FakeRegistry::builder()).await;
+    registry.remove_blob("app", &image().blobs[0].digest());
+    let damaged = hello_world().children.remove(0);
+    let config = &damaged.blobs[0];
+    registry.put_blob_as("app", &config.digest(), config.bytes.to_ascii_uppercase());
+
+    let entries = inventory(&registry, Catalogue::Tags).await.unwrap();
+
+    assert_eq!(entries.len(), 2 + hello_world().children.len());
+    let entry = of(&entries, &image());
+    assert_eq!((entry.image_size, entry.created_time.as_deref()), (Some(150), None));
+    assert_eq!(entry.remark.as_deref(), Some("its config is not there"));
+    let entry = of(&entries, &damaged);
+    assert_eq!((entry.os.as_deref(), entry.created_time.as_deref()), (Some("linux"), None), "the list names it");
+    assert_eq!(entry.remark.as_deref(), Some("its config is damaged"));
+    assert_eq!(entries.iter().filter(|entry| entry.remark.is_some()).count(), 2);
+}
+
+#[tokio::test]
+async fn documents_that_would_fill_the_memory_are_refused() {
+    let registry = FakeRegistry::start().await;
+    let config = Image::artifact("text/x").build().root.parts().unwrap().blobs.remove(0);
+    let large = |number: usize| {
+        let annotations = json!({ number.to_string(): "x".repeat(4_190_000) });
+        let document = json!({"schemaVersion": 2, "config": config, "layers": [], "annotations": annotations});
+        let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+        let root = Document { media_type, bytes: document.to_string().into() };
+        Image { root, children: vec![], blobs: vec![], platform: None }
+    };
+    registry.seed("app", "1", &Image::oci_index((0..9).map(large)));
+
+    let error = inventory(&registry, Catalogue::Tags).await.unwrap_err().to_string();
+
+    assert!(error.contains("more bytes of documents than images have"), "{error}");
+}
+
+#[tokio::test]
 async fn lists_that_nest_without_end_are_refused() {
     let nested = async |depth| {
         let registry = FakeRegistry::start().await;

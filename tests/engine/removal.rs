@@ -257,6 +257,9 @@ async fn what_is_not_there_what_may_not_go_and_what_nobody_may_are_told_apart() 
     registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest), Effect::status(403));
     let error = remove(&app, tag("1")).await.unwrap_err().to_string();
     assert!(error.ends_with("these credentials lack the right to delete there"), "{error}");
+    registry.fault(Fault::on(Method::HEAD, Endpoint::Manifest), Effect::status(403));
+    let error = remove(&app, tag("1")).await.unwrap_err().to_string();
+    assert!(error.contains("looking up manifest 1 of") && !error.contains("right to delete"), "{error}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::cli::table::on_one_line;
 use crate::content::{Error, Location};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Size, TagOrDigest};
 use crate::registry::Remote;
@@ -54,7 +55,7 @@ pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Err
         }
         are_any = true;
         let name = match child.as_ref().and_then(|child| child.platform.as_ref()) {
-            Some(platform) => format!("{platform}  "),
+            Some(platform) => on_one_line(&format!("{platform}  ")),
             None => String::new(),
         };
         let _ = writeln!(text, "{name}{}", child.as_ref().map_or(root.digest(), |child| &child.digest));
@@ -81,7 +82,7 @@ fn branches(text: &mut String, referrers: &[Referrer], before: &str) {
     for (number, referrer) in referrers.iter().enumerate() {
         let is_last = number + 1 == referrers.len();
         let Referrer { tag, descriptor, referrers } = referrer;
-        let kind = descriptor.artifact_type.as_deref().unwrap_or(&descriptor.media_type);
+        let kind = on_one_line(descriptor.artifact_type.as_deref().unwrap_or(&descriptor.media_type));
         let tag = tag.as_ref().map(|tag| format!("  as {tag}")).unwrap_or_default();
         let branch = if is_last { "└─" } else { "├─" };
         let _ = writeln!(text, "{before}{branch} {kind}  {}  {}{tag}", Size(descriptor.size), descriptor.digest);

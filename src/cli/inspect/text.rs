@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 
 use super::said_by_config;
-use crate::cli::table::{Align, aligned, without_commands};
+use crate::cli::table::{Align, aligned, on_one_line, without_commands};
 use crate::content::Error;
 use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Reference, Size};
 use crate::registry::Remote;
@@ -61,7 +61,7 @@ fn write_image(text: &mut String, manifest: &Manifest, config: Option<&[u8]>) {
     let artifact = manifest.artifact_type().filter(|_| config.is_none()).map(str::to_owned);
     for (name, value) in [("Platform:", platform), ("Created:", said.created), ("Artifact:", artifact)] {
         if let Some(value) = value {
-            let _ = writeln!(text, "{name:11} {value}");
+            let _ = writeln!(text, "{name:11} {}", on_one_line(&value));
         }
     }
     if let Some(subject) = manifest.subject() {
@@ -75,7 +75,8 @@ fn annotations(manifest: &Manifest) -> String {
     let mut text = String::new();
     for (number, (key, value)) in manifest.annotations().into_iter().flatten().enumerate() {
         let head = if number == 0 { "Annotations:\n" } else { "" };
-        let _ = writeln!(text, "{head}  {key}: {value}");
+        let value = value.replace('\n', "\n    ");
+        let _ = writeln!(text, "{head}  {}: {value}", on_one_line(key));
     }
     text
 }

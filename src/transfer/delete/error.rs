@@ -70,8 +70,15 @@ pub enum RemovalError {
     Failed(Error),
 }
 
+impl RemovalError {
+    /// What a request to delete was answered.
+    pub(super) fn of_deletion(error: Error) -> Self {
+        if error.is_forbidden() { Self::Forbidden(error) } else { Self::Failed(error) }
+    }
+}
+
 impl From<Error> for RemovalError {
     fn from(error: Error) -> Self {
-        if error.is_forbidden() { Self::Forbidden(error) } else { Self::Failed(error) }
+        Self::Failed(error)
     }
 }

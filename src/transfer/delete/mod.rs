@@ -138,7 +138,7 @@ impl Removal {
             Some(_) => return Err(RemovalError::Moved(self.reference(at))),
             None => return Err(not_found(&at, self.target.location()).into()),
         }
-        match self.target.delete_tag(tag).await? {
+        match self.target.delete_tag(tag).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(()),
             // Where a tag is no name of anything, as far as deleting goes, it is said not to be there.
             Deleted::Gone if self.digest_of(tag).await?.is_none() => Ok(()),
@@ -156,7 +156,7 @@ impl Removal {
     }
 
     async fn document_alone(&self, digest: &Digest) -> Result<(), RemovalError> {
-        match self.target.delete_manifest(digest).await? {
+        match self.target.delete_manifest(digest).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(()),
             Deleted::Gone if self.is_gone(digest).await? => Ok(()),
             Deleted::Gone | Deleted::Unsupported => {

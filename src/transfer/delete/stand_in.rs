@@ -61,14 +61,14 @@ impl Removal {
     }
 
     /// Whether a document can be deleted here, by deleting one that nobody needs.
-    async fn deletes_documents(&self) -> Result<bool, Error> {
+    async fn deletes_documents(&self) -> Result<bool, RemovalError> {
         let probe = document("deleted by regferry to see whether the registry deletes manifests")?;
         self.bring_config().await?;
         self.target.put_manifest(&probe, &TagOrDigest::Digest(probe.digest().clone())).await?;
-        match self.target.delete_manifest(probe.digest()).await? {
+        match self.target.delete_manifest(probe.digest()).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(true),
             // Another who looks at the same time leaves that; and who does not know the request says it.
-            Deleted::Gone => self.is_gone(probe.digest()).await,
+            Deleted::Gone => Ok(self.is_gone(probe.digest()).await?),
             Deleted::Unsupported => Ok(false),
         }
     }

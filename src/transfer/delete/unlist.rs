@@ -35,7 +35,7 @@ impl Removal {
         }
         let deleted = match self.take_out(&mut unlistings).await {
             Ok(()) => deleting.await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         let Err(error) = deleted else { return Ok(()) };
         // What failed may have been done all the same.
@@ -68,11 +68,14 @@ impl Removal {
         Ok(after.map(|after| Unlisting { tag: tag.clone(), before, after, put: Vec::new() }))
     }
 
-    async fn take_out(&self, unlistings: &mut [Unlisting]) -> Result<(), Error> {
+    async fn take_out(&self, unlistings: &mut [Unlisting]) -> Result<(), RemovalError> {
         for list in unlistings {
             let is_empty = matches!(list.after.content(), Content::Index(index) if index.manifests.is_empty());
-            if is_empty && self.target.delete_tag(&list.tag).await? == Deleted::Done {
-                continue;
+            if is_empty {
+                let deleted = self.target.delete_tag(&list.tag).await.map_err(RemovalError::of_deletion)?;
+                if deleted == Deleted::Done {
+                    continue;
+                }
             }
             let at = TagOrDigest::Tag(list.tag.clone());
             list.put.push(list.after.digest().clone());

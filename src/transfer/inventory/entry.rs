@@ -44,7 +44,7 @@ pub struct Entry {
     /// The later one of both, under the name that `az acr repository show-manifests` has for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
-    /// Why it could not be read: then only its digest, tags and media type are known.
+    /// Why it or its config could not be read: then the rest is all that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }

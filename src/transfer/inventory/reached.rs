@@ -1,11 +1,19 @@
 //! Documents and all that they list, each read once.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::pin::pin;
 
-use super::super::abreast::side_by_side;
+use futures_util::StreamExt;
+
+use super::super::abreast::abreast;
 use super::super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::content::{Cause, Error, Pull};
 use crate::oci::{Content, Digest, Manifest, ManifestError, TagOrDigest};
+
+/// What is kept of documents is at most about as large as they are: so many bytes are read for each root,
+const BYTES_EACH: usize = 1 << 20;
+/// and so many beside.
+const BYTES_BESIDE: usize = 32 << 20;
 
 /// Some documents of a repository, and what is below them; of each what `K` keeps. What is named and not there is not in
 /// it.
@@ -38,26 +46,39 @@ impl<K: From<Manifest>> Reached<K> {
         let (digest, node) = (root.digest().clone(), Node::of(root));
         let level = node.listed().to_vec();
         reached.nodes.insert(digest, node);
-        reached.read(source, level, MAX_DOCUMENTS).await?;
+        reached.read(source, level, 1).await?;
         Ok(reached)
     }
 
-    /// Reads these documents, and level by level what they list; not more than `most` in all.
-    pub(super) async fn read<S: Pull>(&mut self, source: &S, mut level: Vec<Digest>, most: usize) -> Result<(), Error> {
+    /// Reads these documents, and level by level what they list: not more, in all, than so many `roots` may have below
+    /// them.
+    pub(super) async fn read<S: Pull>(
+        &mut self,
+        source: &S,
+        mut level: Vec<Digest>,
+        roots: usize,
+    ) -> Result<(), Error> {
+        let most = MAX_DOCUMENTS.saturating_mul(roots);
+        let mut bytes_left = BYTES_EACH.saturating_mul(roots).saturating_add(BYTES_BESIDE);
         for _ in 0..=MAX_DEPTH {
             let mut seen = HashSet::new();
             level.retain(|digest| !self.has(digest) && seen.insert(digest.clone()));
             if self.nodes.len() + self.refused.len() + level.len() > most {
                 return Err(too_much(source, &format!("more than {most} documents")));
             }
-            let fetched = side_by_side(level.drain(..).map(|digest| fetch(source, digest))).await;
-            for (digest, found) in fetched.into_iter().filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()? {
-                match found {
-                    Ok(node) => {
+            let mut fetching =
+                pin!(abreast(std::mem::take(&mut level).into_iter().map(|digest| fetch(source, digest))));
+            while let Some(fetched) = fetching.next().await {
+                match fetched? {
+                    Some((digest, Fetched::Read { node, bytes })) => {
+                        bytes_left = bytes_left
+                            .checked_sub(bytes)
+                            .ok_or_else(|| too_much(source, "more bytes of documents than images have"))?;
                         level.extend_from_slice(node.listed());
                         self.nodes.insert(digest, node);
                     }
-                    Err(refused) => drop(self.refused.insert(digest, refused)),
+                    Some((digest, Fetched::Refused(refused))) => drop(self.refused.insert(digest, refused)),
+                    None => {}
                 }
             }
         }
@@ -66,17 +87,24 @@ impl<K: From<Manifest>> Reached<K> {
     }
 }
 
-/// What a document is to others, or why it is refused; `None` if it is not there.
-async fn fetch<S: Pull, K: From<Manifest>>(
-    source: &S,
-    digest: Digest,
-) -> Result<Option<(Digest, Result<Node<K>, ManifestError>)>, Error> {
+/// What came of asking for a document that is there.
+enum Fetched<K> {
+    Read { node: Node<K>, bytes: usize },
+    Refused(ManifestError),
+}
+
+/// A document under its digest; `None` if it is not there.
+async fn fetch<S: Pull, K: From<Manifest>>(source: &S, digest: Digest) -> Result<Option<(Digest, Fetched<K>)>, Error> {
     let at = TagOrDigest::Digest(digest.clone());
     // On the heap once it begins: those that wait are tens of thousands.
     match Box::pin(source.manifest(&at)).await {
-        Ok(document) => Ok(document.map(|document| (digest, Ok(Node::of(document))))),
+        Ok(Some(document)) => {
+            let bytes = document.bytes().len();
+            Ok(Some((digest, Fetched::Read { node: Node::of(document), bytes })))
+        }
+        Ok(None) => Ok(None),
         Err(error) => match error.refused_document() {
-            Some(refused) => Ok(Some((digest, Err(refused.clone())))),
+            Some(refused) => Ok(Some((digest, Fetched::Refused(refused.clone())))),
             None => Err(error),
         },
     }
