@@ -20,8 +20,8 @@ pub(super) struct Args {
     #[arg(short, long)]
     yes: bool,
 
-    /// The form of the result. json is one object: reference, digest, tags (those that went) and listed_by (tags of
-    /// lists that name the manifest and lack it now)
+    /// The form of the result. json is one object: reference, digest, tags (those that went), listed_by (tags of lists
+    /// that name the manifest and lack it now) and unlisted_from (tags of lists of referrers that it was taken out of)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Format,
 }
@@ -35,7 +35,9 @@ Examples:
     regferry delete --yes registry.example/app@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
 A tag goes alone also where the registry deletes manifests only (docker-registry): it is moved onto an empty manifest of
-its own, and that is deleted. Layers stay until the registry collects its garbage.";
+its own, and that is deleted. A manifest that refers to another one, a signature say, is taken out of the list of those,
+where that is kept under a tag. If what would go has changed since it was told, nothing is deleted. Layers stay until the
+registry collects its garbage.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let (location, at) = named(&args.reference)?;
@@ -51,24 +53,40 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         return Ok(Exit::Failed);
     };
     let removal = removal?;
-    if !args.yes || !removal.tags().is_empty() || !removal.listed_by().is_empty() {
+    let does_more =
+        !(removal.tags().is_empty() && removal.listed_by().is_empty() && removal.unlisted_from().is_empty());
+    if !args.yes || does_more {
         tell(session, &reference, &removal, args.yes);
     }
     if !args.yes && !session.until_stopped(agreed()).await.unwrap_or(false) {
         return Err(Failure::failed("nothing was deleted"));
     }
-    let original = location.reference(&TagOrDigest::Digest(removal.digest().clone()));
+    let left = left_half_way(&reference, &removal);
     let Some(removed) = session.within_grace(&app, removal.execute()).await else {
-        if reference.digest.is_none() {
-            output::error(&format!(
-                "{reference} may point at an empty manifest now: look at it; `regferry copy {original} {reference}` lets \
-                 it point where it did"
-            ));
-        }
+        left.iter().for_each(|left| output::error(left));
         return Ok(Exit::Failed);
     };
     print(&removed?, args.output)?;
     Ok(Exit::Done)
+}
+
+/// What there may be if it is dropped before it is done.
+fn left_half_way(reference: &Reference, removal: &Removal) -> Option<String> {
+    let original = Location::from(reference).reference(&TagOrDigest::Digest(removal.digest().clone()));
+    if reference.digest.is_none() {
+        return Some(format!(
+            "{reference} may point at an empty manifest now: look at it; `regferry copy {original} {reference}` lets it \
+             point where it did"
+        ));
+    }
+    let lists = removal.unlisted_from();
+    (!lists.is_empty()).then(|| {
+        format!(
+            "{reference} may still be there, and no longer be in the list of what refers to an image ({}): delete it \
+             again, or attach it again",
+            names(lists)
+        )
+    })
 }
 
 impl From<RemovalError> for Failure {
@@ -109,13 +127,17 @@ fn tell(session: &Session, reference: &Reference, removal: &Removal, is_agreed: 
     }
     let mut list = |what: &str, tags: &[Tag]| {
         if !tags.is_empty() {
-            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-            let _ = writeln!(text, "  {what}: {}", names.join(", "));
+            let _ = writeln!(text, "  {what}: {}", names(tags));
         }
     };
     list("tags that go with it", removal.tags());
     list("tags of lists that will lack it", removal.listed_by());
+    list("lists of referrers that it is taken out of", removal.unlisted_from());
     output::note(&text);
+}
+
+fn names(tags: &[Tag]) -> String {
+    tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Asks, and waits for a line.

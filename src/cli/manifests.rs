@@ -1,12 +1,14 @@
 //! `regferry manifests`: all manifests of a repository, as `az acr repository show-manifests` has them of one registry.
 
+use std::collections::BTreeMap;
+
 use clap::ValueEnum;
 
 use super::session::Session;
 use super::table::{Align, aligned, without_commands};
 use super::{Exit, Failure, Format, output};
 use crate::content::Location;
-use crate::oci::{Platform, Reference, Size};
+use crate::oci::{Digest, Platform, Reference, Size};
 use crate::telemetry::Log;
 use crate::transfer::{Catalogue, Entry, Order};
 
@@ -29,8 +31,8 @@ pub(super) struct Args {
     orderby: Option<OrderBy>,
 
     /// The form of the result. json is a list of objects with the keys of `az acr manifest list-metadata`: digest, tags,
-    /// mediaType, configMediaType, architecture, os, variant, imageSize, createdTime, lastUpdateTime, timestamp; what is
-    /// not known is left out
+    /// mediaType, configMediaType, architecture, os, variant, imageSize, createdTime, lastUpdateTime, timestamp, and
+    /// remark, which says why a manifest or its config could not be read; what is not known is left out
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Format,
 }
@@ -72,9 +74,29 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     entries.truncate(args.top.unwrap_or(usize::MAX));
     match args.output {
         Format::Json => output::print_json(&entries)?,
-        Format::Text => output::print(&table(&entries, args.detail))?,
+        Format::Text => {
+            output::print(&table(&entries, args.detail))?;
+            warn(&entries);
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Tells what could not be read: once a reason, since there may be thousands.
+fn warn(entries: &[Entry]) {
+    let mut remarks: BTreeMap<&str, Vec<&Digest>> = BTreeMap::new();
+    for entry in entries {
+        if let Some(remark) = &entry.remark {
+            remarks.entry(remark).or_default().push(&entry.digest);
+        }
+    }
+    for (remark, digests) in remarks {
+        match digests.as_slice() {
+            [one] => tracing::warn!("{one}: {remark}"),
+            [first, others @ ..] => tracing::warn!("{first} and {} more: {remark}", others.len()),
+            [] => {}
+        }
+    }
 }
 
 fn order(by: Option<OrderBy>) -> Order {

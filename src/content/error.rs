@@ -245,6 +245,15 @@ impl Error {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 500)
     }
 
+    /// Why a document that is there, and is what it is said to be, is refused all the same.
+    pub fn refused_document(&self) -> Option<&ManifestError> {
+        match &*self.cause {
+            Cause::Document(ManifestError::Digest { .. } | ManifestError::WebPage) => None,
+            Cause::Document(refused) => Some(refused),
+            _ => None,
+        }
+    }
+
     /// The quota that kept it from being tried.
     pub fn no_pulls(&self) -> Option<NoPulls> {
         match *self.cause {
@@ -364,7 +373,7 @@ impl Error {
             Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) => {
                 "the registry or something between serves wrong bytes: nothing was committed".into()
             }
-            Cause::Document(ManifestError::Unknown { .. }) => {
+            Cause::Document(ManifestError::WebPage | ManifestError::Unknown { .. }) => {
                 "check that the host is a registry and not a web page or a proxy's login".into()
             }
             Cause::NoCatalog { answer } => {

@@ -57,7 +57,10 @@ pub enum ManifestError {
     #[error(
         "it is a Docker schema 1 manifest, which no longer has a digest of its own bytes: push the image again with a current tool"
     )]
-    Schema1,
+    Schema1 {
+        /// Its media type.
+        media_type: &'static str,
+    },
     /// CVE-2021-41190: two readers would see two different images.
     #[error("it has both `manifests` and `layers` or `config`, so it could be read as two different images")]
     Ambiguous,
@@ -85,6 +88,9 @@ pub enum ManifestError {
         /// How many bytes came.
         size: usize,
     },
+    /// Not what a registry answers.
+    #[error("it is no image manifest or index but a web page")]
+    WebPage,
     /// Neither an image manifest nor an index.
     #[error("it is no image manifest or index but {what}")]
     Unknown {
@@ -97,6 +103,17 @@ pub enum ManifestError {
     /// Broken JSON, or fields of the wrong shape.
     #[error("it is no valid manifest: {0}")]
     Json(String),
+}
+
+impl ManifestError {
+    /// The media type of what is refused, where the registry tells it.
+    pub fn media_type(&self) -> Option<&str> {
+        match self {
+            Self::Schema1 { media_type } => Some(media_type),
+            Self::Contradiction { served, .. } => Some(served),
+            _ => None,
+        }
+    }
 }
 
 impl Manifest {
@@ -112,14 +129,15 @@ impl Manifest {
             return Err(ManifestError::TooLarge { limit: MAX_MANIFEST_SIZE });
         }
         let served = content_type.map(media_type::essence);
+        // Before its digest, which is not that of the bytes.
+        if let Some(media_type) = served.and_then(schema_1) {
+            return Err(ManifestError::Schema1 { media_type });
+        }
         let digest = digest_of(&bytes, expected).map_err(|error| match served {
             // A web page's digest is not what is wrong with it.
-            Some("text/html") => ManifestError::Unknown { what: "a web page".to_owned() },
+            Some("text/html") => ManifestError::WebPage,
             _ => error,
         })?;
-        if served.is_some_and(|t| media_type::DOCKER_SCHEMA_1.contains(&t)) {
-            return Err(ManifestError::Schema1);
-        }
         if bytes.trim_ascii_start().starts_with(b"[") {
             // serde would take its elements for the fields, in their order.
             return Err(ManifestError::Json("it is a list".to_owned()));
@@ -203,6 +221,10 @@ fn digest_of(bytes: &[u8], expected: Option<&Digest>) -> Result<Digest, Manifest
     }
 }
 
+fn schema_1(media_type: &str) -> Option<&'static str> {
+    media_type::DOCKER_SCHEMA_1.into_iter().find(|known| *known == media_type)
+}
+
 fn not_json(served: Option<&str>, error: &serde_json::Error) -> ManifestError {
     match served {
         Some(t) if !t.ends_with("json") => {
@@ -258,7 +280,9 @@ impl Document {
                 Err(ManifestError::Contradiction { declared: shortened(declared), served: served.to_owned() })
             }
             (Some(known), _) | (None, Some(known)) => Ok(known.to_owned()),
-            (None, None) if self.schema_version == Some(1) => Err(ManifestError::Schema1),
+            (None, None) if self.schema_version == Some(1) => {
+                Err(ManifestError::Schema1 { media_type: media_type::DOCKER_SCHEMA_1[1] })
+            }
             (None, None) if self.manifests.is_some() => Ok(media_type::OCI_INDEX.to_owned()),
             (None, None) if self.config.is_some() => Ok(media_type::OCI_MANIFEST.to_owned()),
             (None, None) => Err(ManifestError::Unknown { what: "a JSON document without mediaType".to_owned() }),
@@ -288,8 +312,10 @@ impl Document {
             media_type::OCI_ARTIFACT => {
                 Ok(Content::Image(Image { config: None, layers: self.blobs.unwrap_or_default() }))
             }
-            other if media_type::DOCKER_SCHEMA_1.contains(&other) => Err(ManifestError::Schema1),
-            other => Err(ManifestError::Unknown { what: format!("a document of type {:?}", shortened(other)) }),
+            other => Err(match schema_1(other) {
+                Some(media_type) => ManifestError::Schema1 { media_type },
+                None => ManifestError::Unknown { what: format!("a document of type {:?}", shortened(other)) },
+            }),
         }
     }
 }
@@ -346,9 +372,14 @@ mod tests {
 
     #[test]
     fn schema_1_is_refused_by_type_and_by_content() {
-        for content_type in [Some(media_type::DOCKER_SCHEMA_1[0]), Some("application/json"), None] {
-            assert_eq!(parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, content_type), Err(ManifestError::Schema1));
+        let [signed, plain] = media_type::DOCKER_SCHEMA_1;
+        for (content_type, media_type) in [(Some(signed), signed), (Some("application/json"), plain), (None, plain)] {
+            let refused = parse(r#"{"schemaVersion":1,"fsLayers":[]}"#, content_type);
+            assert_eq!(refused, Err(ManifestError::Schema1 { media_type }));
         }
+        let of_payload = Digest::of(b"what is signed");
+        let refused = Manifest::parse(Bytes::from_static(b"{}"), Some(signed), Some(&of_payload));
+        assert_eq!(refused, Err(ManifestError::Schema1 { media_type: signed }));
     }
 
     #[test]

@@ -31,5 +31,5 @@ pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestE
 pub use names::{InvalidName, Repository, Tag, without_login};
 pub use platform::{InvalidPlatform, Platform};
 pub use reference::{InvalidReference, Reference, TagOrDigest};
-pub use referrers::{Subject, referrers_index};
+pub use referrers::{Subject, referrers_index, referrers_index_without};
 pub use size::Size;

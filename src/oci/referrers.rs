@@ -6,7 +6,7 @@ mod index;
 
 use super::{Digest, Tag};
 
-pub use index::referrers_index;
+pub use index::{referrers_index, referrers_index_without};
 
 /// What cosign appends for signatures, attestations and SBOMs.
 const COSIGN_SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
@@ -49,6 +49,11 @@ impl Tag {
     /// Whether this tag hangs another image's referrers on it rather than naming an image of its own.
     pub fn is_referrers_fallback(&self) -> bool {
         self.referrers_subject().is_some()
+    }
+
+    /// Whether this is the tag of a list of referrers, as [`Digest::referrers_tag`] makes it, and not cosign's.
+    pub fn is_of_referrers_index(&self) -> bool {
+        self.is_referrers_fallback() && !self.as_str().contains('.')
     }
 }
 
@@ -106,7 +111,9 @@ mod tests {
     fn referrer_tags_are_told_from_others() {
         let hex = "ab".repeat(32);
         for tag in [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha512-{hex}.any")] {
-            assert!(tag.parse::<Tag>().unwrap().is_referrers_fallback(), "{tag}");
+            let is_list = !tag.contains('.');
+            let tag: Tag = tag.parse().unwrap();
+            assert_eq!((tag.is_referrers_fallback(), tag.is_of_referrers_index()), (true, is_list), "{tag}");
         }
         for tag in
             ["sha256-abc", "latest", "sha256", &format!("sha256-{hex}0"), &format!("sha1-{hex}"), &"ab".repeat(32)]

@@ -68,7 +68,7 @@ pub use listings::Listings;
 pub use mode::Mode;
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
-pub use referrers::{ArtifactTypes, Referrer, Referrers, referrers_of};
+pub use referrers::{ArtifactTypes, LeftOut, Referrer, ReferrerTrees, Referrers, referrers_of};
 pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{
     InvalidPattern, InvalidRange, Pattern, Selection, Stage, StageKind, TagFilter, Unmatched, VersionRange,

@@ -46,7 +46,7 @@ pub(super) async fn below<T: Pull>(
 async fn fetched<T: Pull>(target: &T, digest: Digest) -> Result<Option<Manifest>, Error> {
     match target.manifest(&TagOrDigest::Digest(digest)).await {
         // That old, it is no list.
-        Err(error) if matches!(error.cause(), Cause::Document(ManifestError::Schema1)) => Ok(None),
+        Err(error) if matches!(error.cause(), Cause::Document(ManifestError::Schema1 { .. })) => Ok(None),
         found => found,
     }
 }

@@ -23,7 +23,7 @@ pub use digest::{Sha256, digest, matches, sha512};
 pub use platform::Platform;
 pub(crate) use random::split_mix;
 pub use random::{Repeated, pseudo_random};
-pub use samples::{every_kind, hello_world};
+pub use samples::{every_kind, hello_world, schema_1};
 
 /// A manifest, or a list of manifests: the exact bytes and the media type they are stored under.
 #[derive(Clone, Debug, PartialEq, Eq)]

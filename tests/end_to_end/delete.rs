@@ -66,10 +66,39 @@ async fn a_document_goes_with_its_tags_which_are_told_first() {
     assert!(ended.stderr.ends_with("  tags that go with it: 1, 2\n"), "{}", ended.stderr);
     let tags_gone = ["1", "2"].map(|tag| format!("{}/app:{tag}", server.host()));
     let expected = serde_json::json!({
-        "reference": reference, "digest": image().digest(), "tags": tags_gone, "listed_by": [],
+        "reference": reference, "digest": image().digest(), "tags": tags_gone, "listed_by": [], "unlisted_from": [],
     });
     assert_eq!(ended.json(), expected);
     assert_eq!(tags(&server).await, ["list"]);
+}
+
+#[tokio::test]
+async fn a_signature_is_taken_out_of_the_list_of_signatures_before_it_goes() {
+    let server = DistributionServer::start();
+    client::push(server.host(), "app", "1", &image()).await;
+    let signature = |seed| Image::artifact("text/sig").layer(seed, 40).subject(&image()).build();
+    let list = image().digest().replace(':', "-");
+    client::push(server.host(), "app", &list, &Image::oci_index([signature(2), signature(3)])).await;
+    let listed = async || {
+        let name = format!("docker://{}/app:{list}", server.host());
+        let index = skopeo(&["inspect", "--raw", "--tls-verify=false", &name]).await;
+        let index: serde_json::Value = serde_json::from_slice(&index).expect("an index is JSON");
+        index["manifests"].as_array().expect("it lists").iter().map(|entry| entry["digest"].clone()).collect::<Vec<_>>()
+    };
+    let named = |signature: &Image| format!("{}/app@{}", server.host(), signature.digest());
+
+    let ended = delete(&["--yes", "--output", "json", &named(&signature(2))]).await;
+
+    assert!(
+        ended.stderr.ends_with(&format!("  lists of referrers that it is taken out of: {list}\n")),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.json()["unlisted_from"], serde_json::json!([format!("{}/app:{list}", server.host())]));
+    assert_eq!(listed().await, [signature(3).digest()]);
+    delete(&["--yes", "-q", &named(&signature(3))]).await.success();
+    assert_eq!(listed().await, Vec::<String>::new());
+    pull(&server, "1").await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use testkit::content::{Document, hello_world};
+use testkit::content::{Document, hello_world, schema_1};
 use testkit::server::skopeo;
 use testkit::{DistributionServer, FakeRegistry, Image, client};
 
@@ -209,6 +209,43 @@ async fn annotations_and_the_kind_of_an_artifact_are_shown() {
 }
 
 #[tokio::test]
+async fn what_a_document_says_does_not_look_as_if_we_had_said_it() {
+    let registry = FakeRegistry::start().await;
+    let image =
+        Image::oci("linux/amd64").layer(1, 10).annotation("team\nDigest:     x", "one\nSize:       0 B").build();
+    registry.seed("app", "1", &image);
+    let forged = Image::artifact("text/x\nnone").subject(&image).layer(2, 20).build();
+    registry.seed_untagged("app", &forged);
+    registry.seed_document("app", &image.digest().replace(':', "-"), &Document::referrers([&forged.root]));
+
+    let shown = run(registry.host(), "app:1", &["--referrers"]).await.success();
+
+    assert!(shown.contains("  teamDigest:     x: one\n    Size:       0 B\n"), "{shown}");
+    assert!(shown.contains("└─ text/xnone  "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_list_with_an_image_that_cannot_be_read_is_shown_and_the_image_is_told() {
+    let registry = FakeRegistry::start().await;
+    let list = Image::oci_index([Image::oci("linux/amd64").layer(1, 10).build(), schema_1()]);
+    registry.seed("app", "1", &list);
+
+    let shown = run(registry.host(), "app:1", &[]).await.success();
+    assert_snapshot!(shown.split("\n\n").skip(1).collect::<Vec<_>>().join("\n\n"), @r"
+    PLATFORM     SIZE  DIGEST
+    linux/amd64  10 B  sha256:70f07eaac5d3dfdd2347d1d3d749b260649e3fa9e4ddee2ff5c2375fac86bbd5
+    linux/386       -  sha256:026a4a0bca1167f137639b862ef1ba0c180ed16a4804fc0cc64ad5c1fa6e4c80
+
+    Not read:
+      sha256:026a4a0bca1167f137639b862ef1ba0c180ed16a4804fc0cc64ad5c1fa6e4c80: it is a Docker schema 1 manifest, which no longer has a digest of its own bytes: push the image again with a current tool
+    ");
+    let detail = run(registry.host(), "app:1", &["--detail"]).await;
+    assert_eq!(detail.json().as_array().unwrap().len(), 1);
+    let left_out = format!("{} is left out: it is a Docker schema 1 manifest", schema_1().digest());
+    assert!(detail.stderr.contains(&left_out), "{}", detail.stderr);
+}
+
+#[tokio::test]
 async fn what_refers_to_an_image_is_a_tree_whether_the_registry_lists_it_or_not() {
     let image = Image::oci("linux/amd64").layer(1, 10).build();
     let sbom = Image::artifact("application/spdx+json").subject(&image).layer(2, 20).build();
@@ -244,6 +281,31 @@ async fn what_refers_to_an_image_is_a_tree_whether_the_registry_lists_it_or_not(
     plain.seed_document("app", &image.digest().replace(':', "-"), &list);
     let by_tag = run(plain.host(), "app:1", &["--referrers", "--output", "json"]).await.json();
     assert_eq!(by_tag["referrers"][0]["digest"], sbom.digest());
+}
+
+#[tokio::test]
+async fn referrers_without_number_or_end_are_shown_up_to_a_bound_and_that_is_told() {
+    let registry = FakeRegistry::start().await;
+    let image = Image::oci("linux/amd64").layer(1, 10).build();
+    registry.seed("deep", "1", &image);
+    registry.seed("wide", "1", &image);
+    let referrer = |number: u64| Image::artifact("text/x").layer(number, 10).build();
+    let mut subject = image.digest();
+    for number in 0..40 {
+        let list = Document::referrers([&referrer(number).root]);
+        registry.seed_document("deep", &subject.replace(':', "-"), &list);
+        subject = referrer(number).digest();
+    }
+    let many: Vec<Image> = (0..10_050).map(referrer).collect();
+    let list = Document::referrers(many.iter().map(|one| &one.root));
+    registry.seed_document("wide", &image.digest().replace(':', "-"), &list);
+
+    let deep = run(registry.host(), "deep:1", &["--referrers"]).await.success();
+    assert_eq!(deep.matches("text/x").count(), 32);
+    assert!(deep.ends_with("\nand more, left out here: they go deeper than 32\n"), "{deep}");
+    let wide = run(registry.host(), "wide:1", &["--referrers", "--output", "json"]).await.json();
+    assert_eq!(wide["referrers"].as_array().unwrap().len(), 10_000);
+    assert_eq!(wide["incomplete"], "there are more than 10000");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Commands that only look: `inspect`, `tags`, `check`.
 
 use insta::assert_snapshot;
-use testkit::content::hello_world;
+use testkit::content::{hello_world, schema_1};
 use testkit::{FakeRegistry, Image};
 
 use crate::support::Ferry;
@@ -156,6 +156,21 @@ async fn manifests_are_listed_with_their_tags_as_a_table_and_as_az_prints_them()
     );
     let missing = Ferry::new(&["manifests", &format!("{}/other", registry.host())]).run().await.failure(1);
     assert!(missing.contains("listing the tags of") && missing.contains("not found; check the name"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_listed_and_told_beside_the_table() {
+    let registry = FakeRegistry::start().await;
+    let old = registry.seed("app", "old", &schema_1());
+    registry.seed("app", "1", &Image::oci("linux/amd64").layer(1, 10).build());
+    let repository = format!("{}/app", registry.host());
+
+    let listed = Ferry::new(&["manifests", &repository]).run().await;
+
+    let row = format!("{old}  -               -  -                     old\n");
+    assert!(listed.text().contains(&row), "{}", listed.text());
+    assert!(listed.stderr.contains(&format!("{old}: it is a Docker schema 1")), "{}", listed.stderr);
+    assert_eq!(listed.code, Some(0));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use regferry::content::Error;
 use regferry::transfer::{Catalogue, Entry};
 use serde_json::json;
-use testkit::content::hello_world;
+use testkit::content::{Document, hello_world, schema_1};
 use testkit::registry::Builder;
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,87 @@ async fn an_image_that_is_listed_and_not_there_is_passed_over() {
     let registry = filled(FakeRegistry::builder()).await;
     registry.remove_manifest("app", &hello_world().children[0].digest());
     assert_eq!(inventory(&registry, Catalogue::Tags).await.unwrap().len(), 1 + hello_world().children.len());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_listed_with_the_reason_and_keeps_nothing_else_away() {
+    let registry = filled(FakeRegistry::builder()).await;
+    // By the digest of what is signed, as registries have it.
+    let signed = format!("sha256:{}", "ab".repeat(32));
+    registry.put_document_as("app", &signed, &schema_1().root);
+    registry.retag("app", "old", &signed);
+    registry.seed("app", "mixed", &Image::oci_index([image(), schema_1()]));
+    let other = Document { media_type: hello_world().root.media_type, bytes: r#"{"config":{}}"#.into() };
+    let odd = registry.seed_document("app", "odd", &other);
+
+    let entries = inventory(&registry, Catalogue::Tags).await.unwrap();
+
+    assert_eq!(entries.len(), 5 + 4);
+    assert!(entries.is_sorted_by_key(|entry| entry.digest.clone()));
+    let by = |digest: &str| serde_json::to_value(entries.iter().find(|e| e.digest.to_string() == digest)).unwrap();
+    let remark = "it is a Docker schema 1 manifest, which no longer has a digest of its own bytes: push the image again \
+                  with a current tool";
+    let media_type = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let expected = json!({"digest": signed, "tags": ["old"], "mediaType": media_type, "remark": remark});
+    assert_eq!(by(&signed), expected);
+    let listed = json!({
+        "digest": schema_1().digest(), "tags": [], "mediaType": media_type, "architecture": "386", "os": "linux",
+        "remark": remark,
+    });
+    assert_eq!(by(&schema_1().digest()), listed);
+    assert_eq!(by(&odd)["tags"], json!(["odd"]));
+    assert!(by(&odd)["remark"].as_str().unwrap().starts_with("it is no valid manifest: "), "{}", by(&odd));
+    assert_eq!(of(&entries, &image()).image_size, Some(150));
+}
+
+#[tokio::test]
+async fn an_image_whose_config_is_gone_or_damaged_is_listed_without_what_that_would_tell() {
+    let registry = filled(FakeRegistry::builder()).await;
+    registry.remove_blob("app", &image().blobs[0].digest());
+    let damaged = hello_world().children.remove(0);
+    let config = &damaged.blobs[0];
+    registry.put_blob_as("app", &config.digest(), config.bytes.to_ascii_uppercase());
+
+    let entries = inventory(&registry, Catalogue::Tags).await.unwrap();
+
+    assert_eq!(entries.len(), 2 + hello_world().children.len());
+    let entry = of(&entries, &image());
+    assert_eq!((entry.image_size, entry.created_time.as_deref()), (Some(150), None));
+    assert_eq!(entry.remark.as_deref(), Some("its config is not there"));
+    let entry = of(&entries, &damaged);
+    assert_eq!((entry.os.as_deref(), entry.created_time.as_deref()), (Some("linux"), None), "the list names it");
+    assert_eq!(entry.remark.as_deref(), Some("its config is damaged"));
+    assert_eq!(entries.iter().filter(|entry| entry.remark.is_some()).count(), 2);
+}
+
+#[tokio::test]
+async fn documents_that_would_fill_the_memory_are_refused() {
+    let registry = FakeRegistry::start().await;
+    let config = Image::artifact("text/x").build().root.parts().unwrap().blobs.remove(0);
+    let large = |number: usize| {
+        let annotations = json!({ number.to_string(): "x".repeat(4_190_000) });
+        let document = json!({"schemaVersion": 2, "config": config, "layers": [], "annotations": annotations});
+        let media_type = "application/vnd.oci.image.manifest.v1+json".to_owned();
+        let root = Document { media_type, bytes: document.to_string().into() };
+        Image { root, children: vec![], blobs: vec![], platform: None }
+    };
+    registry.seed("app", "1", &Image::oci_index((0..9).map(large)));
+
+    let error = inventory(&registry, Catalogue::Tags).await.unwrap_err().to_string();
+
+    assert!(error.contains("more bytes of documents than images have"), "{error}");
+}
+
+#[tokio::test]
+async fn lists_that_nest_without_end_are_refused() {
+    let nested = async |depth| {
+        let registry = FakeRegistry::start().await;
+        registry.seed("app", "deep", &(0..depth).fold(image(), |inner, _| Image::oci_index([inner])));
+        inventory(&registry, Catalogue::Tags).await
+    };
+    assert_eq!(nested(8).await.unwrap().len(), 9);
+    let error = nested(9).await.unwrap_err().to_string();
+    assert!(error.contains("more than 8 lists in lists"), "{error}");
 }
 
 #[tokio::test]

@@ -55,6 +55,7 @@ mod targets;
 mod throttling;
 mod tls;
 mod tokens;
+mod unlisting;
 mod verify;
 mod waiting;
 mod windows;

@@ -49,14 +49,14 @@ fn names(tags: &[regferry::oci::Tag]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_tag_goes_alone_by_one_request_where_the_registry_deletes_tags() {
+async fn a_tag_goes_alone_by_one_request_and_two_looks_where_the_registry_deletes_tags() {
     let (registry, app) = tagged(FakeRegistry::builder()).await;
 
     let removed = remove(&app, tag("1")).await.unwrap();
 
     assert_eq!((removed.digest, removed.tags.len()), (digest(&image()), 1));
     assert_eq!(registry.tags("app"), ["2", "list"]);
-    assert_eq!(registry.requests().len(), 2, "{}", registry.summary());
+    assert_eq!(registry.summary(), "HEAD manifest 2, DELETE manifest 1");
 }
 
 #[tokio::test]
@@ -83,15 +83,66 @@ async fn where_deletion_is_off_no_tag_is_moved() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moves_meanwhile_is_left_alone() {
+async fn a_tag_that_moves_or_goes_after_it_was_told_is_left_alone() {
+    for builder in [FakeRegistry::builder(), FakeRegistry::builder().keeps_tags()] {
+        let (registry, app) = tagged(builder).await;
+        let [moved, gone] = [removal(&app, tag("1")).await.unwrap(), removal(&app, tag("2")).await.unwrap()];
+        registry.seed("app", "1", &hello_world());
+        registry.remove_manifest("app", "2");
+
+        let error = moved.execute().await.unwrap_err();
+        assert!(matches!(error, RemovalError::Moved(_)), "{error}");
+        let error = gone.execute().await.unwrap_err().to_string();
+        assert!(error.contains("looking up manifest 2 of") && error.contains("not found"), "{error}");
+
+        assert_eq!(at(&registry, "1"), hello_world().digest());
+        assert_eq!(registry.count(&Method::DELETE, Endpoint::Manifest), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_while_it_is_seen_whether_documents_can_be_deleted_is_left_alone() {
     let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
     let removal = removal(&app, tag("1")).await.unwrap();
-    registry.seed("app", "1", &hello_world());
+    registry.clear_requests();
+    let registry = Arc::new(registry);
+    let pushed = Arc::clone(&registry);
+    // HEAD, DELETE by tag, GET.
+    registry.on_request(3, move || drop(pushed.seed("app", "1", &hello_world())));
 
     let error = removal.execute().await.unwrap_err();
 
     assert!(matches!(error, RemovalError::Moved(_)), "{error}");
     assert_eq!(at(&registry, "1"), hello_world().digest());
+}
+
+#[tokio::test]
+async fn a_document_stays_if_something_else_would_go_with_it_than_was_told() {
+    let (registry, app) = tagged(FakeRegistry::builder()).await;
+    let document = || TagOrDigest::Digest(digest(&image()));
+    let told = [removal(&app, document()).await.unwrap(), removal(&app, document()).await.unwrap()];
+    registry.retag("app", "3", &image().digest());
+    registry.seed("app", "1", &hello_world());
+    registry.seed("app", "new-list", &Image::oci_index([image()]));
+    let host = registry.host();
+
+    for told in told {
+        let error = told.execute().await.unwrap_err();
+        assert!(matches!(error, RemovalError::Changed { .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "deleting {host}/app@{}: what hangs on it has changed since it was told: tags that go with it: now also \
+                 3; tags that go with it: no longer 1; tags of lists that will lack it: now also new-list; nothing was \
+                 deleted: look at it, and try again",
+                image().digest()
+            )
+        );
+    }
+
+    assert_eq!(registry.count(&Method::DELETE, Endpoint::Manifest), 0);
+    remove(&app, document()).await.unwrap();
+    assert_eq!(registry.tags("app"), ["1", "list", "new-list"]);
 }
 
 #[tokio::test]
@@ -105,6 +156,32 @@ async fn a_tag_whose_stand_in_cannot_be_deleted_is_put_back() {
 
     assert!(matches!(error, RemovalError::PutBack { .. }), "{error}");
     assert_eq!(at(&registry, "1"), image().digest());
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_be_put_back_either_is_told_with_the_way_back() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest).skip(2), Effect::status(403));
+    registry.fault(Fault::on(Method::PUT, Endpoint::Manifest).reference("1").skip(1), Effect::status(403));
+
+    let error = remove(&app, tag("1")).await.unwrap_err();
+
+    let RemovalError::Stranded { original, .. } = &error else { panic!("{error}") };
+    assert_eq!(original.digest, Some(digest(&image())));
+    let way_back = format!("do that with `regferry copy {original} {}/app:1`", registry.host());
+    assert!(error.to_string().ends_with(&way_back), "{error}");
+    assert!(![image().digest(), hello_world().digest()].contains(&at(&registry, "1")), "it is the stand-in's");
+    assert_eq!(at(&registry, "2"), image().digest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stand_in_that_went_though_no_answer_came_is_gone() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest).skip(2), Effect::LoseAnswer);
+
+    remove(&app, tag("1")).await.unwrap();
+
+    assert_eq!(registry.tags("app"), ["2", "list"]);
 }
 
 #[tokio::test]
@@ -130,8 +207,8 @@ async fn what_is_pushed_while_the_stand_in_cannot_be_deleted_is_left_alone() {
     registry.clear_requests();
     let registry = Arc::new(registry);
     let pushed = Arc::clone(&registry);
-    // DELETE by tag, GET; the config, the probe and its end; HEAD, PUT and DELETE of the stand-in, HEAD.
-    registry.on_request(11, move || drop(pushed.seed("app", "1", &hello_world())));
+    // HEAD, DELETE by tag, GET; the config, the probe and its end; HEAD, PUT and DELETE of the stand-in, HEAD.
+    registry.on_request(12, move || drop(pushed.seed("app", "1", &hello_world())));
 
     let error = removal.execute().await.unwrap_err();
 
@@ -180,6 +257,9 @@ async fn what_is_not_there_what_may_not_go_and_what_nobody_may_are_told_apart() 
     registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest), Effect::status(403));
     let error = remove(&app, tag("1")).await.unwrap_err().to_string();
     assert!(error.ends_with("these credentials lack the right to delete there"), "{error}");
+    registry.fault(Fault::on(Method::HEAD, Endpoint::Manifest), Effect::status(403));
+    let error = remove(&app, tag("1")).await.unwrap_err().to_string();
+    assert!(error.contains("looking up manifest 1 of") && !error.contains("right to delete"), "{error}");
 }
 
 #[tokio::test]
@@ -188,9 +268,55 @@ async fn a_stop_before_the_tag_is_moved_leaves_it_where_it_is() {
     let cancel = CancellationToken::new();
     let removal = Arc::clone(&engine()).removal(&app, tag("1"), &cancel).await.unwrap();
     let stop = cancel.clone();
-    // HEAD, DELETE by tag, GET.
-    registry.on_request(3, move || stop.cancel());
+    // Two HEADs, DELETE by tag, GET.
+    registry.on_request(4, move || stop.cancel());
 
     assert!(removal.execute().await.is_err());
     assert_eq!(at(&registry, "1"), image().digest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_tries_to_delete() {
+    for named in [tag("1"), TagOrDigest::Digest(digest(&image()))] {
+        let (registry, app) = tagged(FakeRegistry::builder()).await;
+        registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest), Effect::status(503));
+        let cancel = CancellationToken::new();
+        let removal = engine().removal(&app, named, &cancel).await.unwrap();
+        let registry = Arc::new(registry);
+        stop_at_delete(&registry, 1, cancel);
+
+        let error = removal.execute().await.unwrap_err();
+
+        assert!(error.to_string().contains("stopped before it was done"), "{error}");
+        assert_eq!(registry.count(&Method::DELETE, Endpoint::Manifest), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_the_stand_in_stays_puts_the_tag_back() {
+    let (registry, app) = tagged(FakeRegistry::builder().keeps_tags()).await;
+    registry.fault(Fault::on(Method::DELETE, Endpoint::Manifest).skip(2), Effect::status(503));
+    let cancel = CancellationToken::new();
+    let removal = engine().removal(&app, tag("1"), &cancel).await.unwrap();
+    let registry = Arc::new(registry);
+    stop_at_delete(&registry, 3, cancel);
+
+    let error = removal.execute().await.unwrap_err();
+
+    assert!(matches!(error, RemovalError::PutBack { .. }), "{error}");
+    assert_eq!(at(&registry, "1"), image().digest());
+    assert_eq!(registry.count(&Method::DELETE, Endpoint::Manifest), 3, "{}", registry.summary());
+}
+
+/// Stops when the registry is asked to delete something for the n-th time.
+fn stop_at_delete(registry: &Arc<FakeRegistry>, n: usize, stop: CancellationToken) {
+    let next = registry.requests().len() + 1;
+    let again = Arc::clone(registry);
+    registry.on_request(next, move || {
+        if again.count(&Method::DELETE, Endpoint::Manifest) >= n {
+            stop.cancel();
+        } else {
+            stop_at_delete(&again, n, stop);
+        }
+    });
 }

@@ -29,14 +29,17 @@ pub(in crate::cli) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
 }
 
 /// As `docker manifest inspect --verbose`: an object for an image, a list of them for a list. Costs a GET for each
-/// document that is listed.
+/// document that is listed. What is not there or cannot be read is left out.
 pub(super) async fn detail(remote: &Remote, reference: &Reference, root: Manifest) -> Result<String, Failure> {
     let Content::Index(index) = root.content().clone() else {
         let config = read_image_config(remote, &root).await?.unwrap_or_default();
         let platform = Platform::of_config(&config);
         return Ok(indented(&json(&Detail::of(reference, &root, platform.as_ref())?)?, "\t"));
     };
-    let reached = Reached::below(remote, root).await?;
+    let reached = Reached::<Manifest>::below(remote, root).await?;
+    for (digest, refused) in reached.refused() {
+        tracing::warn!("{digest} is left out: {refused}");
+    }
     let named = index.manifests.iter().filter_map(|child| Some((child, reached.get(&child.digest)?)));
     let details: Vec<Detail<'_>> = named
         .map(|(child, document)| {

@@ -113,6 +113,8 @@ async fn print_config(remote: &Remote, image: &Manifest, is_raw: bool) -> Result
         return output::print_bytes(&bytes);
     }
     let text = String::from_utf8(bytes).map_err(|_| protocol("it is no text; --raw prints its bytes"))?;
+    // What is no JSON may command the terminal; JSON has no such characters.
+    let text: String = text.chars().filter(|c| *c >= ' ' || c.is_ascii_whitespace()).collect();
     output::print(&indent::indented(&text, "  "))
 }
 

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::cli::table::on_one_line;
 use crate::content::{Error, Location};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Size, TagOrDigest};
 use crate::registry::Remote;
-use crate::transfer::{Referrer, referrers_of};
+use crate::transfer::{LeftOut, Referrer, ReferrerTrees, referrers_of};
 
 /// The shape of `--referrers --output json`. Fields are added, never renamed.
 #[derive(Serialize)]
@@ -17,32 +18,44 @@ pub(super) struct Tree {
     descriptor: Descriptor,
     referrers: Vec<Referrer>,
     manifests: Vec<Self>,
+    /// Why there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<String>,
+}
+
+/// What refers to the image itself, and to each document that it lists.
+struct Found {
+    trees: Vec<(Option<Descriptor>, Vec<Referrer>)>,
+    left_out: Option<LeftOut>,
 }
 
 pub(super) async fn tree(remote: &Remote, reference: &Reference, root: &Manifest) -> Result<Tree, Error> {
-    let mut found = find(remote, root).await?.into_iter();
+    let Found { trees, left_out } = find(remote, root).await?;
+    let mut found = trees.into_iter();
     let (_, referrers) = found.next().unwrap_or((None, Vec::new()));
     let below = found.filter(|(_, referrers)| !referrers.is_empty());
     let location = Location::from(reference);
     let manifests = below.filter_map(|(child, referrers)| {
         let descriptor = child?;
         let reference = location.reference(&TagOrDigest::Digest(descriptor.digest.clone()));
-        Some(Tree { reference, descriptor, referrers, manifests: Vec::new() })
+        Some(Tree { reference, descriptor, referrers, manifests: Vec::new(), incomplete: None })
     });
     let descriptor = Descriptor { annotations: None, artifact_type: None, ..root.as_referrer() };
-    Ok(Tree { reference: reference.clone(), descriptor, manifests: manifests.collect(), referrers })
+    let incomplete = left_out.map(|reason| reason.to_string());
+    Ok(Tree { reference: reference.clone(), descriptor, manifests: manifests.collect(), referrers, incomplete })
 }
 
 pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Error> {
     let mut text = String::from("\nReferrers:\n");
     let mut are_any = false;
-    for (child, referrers) in find(remote, root).await? {
+    let Found { trees, left_out } = find(remote, root).await?;
+    for (child, referrers) in trees {
         if referrers.is_empty() {
             continue;
         }
         are_any = true;
         let name = match child.as_ref().and_then(|child| child.platform.as_ref()) {
-            Some(platform) => format!("{platform}  "),
+            Some(platform) => on_one_line(&format!("{platform}  ")),
             None => String::new(),
         };
         let _ = writeln!(text, "{name}{}", child.as_ref().map_or(root.digest(), |child| &child.digest));
@@ -51,23 +64,25 @@ pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Err
     if !are_any {
         text.push_str("none\n");
     }
+    if let Some(reason) = left_out {
+        let _ = writeln!(text, "and more, left out here: {reason}");
+    }
     Ok(text)
 }
 
-/// What refers to the image itself, and then to each document that it lists.
-async fn find(remote: &Remote, root: &Manifest) -> Result<Vec<(Option<Descriptor>, Vec<Referrer>)>, Error> {
+async fn find(remote: &Remote, root: &Manifest) -> Result<Found, Error> {
     let subjects: Vec<Option<Descriptor>> = std::iter::once(None).chain(root.children().cloned().map(Some)).collect();
     let digest = |subject: &Option<Descriptor>| subject.as_ref().map_or(root.digest(), |d| &d.digest).clone();
     let digests: Vec<Digest> = subjects.iter().map(digest).collect();
-    let found = referrers_of(remote, &digests).await?;
-    Ok(subjects.into_iter().zip(found).collect())
+    let ReferrerTrees { trees, left_out } = referrers_of(remote, &digests).await?;
+    Ok(Found { trees: subjects.into_iter().zip(trees).collect(), left_out })
 }
 
 fn branches(text: &mut String, referrers: &[Referrer], before: &str) {
     for (number, referrer) in referrers.iter().enumerate() {
         let is_last = number + 1 == referrers.len();
         let Referrer { tag, descriptor, referrers } = referrer;
-        let kind = descriptor.artifact_type.as_deref().unwrap_or(&descriptor.media_type);
+        let kind = on_one_line(descriptor.artifact_type.as_deref().unwrap_or(&descriptor.media_type));
         let tag = tag.as_ref().map(|tag| format!("  as {tag}")).unwrap_or_default();
         let branch = if is_last { "└─" } else { "├─" };
         let _ = writeln!(text, "{before}{branch} {kind}  {}  {}{tag}", Size(descriptor.size), descriptor.digest);

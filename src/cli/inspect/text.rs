@@ -4,11 +4,20 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use crate::cli::table::{Align, aligned, without_commands};
+use crate::cli::table::{Align, aligned, on_one_line, without_commands};
 use crate::content::Error;
 use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Reference, Size};
 use crate::registry::Remote;
 use crate::transfer::{Reached, read_image_config};
+
+/// What is kept of what a list names: its sizes are kept beside, and the documents may be megabytes each.
+struct Nothing;
+
+impl From<Manifest> for Nothing {
+    fn from(_: Manifest) -> Self {
+        Self
+    }
+}
 
 /// What an annotation of a descriptor says of a manifest that attests an image. Source: BuildKit, "Attestation Storage".
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -51,7 +60,7 @@ fn write_image(text: &mut String, manifest: &Manifest, config: Option<&[u8]>) {
     let artifact = manifest.artifact_type().filter(|_| config.is_none()).map(str::to_owned);
     for (name, value) in [("Platform:", platform), ("Created:", said.created), ("Artifact:", artifact)] {
         if let Some(value) = value {
-            let _ = writeln!(text, "{name:11} {value}");
+            let _ = writeln!(text, "{name:11} {}", on_one_line(&value));
         }
     }
     if let Some(subject) = manifest.subject() {
@@ -65,13 +74,14 @@ fn annotations(manifest: &Manifest) -> String {
     let mut text = String::new();
     for (number, (key, value)) in manifest.annotations().into_iter().flatten().enumerate() {
         let head = if number == 0 { "Annotations:\n" } else { "" };
-        let _ = writeln!(text, "{head}  {key}: {value}");
+        let value = value.replace('\n', "\n    ");
+        let _ = writeln!(text, "{head}  {}: {value}", on_one_line(key));
     }
     text
 }
 
-/// A row for each part of a list. `-` is the size of what is not there.
-fn platforms(index: &Index, reached: &Reached) -> String {
+/// A row for each part of a list, and what could not be read of it. `-` is the size of what was not read.
+fn platforms(index: &Index, reached: &Reached<Nothing>) -> String {
     let heads = ["PLATFORM", "SIZE", "DIGEST"].map(str::to_owned);
     let rows = index.manifests.iter().map(|child| {
         let size = match reached.get(&child.digest) {
@@ -81,7 +91,12 @@ fn platforms(index: &Index, reached: &Reached) -> String {
         };
         [kind(child), size, child.digest.to_string()]
     });
-    table(heads, rows)
+    let mut text = table(heads, rows);
+    for (number, (digest, refused)) in reached.refused().enumerate() {
+        let head = if number == 0 { "\nNot read:\n" } else { "" };
+        let _ = writeln!(text, "{head}  {digest}: {refused}");
+    }
+    text
 }
 
 fn kind(child: &Descriptor) -> String {

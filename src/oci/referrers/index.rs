@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::super::{Content, Descriptor, Manifest, ManifestError, media_type};
+use super::super::{Content, Descriptor, Digest, Manifest, ManifestError, media_type};
 
 /// The index that is to stand under the subject's tag once `referrer` is in place; `None` if the one that stands there
 /// lists it already. All that is there is kept as it is written, and the same bytes come of the same parts.
@@ -16,25 +16,39 @@ use super::super::{Content, Descriptor, Manifest, ManifestError, media_type};
 /// If something else than an OCI index stands there, or the index would be too large.
 pub fn referrers_index(existing: Option<&Manifest>, referrer: &Descriptor) -> Result<Option<Manifest>, ManifestError> {
     let mut fields = match existing {
-        Some(index) if lists(index, referrer)? => return Ok(None),
+        Some(index) if listed(index)?.iter().any(|entry| entry.digest == referrer.digest) => return Ok(None),
         Some(index) => fields_of(index)?,
         None => empty()?,
     };
-    let mut entries: Vec<Box<RawValue>> = match fields.get("manifests") {
-        Some(listed) => Option::deserialize(&**listed).map_err(unreadable)?.unwrap_or_default(),
-        None => Vec::new(),
-    };
+    let mut entries = entries(&fields)?;
     entries.push(to_raw_value(referrer).map_err(unreadable)?);
-    fields.insert("manifests".to_owned(), to_raw_value(&entries).map_err(unreadable)?);
-    let bytes = serde_json::to_vec(&fields).map_err(unreadable)?;
-    Manifest::parse(Bytes::from(bytes), Some(media_type::OCI_INDEX), None).map(Some)
+    with_entries(&mut fields, &entries).map(Some)
 }
 
-fn lists(index: &Manifest, referrer: &Descriptor) -> Result<bool, ManifestError> {
+/// The index that is to stand under the subject's tag once these documents are gone; `None` if the one that stands there
+/// lists none of them. All else is kept as it is written.
+/// Source: distribution spec, "Deleting Manifests", for registries without the referrers API.
+///
+/// # Errors
+/// If something else than an OCI index stands there.
+pub fn referrers_index_without(
+    existing: &Manifest,
+    are_gone: impl Fn(&Digest) -> bool,
+) -> Result<Option<Manifest>, ManifestError> {
+    let listed = listed(existing)?;
+    if !listed.iter().any(|entry| are_gone(&entry.digest)) {
+        return Ok(None);
+    }
+    let mut fields = fields_of(existing)?;
+    let mut entries = entries(&fields)?;
+    let mut stay = listed.iter().map(|entry| !are_gone(&entry.digest));
+    entries.retain(|_| stay.next().unwrap_or(true));
+    with_entries(&mut fields, &entries).map(Some)
+}
+
+fn listed(index: &Manifest) -> Result<&[Descriptor], ManifestError> {
     match index.content() {
-        Content::Index(listed) if index.media_type() == media_type::OCI_INDEX => {
-            Ok(listed.manifests.iter().any(|entry| entry.digest == referrer.digest))
-        }
+        Content::Index(listed) if index.media_type() == media_type::OCI_INDEX => Ok(&listed.manifests),
         _ => Err(ManifestError::NoReferrers),
     }
 }
@@ -43,6 +57,19 @@ type Fields = BTreeMap<String, Box<RawValue>>;
 
 fn fields_of(index: &Manifest) -> Result<Fields, ManifestError> {
     serde_json::from_slice(index.bytes()).map_err(unreadable)
+}
+
+fn entries(fields: &Fields) -> Result<Vec<Box<RawValue>>, ManifestError> {
+    match fields.get("manifests") {
+        Some(listed) => Ok(Option::deserialize(&**listed).map_err(unreadable)?.unwrap_or_default()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn with_entries(fields: &mut Fields, entries: &[Box<RawValue>]) -> Result<Manifest, ManifestError> {
+    fields.insert("manifests".to_owned(), to_raw_value(entries).map_err(unreadable)?);
+    let bytes = serde_json::to_vec(fields).map_err(unreadable)?;
+    Manifest::parse(Bytes::from(bytes), Some(media_type::OCI_INDEX), None)
 }
 
 fn empty() -> Result<Fields, ManifestError> {
@@ -58,7 +85,6 @@ fn unreadable(error: serde_json::Error) -> ManifestError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Digest;
     use proptest::prelude::*;
 
     fn referrer(of: &[u8]) -> Descriptor {
@@ -106,6 +132,19 @@ mod tests {
         let list = Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
         let list = Manifest::parse(list, Some(media_type::DOCKER_LIST), None).unwrap();
         assert_eq!(referrers_index(Some(&list), &referrer(b"a")), Err(ManifestError::NoReferrers));
+        assert_eq!(referrers_index_without(&list, |_| true), Err(ManifestError::NoReferrers));
+    }
+
+    #[test]
+    fn what_is_gone_is_left_out_and_the_rest_is_kept_to_the_letter() {
+        let entry = format!(r#"{{ "size":1, "x":[1e400,{{"b":1,"a":2}}],"digest":"{}"}}"#, Digest::of(b"a"));
+        let existing = index(&format!(r#"{{"schemaVersion":2,"z":{{"k": 1e400}},"manifests":[{entry}]}}"#));
+        let longer = with(Some(&with(Some(&existing), b"b").unwrap()), b"c").unwrap();
+        let shorter = referrers_index_without(&longer, |digest| *digest == Digest::of(b"b")).unwrap().unwrap();
+        assert_eq!(shorter, with(Some(&existing), b"c").unwrap());
+        assert_eq!(referrers_index_without(&shorter, |digest| *digest == Digest::of(b"b")), Ok(None));
+        let empty = referrers_index_without(&shorter, |_| true).unwrap().unwrap();
+        assert_eq!(empty.content(), &Content::Index(crate::oci::Index { manifests: Vec::new() }));
     }
 
     proptest! {

@@ -1,10 +1,14 @@
-//! Deleting what a user names: one tag, or one document with its tags. Nothing else goes without being told first.
+//! Deleting what a user names: one tag, or one document with its tags. Nothing else goes without being told first, and
+//! what was told is looked at again right before: see [`look`].
 //!
-//! A tag goes alone also where the registry deletes documents only: see [`stand_in`].
+//! A tag goes alone also where the registry deletes documents only: see [`stand_in`]. A document is taken out of the
+//! lists of what refers to its subject before it goes: see [`unlist`].
 
+mod error;
+mod look;
 mod stand_in;
+mod unlist;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,22 +18,27 @@ use super::compare::resolve_target;
 use super::context::Context;
 use super::engine::Engine;
 use super::mode::Mode;
-use super::tagged::{Pointed, TURN_DELETION_ON, below, pointed};
 use crate::content::{Cause, Deleted, Error, Location, Pull as _, Push as _};
 use crate::events;
 use crate::oci::{Digest, Reference, Tag, TagOrDigest};
 use crate::registry::{Access, Remote};
 
+pub use error::RemovalError;
+
+use look::{Dependents, look};
+
 /// Something that is to be deleted, and what that would mean. Nothing is deleted yet.
 pub struct Removal {
     target: Remote,
+    /// The same for what is to be undone, also when the run is stopped.
+    unstopped: Remote,
     context: Context,
     doomed: Doomed,
 }
 
 enum Doomed {
     Tag { tag: Tag, digest: Digest },
-    Document { digest: Digest, tags: Vec<Tag>, listed_by: Vec<Tag> },
+    Document { digest: Digest, dependents: Dependents },
 }
 
 /// What was deleted. Fields are added, never renamed.
@@ -43,52 +52,8 @@ pub struct Removed {
     pub tags: Vec<Reference>,
     /// Tags of lists that name the document, and lack it now.
     pub listed_by: Vec<Reference>,
-}
-
-/// Why nothing was deleted. The text is complete.
-#[derive(Debug, thiserror::Error)]
-pub enum RemovalError {
-    /// Neither tags nor documents can be deleted there.
-    #[error("deleting {0}: the registry deletes neither tags nor manifests: {TURN_DELETION_ON}")]
-    Off(Reference),
-    /// Somebody moved the tag meanwhile.
-    #[error("deleting {0}: it was moved just now, and is left as it is: look at it, and try again")]
-    Moved(Reference),
-    /// It could not be deleted by way of the stand-in. The tag points where it pointed before.
-    #[error("deleting {tag}: {reason}; the tag is where it was")]
-    PutBack {
-        /// The tag.
-        tag: Reference,
-        /// What kept the stand-in from being deleted.
-        reason: String,
-    },
-    /// The tag was moved onto the stand-in, and could not be put back.
-    #[error(
-        "deleting {tag}: {reason}; the tag now points at an empty manifest, since it could not be put back either: \
-         {also}; do that with `regferry copy {original} {tag}`"
-    )]
-    Stranded {
-        /// The tag.
-        tag: Reference,
-        /// What kept the stand-in from being deleted.
-        reason: String,
-        /// What kept the tag from being put back.
-        also: String,
-        /// What the tag pointed at.
-        original: Reference,
-    },
-    /// It may not be deleted by us.
-    #[error("{0}; these credentials lack the right to delete there")]
-    Forbidden(Error),
-    /// A request failed.
-    #[error("{}", .0.with_advice())]
-    Failed(Error),
-}
-
-impl From<Error> for RemovalError {
-    fn from(error: Error) -> Self {
-        if error.is_forbidden() { Self::Forbidden(error) } else { Self::Failed(error) }
-    }
+    /// Tags of lists of referrers that named the document, and do not any more.
+    pub unlisted_from: Vec<Reference>,
 }
 
 impl Engine {
@@ -104,14 +69,18 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Removal, RemovalError> {
         let context = self.context(&Arc::from(events::DELETE), Mode::Execute, cancel.clone());
-        let target = self.registries.remote(location, Access::Push)?;
+        let unstopped = self.registries.remote(location, Access::Push)?;
+        let target = unstopped.on_behalf_of(&Arc::default(), cancel);
         let found = context.unless_stopped(target.resolve(&at)).await??;
         let digest = found.ok_or_else(|| not_found(&at, location))?;
         let doomed = match at {
             TagOrDigest::Tag(tag) => Doomed::Tag { tag, digest },
-            TagOrDigest::Digest(digest) => document(&target, &context, digest).await?,
+            TagOrDigest::Digest(digest) => {
+                let dependents = look(&target, &context, &digest).await?;
+                Doomed::Document { digest, dependents }
+            }
         };
-        Ok(Removal { target, context, doomed })
+        Ok(Removal { target, unstopped, context, doomed })
     }
 }
 
@@ -125,29 +94,37 @@ impl Removal {
 
     /// The tags that go along with a document.
     pub fn tags(&self) -> &[Tag] {
-        match &self.doomed {
-            Doomed::Tag { .. } => &[],
-            Doomed::Document { tags, .. } => tags,
-        }
+        self.dependents().map_or(&[], |dependents| &dependents.tags)
     }
 
     /// The tags of lists that name the document: what they name will not be there.
     pub fn listed_by(&self) -> &[Tag] {
+        self.dependents().map_or(&[], |dependents| &dependents.listed_by)
+    }
+
+    /// The tags of the lists of referrers that the document will be taken out of.
+    pub fn unlisted_from(&self) -> &[Tag] {
+        self.dependents().map_or(&[], |dependents| &dependents.unlisted_from)
+    }
+
+    fn dependents(&self) -> Option<&Dependents> {
         match &self.doomed {
-            Doomed::Tag { .. } => &[],
-            Doomed::Document { listed_by, .. } => listed_by,
+            Doomed::Tag { .. } => None,
+            Doomed::Document { dependents, .. } => Some(dependents),
         }
     }
 
-    /// Deletes it. Not to be dropped half-way: between two requests a tag may point at the stand-in. When the run is
-    /// stopped, it ends by itself as soon as the tag is what it was, or gone.
+    /// Deletes it, if what would go is still what was told. Not to be dropped half-way: between two requests a tag may
+    /// point at the stand-in, or a list of referrers lack the document. When the run is stopped, it ends by itself as
+    /// soon as all is as it was, or it is gone.
     ///
     /// # Errors
-    /// If it could not be deleted: then all is as it was, but for [`RemovalError::Stranded`].
+    /// If it could not be deleted: then all is as it was, but for [`RemovalError::Stranded`] and
+    /// [`RemovalError::Unlisted`].
     pub async fn execute(self) -> Result<Removed, RemovalError> {
         let removed = match &self.doomed {
             Doomed::Tag { tag, digest } => self.tag(tag, digest).await,
-            Doomed::Document { digest, .. } => self.document(digest).await,
+            Doomed::Document { digest, dependents } => self.document(digest, dependents).await,
         };
         let location = self.target.location();
         self.context.memory.forget(location);
@@ -156,7 +133,13 @@ impl Removal {
     }
 
     async fn tag(&self, tag: &Tag, digest: &Digest) -> Result<(), RemovalError> {
-        match self.target.delete_tag(tag).await? {
+        let at = TagOrDigest::Tag(tag.clone());
+        match self.context.unless_stopped(self.digest_of(tag)).await?? {
+            Some(found) if found == *digest => {}
+            Some(_) => return Err(RemovalError::Moved(self.reference(at))),
+            None => return Err(not_found(&at, self.target.location()).into()),
+        }
+        match self.target.delete_tag(tag).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(()),
             // Where a tag is no name of anything, as far as deleting goes, it is said not to be there.
             Deleted::Gone if self.digest_of(tag).await?.is_none() => Ok(()),
@@ -164,8 +147,17 @@ impl Removal {
         }
     }
 
-    async fn document(&self, digest: &Digest) -> Result<(), RemovalError> {
-        match self.target.delete_manifest(digest).await? {
+    async fn document(&self, digest: &Digest, told: &Dependents) -> Result<(), RemovalError> {
+        let now = look(&self.target, &self.context, digest).await?;
+        if now != *told {
+            let document = self.reference(TagOrDigest::Digest(digest.clone()));
+            return Err(RemovalError::Changed { document, changes: now.since(told) });
+        }
+        self.unlisted(digest, &told.unlisted_from, self.document_alone(digest)).await
+    }
+
+    async fn document_alone(&self, digest: &Digest) -> Result<(), RemovalError> {
+        match self.target.delete_manifest(digest).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(()),
             Deleted::Gone if self.is_gone(digest).await? => Ok(()),
             Deleted::Gone | Deleted::Unsupported => {
@@ -185,18 +177,18 @@ impl Removal {
         self.target.resolve(&TagOrDigest::Tag(tag.clone())).await
     }
 
-    fn removed(self) -> Removed {
-        let (tags, listed_by) = (self.references(self.tags()), self.references(self.listed_by()));
-        let location = self.target.location();
-        match self.doomed {
-            Doomed::Tag { tag, digest } => {
-                let reference = location.reference(&TagOrDigest::Tag(tag));
-                Removed { tags: vec![reference.clone()], reference, digest, listed_by }
+    fn removed(&self) -> Removed {
+        let (listed_by, unlisted_from) = (self.references(self.listed_by()), self.references(self.unlisted_from()));
+        let (reference, tags) = match &self.doomed {
+            Doomed::Tag { tag, .. } => {
+                let reference = self.reference(TagOrDigest::Tag(tag.clone()));
+                (reference.clone(), vec![reference])
             }
-            Doomed::Document { digest, .. } => {
-                Removed { reference: location.reference(&TagOrDigest::Digest(digest.clone())), digest, tags, listed_by }
+            Doomed::Document { digest, dependents } => {
+                (self.reference(TagOrDigest::Digest(digest.clone())), self.references(&dependents.tags))
             }
-        }
+        };
+        Removed { reference, digest: self.digest().clone(), tags, listed_by, unlisted_from }
     }
 
     fn references(&self, tags: &[Tag]) -> Vec<Reference> {
@@ -206,22 +198,6 @@ impl Removal {
     fn reference(&self, at: TagOrDigest) -> Reference {
         self.target.location().reference(&at)
     }
-}
-
-/// What goes with a document, and what would lack it.
-async fn document(target: &Remote, context: &Context, digest: Digest) -> Result<Doomed, Error> {
-    let listed = context.unless_stopped(target.tags()).await??.unwrap_or_default();
-    let tags = pointed(target, context, listed).await?;
-    let roots: HashSet<Digest> = tags.values().cloned().collect();
-    let below = below(target, context, &roots).await?;
-    let names = |root: &Digest| below.get(root).is_some_and(|listed| listed.contains(&digest));
-    let of = |is_meant: &dyn Fn(&Digest) -> bool| chosen(&tags, is_meant);
-    let (own, listed_by) = (of(&|root| *root == digest), of(&|root| names(root)));
-    Ok(Doomed::Document { tags: own, listed_by, digest })
-}
-
-fn chosen(tags: &Pointed, is_meant: impl Fn(&Digest) -> bool) -> Vec<Tag> {
-    tags.iter().filter(|(_, digest)| is_meant(digest)).map(|(tag, _)| tag.clone()).collect()
 }
 
 fn not_found(at: &TagOrDigest, location: &Location) -> Error {

@@ -31,10 +31,7 @@ impl Removal {
         if self.digest_of(tag).await?.as_ref() != Some(digest) {
             return Err(RemovalError::Moved(named()));
         }
-        if self.context.cancel.is_cancelled() {
-            return Err(self.context.stopped().into());
-        }
-        // From here on to the end, whatever comes.
+        // From here on to the end, whatever comes: stopped, it goes no further, and puts the tag back.
         let stand_in = document(&unique())?;
         let (reason, stored) = match self.target.put_manifest(&stand_in, &TagOrDigest::Tag(tag.clone())).await {
             Ok(_) => match self.delete_stand_in(tag, &stand_in).await {
@@ -64,14 +61,14 @@ impl Removal {
     }
 
     /// Whether a document can be deleted here, by deleting one that nobody needs.
-    async fn deletes_documents(&self) -> Result<bool, Error> {
+    async fn deletes_documents(&self) -> Result<bool, RemovalError> {
         let probe = document("deleted by regferry to see whether the registry deletes manifests")?;
         self.bring_config().await?;
         self.target.put_manifest(&probe, &TagOrDigest::Digest(probe.digest().clone())).await?;
-        match self.target.delete_manifest(probe.digest()).await? {
+        match self.target.delete_manifest(probe.digest()).await.map_err(RemovalError::of_deletion)? {
             Deleted::Done => Ok(true),
             // Another who looks at the same time leaves that; and who does not know the request says it.
-            Deleted::Gone => self.is_gone(probe.digest()).await,
+            Deleted::Gone => Ok(self.is_gone(probe.digest()).await?),
             Deleted::Unsupported => Ok(false),
         }
     }
@@ -96,15 +93,17 @@ impl Removal {
     ) -> Result<(), RemovalError> {
         let at = TagOrDigest::Tag(tag.clone());
         let (named, reason) = (self.reference(at.clone()), reason.to_owned());
-        match self.digest_of(tag).await {
+        match self.unstopped.resolve(&at).await {
             Ok(Some(found)) if found == *original.digest() => {
                 return Err(RemovalError::PutBack { tag: named, reason });
             }
             Ok(Some(found)) if !is_ours(&found) => return Err(RemovalError::Moved(named)),
+            // It went after all, and only the answer was lost.
+            Ok(None) => return Ok(()),
             // What cannot be seen is put where it belongs.
             Ok(_) | Err(_) => {}
         }
-        match self.target.put_manifest(original, &at).await {
+        match self.unstopped.put_manifest(original, &at).await {
             Ok(_) => Err(RemovalError::PutBack { tag: named, reason }),
             Err(error) => Err(RemovalError::Stranded {
                 tag: named,

@@ -44,6 +44,9 @@ pub struct Entry {
     /// The later one of both, under the name that `az acr repository show-manifests` has for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<String>,
+    /// Why it or its config could not be read: then the rest is all that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
 }
 
 /// In which order manifests are listed.
@@ -101,6 +104,7 @@ impl From<AzureManifest> for Entry {
             image_size: listed.image_size,
             created_time: listed.created_time,
             last_update_time: listed.last_update_time,
+            remark: None,
         }
     }
 }

@@ -7,11 +7,10 @@ use serde::Deserialize;
 
 use super::super::abreast::side_by_side;
 use super::super::config::read_config;
-use super::super::documents::MAX_DOCUMENTS;
 use super::entry::Entry;
 use super::reached::Reached;
-use crate::content::{Error, Pull};
-use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Tag, TagOrDigest, media_type};
+use crate::content::{Cause, Error, Pull};
+use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, Platform, Tag, TagOrDigest, media_type};
 
 /// What is known of a repository.
 struct Known {
@@ -49,18 +48,42 @@ struct Config {
     created: Option<String>,
     #[serde(flatten)]
     platform: Option<Platform>,
+    /// Why it says nothing.
+    #[serde(skip)]
+    remark: Option<&'static str>,
 }
 
-/// All manifests that these tags reach, by their digests. A document that is named and not there is passed over.
+impl Config {
+    /// What is no config says nothing of the image, and what is longer than a time or a name of a platform is none:
+    /// there may be tens of thousands.
+    fn of(bytes: &[u8]) -> Self {
+        const LONGEST: usize = 256;
+        let said: Self = serde_json::from_slice(bytes).unwrap_or_default();
+        let is_short = |text: &String| text.len() <= LONGEST;
+        let platform = said.platform.filter(|platform| is_short(&platform.to_string()));
+        let platform = platform.map(|platform| Platform { os_features: Vec::new(), ..platform });
+        Self { created: said.created.filter(is_short), platform, remark: None }
+    }
+
+    fn unread(remark: &'static str) -> Self {
+        Self { remark: Some(remark), ..Self::default() }
+    }
+}
+
+/// All manifests that these tags reach, by their digests. A document that is named and not there is passed over; of one
+/// that cannot be read, its tags and its type are told.
 pub(super) async fn walk<S: Pull>(source: &S, tags: Vec<Tag>) -> Result<Vec<Entry>, Error> {
     let tags = pointed(source, tags).await?;
     let mut reached = Reached::default();
-    let most = MAX_DOCUMENTS.saturating_mul(tags.len());
-    reached.read(source, tags.keys().cloned().collect(), most).await?;
+    reached.read(source, tags.keys().cloned().collect(), tags.len()).await?;
     let configs = configs(source, &reached).await?;
     let platforms = reached.documents().flat_map(|(_, document)| document.platforms.iter().cloned()).collect();
     let known = Known { reached, tags, configs, platforms };
-    Ok(known.reached.documents().map(|(digest, document)| known.entry(digest, document)).collect())
+    let read = known.reached.documents().map(|(digest, document)| known.entry(digest, document));
+    let refused = known.reached.refused().map(|(digest, refused)| known.refused_entry(digest, refused));
+    let mut entries: Vec<Entry> = read.chain(refused).collect();
+    entries.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+    Ok(entries)
 }
 
 /// The tags by what they point at; not those that are gone meanwhile.
@@ -86,9 +109,14 @@ async fn configs<S: Pull>(source: &S, reached: &Reached<Brief>) -> Result<HashMa
         .filter(|d| media_type::is_image_config(&d.media_type));
     let named: BTreeMap<&Digest, &Descriptor> = named.map(|config| (&config.digest, config)).collect();
     let read = |config: Descriptor| async move {
-        let bytes = Box::pin(read_config(source, &config)).await?.unwrap_or_default();
-        // What is no config says nothing of the image.
-        Ok((config.digest, serde_json::from_slice(&bytes).unwrap_or_default()))
+        let said = match Box::pin(read_config(source, &config)).await {
+            Ok(bytes) => Config::of(&bytes.unwrap_or_default()),
+            // One image that is not whole does not keep the others away.
+            Err(error) if error.is_not_found() => Config::unread("its config is not there"),
+            Err(error) if matches!(error.cause(), Cause::Mismatch { .. }) => Config::unread("its config is damaged"),
+            Err(error) => return Err(error),
+        };
+        Ok((config.digest, said))
     };
     side_by_side(named.into_values().cloned().map(read)).await.into_iter().collect()
 }
@@ -97,11 +125,9 @@ impl Known {
     fn entry(&self, digest: &Digest, document: &Brief) -> Entry {
         let platform = self.platform(digest, document);
         let created = self.created(digest);
-        let mut tags = self.tags.get(digest).cloned().unwrap_or_default();
-        tags.sort_unstable();
         Entry {
             digest: digest.clone(),
-            tags,
+            tags: self.tags(digest),
             media_type: Some(document.media_type.clone()),
             config_media_type: document.config.as_ref().map(|config| config.media_type.clone()),
             architecture: platform.map(|platform| platform.architecture.clone()),
@@ -111,7 +137,33 @@ impl Known {
             created_time: created.clone(),
             last_update_time: None,
             timestamp: created,
+            remark: self.config(document).and_then(|config| config.remark).map(str::to_owned),
         }
+    }
+
+    /// What is known of a document that could not be read: what it runs on, if a list says so.
+    fn refused_entry(&self, digest: &Digest, refused: &ManifestError) -> Entry {
+        let platform = self.platforms.get(digest).filter(|platform| !platform.is_unknown());
+        Entry {
+            digest: digest.clone(),
+            tags: self.tags(digest),
+            media_type: refused.media_type().map(str::to_owned),
+            config_media_type: None,
+            architecture: platform.map(|platform| platform.architecture.clone()),
+            os: platform.map(|platform| platform.os.clone()),
+            variant: platform.and_then(|platform| platform.variant.clone()),
+            image_size: None,
+            created_time: None,
+            last_update_time: None,
+            timestamp: None,
+            remark: Some(refused.to_string()),
+        }
+    }
+
+    fn tags(&self, digest: &Digest) -> Vec<String> {
+        let mut tags = self.tags.get(digest).cloned().unwrap_or_default();
+        tags.sort_unstable();
+        tags
     }
 
     fn config(&self, document: &Brief) -> Option<&Config> {

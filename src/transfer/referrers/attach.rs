@@ -1,14 +1,14 @@
 //! Bringing what refers to an image.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::documents::Documents;
 use super::super::knowledge::Flight;
 use super::super::route::Route;
 use super::super::shape::Shape;
-use super::Hanging;
+use super::{Hanging, put_index};
 use crate::content::{Cause, Error, Pull, Push, Put};
-use crate::oci::{Descriptor, Digest, TagOrDigest, referrers_index};
+use crate::oci::{Descriptor, Digest, Manifest, TagOrDigest, referrers_index};
 
 impl<S: Pull, T: Push> Route<'_, S, T> {
     /// Brings them one after the other, in the order in which they were found.
@@ -54,9 +54,10 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             is_new |= longer.is_some();
             index = longer.or(index);
         }
-        match index.filter(|_| is_new) {
-            Some(index) => self.put(&index, &at).await.map(drop),
-            None => Ok(()),
-        }
+        let Some(index) = index.filter(|_| is_new) else { return Ok(()) };
+        let attached: HashSet<Digest> = referrers.iter().map(|referrer| referrer.digest.clone()).collect();
+        let at = &at;
+        let put = |index: Manifest| async move { self.put(&index, at).await };
+        put_index(self.target, index, &attached, put).await.map(drop)
     }
 }

@@ -5,6 +5,7 @@
 //! to a referrer. See [`search`] for what that costs.
 
 mod attach;
+mod index;
 mod listed;
 mod search;
 mod tree;
@@ -13,8 +14,9 @@ use std::collections::HashMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+pub(super) use index::put_index;
 pub(super) use search::{Hanging, Search};
-pub use tree::{Referrer, referrers_of};
+pub use tree::{LeftOut, Referrer, ReferrerTrees, referrers_of};
 
 use crate::oci::{Content, Descriptor, Manifest, Subject, Tag};
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Image, Platform};
+use super::{Document, Image, Platform, media_type};
 
 /// The manifest list of the README's demo: `hello-world` for linux/amd64, linux/arm64 and
 /// windows/amd64 10.0.17763.1697.
@@ -36,6 +36,16 @@ pub fn every_kind() -> Vec<(&'static str, Image)> {
         ("bare-artifact", Image::artifact("application/vnd.example.marker").build()),
         ("foreign", foreign()),
     ]
+}
+
+/// An image of Docker's old schema 1. Its digest at a registry is that of what its signatures sign, and not the one that
+/// its bytes have.
+#[must_use]
+pub fn schema_1() -> Image {
+    let text = r#"{"schemaVersion":1,"name":"app","tag":"old","fsLayers":[],"history":[],"signatures":[]}"#;
+    let root =
+        Document { media_type: media_type::DOCKER_SCHEMA_1.to_owned(), bytes: Bytes::from_static(text.as_bytes()) };
+    Image { root, children: Vec::new(), blobs: Vec::new(), platform: Some(Platform::from("linux/386")) }
 }
 
 fn nested_index() -> Image {

@@ -13,7 +13,7 @@ use super::options::{Deletion, Immutability};
 use super::route::Call;
 use super::store::{Store, is_digest};
 use super::stored::Stored;
-use crate::content::{Document, digest, matches};
+use crate::content::{Document, digest, matches, media_type};
 
 // The distribution spec: "the registry SHOULD enforce some limit, … at least 4 megabytes".
 const LARGEST: usize = 4 << 20;
@@ -24,8 +24,9 @@ const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 pub(super) fn get(shared: &Shared, call: &Call) -> Reply {
     let store = locked(&shared.store);
     let (digest, document) = store.resolve(call.repository(), call.last()).ok_or_else(|| unknown(call))?;
-    // Distribution does not convert OCI documents: who does not accept them does not find them.
-    if !accepts(call, &document.media_type) {
+    // Distribution does not convert OCI documents: who does not accept them does not find them. What it would convert to
+    // for the oldest clients is for all.
+    if document.media_type != media_type::DOCKER_SCHEMA_1 && !accepts(call, &document.media_type) {
         return Err(not_accepted(&document.media_type));
     }
     let content = Stored::Held(document.bytes.clone());
