@@ -240,9 +240,9 @@ impl Error {
         matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 403)
     }
 
-    /// Whether the answer was 500.
+    /// Whether the answer was 500, and named no time when it would be another.
     pub fn is_internal(&self) -> bool {
-        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 500)
+        matches!(&*self.cause, Cause::Refused(refusal) if refusal.status == 500 && refusal.retry_after.is_none())
     }
 
     /// Why a document that is there, and is what it is said to be, is refused all the same.
