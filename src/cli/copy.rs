@@ -2,16 +2,16 @@
 
 use super::session::Session;
 use super::{Exit, Failure, Format, import};
-use crate::oci::Reference;
+use crate::oci::{Reference, Tag};
 use crate::transfer::Import;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// What is copied: HOST/REPO[:TAG][@DIGEST]
+    /// What is copied: HOST/REPO[:TAG][@DIGEST], or oci:DIR[:TAG|@DIGEST], an image layout
     source: Reference,
 
-    /// Where it goes: HOST/REPO[:TAG]; without a tag, the source's
+    /// Where it goes: HOST/REPO[:TAG] or oci:DIR[:TAG]; without a tag, the source's
     target: String,
 
     /// The form of the result
@@ -26,6 +26,10 @@ Examples:
 
   Between two registries on this machine:
     regferry copy localhost:5000/app:v1 localhost:5001/app
+
+  Into a directory on this side of an air gap, and out of it on the other:
+    regferry copy ghcr.io/acme/app:v1 oci:/media/stick/images:app-v1
+    regferry copy oci:/media/stick/images:app-v1 registry.internal/acme/app:v1
 
 The target's tag is overwritten. Prints the target's reference and its digest.";
 
@@ -44,6 +48,10 @@ fn target(args: &Args) -> Result<Reference, Failure> {
     }
     if target.tag.is_none() {
         target.tag.clone_from(&args.source.tag);
+    }
+    // The only image of a layout may have any tag, or none.
+    if target.tag.is_none() && args.source.digest.is_none() {
+        target.tag = Some(Tag::latest());
     }
     if target.host == args.source.host
         && target.repository == args.source.repository

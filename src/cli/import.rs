@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::events::{ImageOutcome, ImageReport};
-use crate::oci::{Host, Reference, Repository};
+use crate::oci::{Host, LAYOUT_PREFIX, Reference, Repository, Tag};
 use crate::telemetry::Log;
 use crate::transfer::{Import, ImportError};
 
@@ -104,6 +104,9 @@ fn targets(args: &Args) -> Result<Vec<Reference>, Failure> {
     match registry {
         _ if !named.is_empty() => Ok(named),
         None => Err(Failure::usage("no target: name its host with --registry, or a full reference with --image")),
+        Some(_) if args.source.host.is_layout() => Err(Failure::usage(
+            "an image layout has no repository's name: name the target with --image or --repository",
+        )),
         Some(host) => Ok(vec![Reference { host: host.clone(), digest: None, ..args.source.clone() }]),
     }
 }
@@ -115,6 +118,7 @@ fn tagged(registry: Option<&Host>, image: &str) -> Result<Reference, Failure> {
             "--image {image}: a target's digest is the source's: name a tag, or use --repository"
         )));
     }
+    target.tag.get_or_insert_with(Tag::latest);
     Ok(target)
 }
 
@@ -131,8 +135,9 @@ fn untagged(registry: Option<&Host>, repository: &str) -> Result<Reference, Fail
 
 /// The target's full name. With `--registry` it is a path in that registry; without, it has to name its own host.
 fn in_registry(registry: Option<&Host>, option: &str, target: &str) -> Result<String, Failure> {
+    let looks_like_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
     let names_host =
-        target.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+        target.starts_with(LAYOUT_PREFIX) || target.split_once('/').is_some_and(|(first, _)| looks_like_host(first));
     match registry {
         Some(_) if names_host => {
             Err(Failure::usage(format!("{option} {target}: the host is named twice, here and by --registry")))

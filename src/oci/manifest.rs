@@ -85,6 +85,14 @@ pub enum ManifestError {
         /// How many bytes came.
         size: usize,
     },
+    /// Of another size than the descriptor says that names it.
+    #[error("it has {actual} bytes, its descriptor says {expected}")]
+    Size {
+        /// What the descriptor says.
+        expected: u64,
+        /// What is there.
+        actual: usize,
+    },
     /// Neither an image manifest nor an index.
     #[error("it is no image manifest or index but {what}")]
     Unknown {

@@ -11,11 +11,11 @@ use super::documents::Documents;
 use super::engine::Engine;
 use super::route::{Route, Tags};
 use super::shape::Shape;
+use super::store::Store;
 use super::tally::{Tally, note_failure};
-use crate::content::{Cause, Error, Pull};
+use crate::content::{Cause, Error, Pull, Push as _};
 use crate::events::{self, ImageOutcome, ImageReport};
 use crate::oci::{Digest, Reference, TagOrDigest};
-use crate::registry::{Access, Remote};
 
 /// One image to bring to some targets.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub enum ImportError {
 
 /// A place that the image is to be brought to, and what it has now.
 struct Target {
-    remote: Remote,
+    store: Store,
     tag: Option<TagOrDigest>,
     found: Option<Digest>,
     tally: Tally,
@@ -51,7 +51,7 @@ impl Target {
     /// Names what it has as the source does, if it is the same.
     async fn agree_on(&mut self, digest: &Digest) -> Result<(), Error> {
         if let (Some(tag), Some(found)) = (&self.tag, &self.found)
-            && is_same(&self.remote, tag, found, digest).await?
+            && is_same(&self.store, tag, found, digest).await?
         {
             self.found = Some(digest.clone());
         }
@@ -68,24 +68,24 @@ impl Engine {
     pub async fn import(&self, import: &Import, cancel: &CancellationToken) -> Result<Vec<ImageReport>, ImportError> {
         let context = self.context(&Arc::from(events::IMPORT), cancel.clone());
         let uncounted = Arc::default();
-        let source = self.registries.remote(&(&import.source).into(), Access::Pull)?.on_behalf_of(&uncounted, cancel);
+        let source = self.source(&(&import.source).into())?.on_behalf_of(&uncounted, cancel);
         let (digest, targets) = context.unless_stopped(self.ask_all(import, &source, cancel)).await??;
         if !import.force {
             conflicts(&targets, &digest)?;
         }
 
         let (documents, relays) = (Documents::default(), Arc::default());
-        let siblings: Vec<Remote> = targets.iter().map(|target| target.remote.clone()).collect();
+        let siblings: Vec<Store> = targets.iter().map(|target| target.store.clone()).collect();
         let mut reports = Vec::new();
         for target in &targets {
             let at = target.tag.clone().unwrap_or_else(|| TagOrDigest::Digest(digest.clone()));
             let clock = Instant::now();
-            let mut report = ImageReport::new(import.source.clone(), target.remote.location().reference(&at));
+            let mut report = ImageReport::new(import.source.clone(), target.store.location().reference(&at));
             report.digest = Some(digest.clone());
             let source = source.on_behalf_of(&target.tally.requests, cancel);
             let route = Route {
                 source: &source,
-                target: &target.remote,
+                target: &target.store,
                 siblings: &siblings,
                 relays: &relays,
                 context: &context,
@@ -108,11 +108,11 @@ impl Engine {
     async fn ask_all(
         &self,
         import: &Import,
-        source: &Remote,
+        source: &Store,
         cancel: &CancellationToken,
     ) -> Result<(Digest, Vec<Target>), Error> {
-        let from = import.source.selector();
         let digest = async {
+            let from = source.meant(&import.source).await?;
             let found = source.resolve(&from).await?;
             found.ok_or_else(|| {
                 Error::new(format!("looking up manifest {from} of {}", source.location()), Cause::NotFound)
@@ -128,19 +128,19 @@ impl Engine {
 
     async fn ask(&self, target: &Reference, cancel: &CancellationToken) -> Result<Target, Error> {
         let tally = Tally::default();
-        let remote = self.registries.remote(&target.into(), Access::Push)?.on_behalf_of(&tally.requests, cancel);
+        let store = self.target(&target.into())?.on_behalf_of(&tally.requests, cancel);
         let tag = target.tag.clone().map(TagOrDigest::Tag);
         let found = match &tag {
-            Some(tag) => remote.resolve(tag).await?,
+            Some(tag) => store.resolve(tag).await?,
             None => None,
         };
-        Ok(Target { remote, tag, found, tally })
+        Ok(Target { store, tag, found, tally })
     }
 }
 
 /// Brings the image to one target, if it is not there already.
 async fn bring(
-    route: &Route<'_, Remote, Remote>,
+    route: &Route<'_, Store, Store>,
     documents: &Documents,
     target: &Target,
     digest: &Digest,
@@ -148,12 +148,17 @@ async fn bring(
 ) -> Result<ImageOutcome, Error> {
     let found = match &target.tag {
         Some(_) => target.found.clone(),
-        None => route.context.unless_stopped(resolve_target(&target.remote, at)).await??,
+        None => route.context.unless_stopped(resolve_target(&target.store, at)).await??,
     };
-    if found.as_ref() == Some(digest) {
-        return Ok(ImageOutcome::Unchanged);
+    let mut outcome = ImageOutcome::Unchanged;
+    if found.as_ref() != Some(digest) {
+        route.bring(documents, &Shape::whole(digest.clone()), at).await?;
+        outcome = ImageOutcome::Copied;
     }
-    route.bring(documents, &Shape::whole(digest.clone()), at).await.map(|_| ImageOutcome::Copied)
+    if target.tag.is_none() {
+        target.store.keep_untagged(digest).await?;
+    }
+    Ok(outcome)
 }
 
 fn conflicts(targets: &[Target], digest: &Digest) -> Result<(), ImportError> {
@@ -161,7 +166,7 @@ fn conflicts(targets: &[Target], digest: &Digest) -> Result<(), ImportError> {
         .iter()
         .filter_map(|target| {
             let found = target.found.as_ref().filter(|found| *found != digest)?;
-            let tag = target.remote.location().reference(target.tag.as_ref()?);
+            let tag = target.store.location().reference(target.tag.as_ref()?);
             Some(format!("{tag} exists as {found}, the source is {digest}"))
         })
         .collect();

@@ -23,6 +23,7 @@ mod http2;
 mod identity;
 mod immutable;
 mod inventory;
+mod layouts;
 mod listings;
 mod missing;
 mod mounts;

@@ -1,0 +1,124 @@
+//! OCI image layouts: directories that hold images as a repository does.
+//!
+//! Images are listed in `index.json`, under their tag as `org.opencontainers.image.ref.name`; everything else lies below
+//! `blobs` by its digest. Written so that, cut anywhere, it can be read and what is listed is whole: see [`folder`].
+//! Source: OCI image-spec, "Image Layout".
+
+#[cfg(test)]
+mod crashes;
+mod disk;
+mod folder;
+#[cfg(test)]
+mod hostile;
+mod listing;
+mod pull;
+mod push;
+#[cfg(test)]
+mod samples;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use pull::FileBody;
+pub use push::Upload;
+
+use crate::content::{Cause, Error, Location};
+use crate::events::Observer;
+use crate::oci::{Host, Repository, Tag};
+use folder::{Folder, Lock};
+
+/// How often it is looked whether another process has let the lock go.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// It is held for a moment: who waits longer than this tells.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
+/// An image layout. Cheap to clone.
+#[derive(Clone)]
+pub struct Layout {
+    folder: Arc<Folder>,
+    location: Location,
+    trust: Trust,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+}
+
+/// What is taken for being there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// What is listed, or has a file: as a source, and where what is there is looked through anyway.
+    Listed,
+    /// Only what is there with all that it names, as a registry sees to by itself: at a target.
+    Whole,
+}
+
+impl Layout {
+    /// The layout in a directory; `None` if a host is a registry. Nothing is looked at yet: it is made when something is
+    /// written.
+    pub fn at(host: &Host, trust: Trust, observer: Arc<dyn Observer>) -> Option<Self> {
+        let folder = Arc::new(Folder::at(host.layout_dir()?));
+        let location = Location { host: host.clone(), repository: Repository::of_layout() };
+        Some(Self { folder, location, trust, observer, cancel: CancellationToken::new() })
+    }
+
+    /// The same layout for a piece of work: `cancel` ends its waiting.
+    #[must_use]
+    pub fn on_behalf_of(&self, cancel: &CancellationToken) -> Self {
+        Self { cancel: cancel.clone(), ..self.clone() }
+    }
+
+    /// The image that is meant where no name is given: `latest`, or the only one.
+    ///
+    /// # Errors
+    /// If there is none or several, telling their tags; or if the layout cannot be read.
+    pub async fn unnamed(&self) -> Result<crate::oci::Digest, Error> {
+        self.blocking(format!("choosing an image of {}", self.location), |folder| {
+            let listing = folder.listing()?.ok_or(Cause::NotFound)?;
+            let found = match listing.tagged(&Tag::latest()).map_err(Cause::Layout)? {
+                Some(latest) => Some(latest),
+                None => listing.only().map_err(Cause::Layout)?,
+            };
+            found.map(|image| image.digest).ok_or_else(|| {
+                let tags = listing.tags();
+                let named: Vec<&str> = tags.iter().take(20).map(Tag::as_str).collect();
+                let named = if named.is_empty() { "none has a tag".to_owned() } else { named.join(", ") };
+                Cause::Layout(format!("it has several images, or none: name a tag or a digest ({named})"))
+            })
+        })
+        .await
+    }
+
+    /// Waits for the lock; a stop ends that.
+    async fn locked(&self, what: &str) -> Result<Lock, Error> {
+        self.blocking(what.to_owned(), Folder::prepare).await?;
+        let (began, mut has_told) = (Instant::now(), false);
+        loop {
+            if let Some(lock) = self.blocking(what.to_owned(), Folder::try_lock).await? {
+                return Ok(lock);
+            }
+            if began.elapsed() > LONG_WAIT && !std::mem::replace(&mut has_told, true) {
+                let waited = "another process has had it locked for long: still waiting";
+                self.observer.warning(&self.location.host, waited);
+            }
+            let pause = self.cancel.run_until_cancelled(tokio::time::sleep(LOCK_PAUSE)).await;
+            pause.ok_or_else(|| self.error(what, Cause::Cancelled))?;
+        }
+    }
+
+    /// Does what blocks where it may. What has begun ends, also if nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: String,
+        work: impl FnOnce(&Folder) -> Result<T, Cause> + Send + 'static,
+    ) -> Result<T, Error> {
+        let folder = Arc::clone(&self.folder);
+        let done = tokio::task::spawn_blocking(move || work(&folder)).await;
+        done.unwrap_or(Err(Cause::Cancelled)).map_err(|cause| self.error(what, cause))
+    }
+
+    fn error(&self, what: impl Into<String>, cause: Cause) -> Error {
+        Error::new(what, cause).at(&self.location.host)
+    }
+}
