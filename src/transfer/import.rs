@@ -115,7 +115,8 @@ impl Engine {
             let from = source.meant(&import.source).await?;
             let found = source.resolve(&from).await?;
             found.ok_or_else(|| {
-                Error::new(format!("looking up manifest {from} of {}", source.location()), Cause::NotFound)
+                let at = source.location();
+                Error::new(format!("looking up manifest {from} of {at}"), Cause::NotFound).at(&at.host)
             })
         };
         let asking = try_join_all(import.targets.iter().map(|target| self.ask(target, cancel)));

@@ -12,6 +12,7 @@ mod gate;
 mod htpasswd;
 mod import;
 mod inspect;
+mod layouts;
 mod log;
 mod login;
 mod looking;

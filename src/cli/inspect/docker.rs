@@ -12,8 +12,7 @@ use super::indent::indented;
 use super::said_by_config;
 use crate::cli::Failure;
 use crate::oci::{Content, Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
-use crate::registry::Remote;
-use crate::transfer::Reached;
+use crate::transfer::{Reached, Store};
 
 /// As `docker manifest inspect`.
 pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
@@ -25,13 +24,13 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
 
 /// As `docker manifest inspect --verbose`: an object for an image, a list of them for a list. Costs a GET for each
 /// document that is listed.
-pub(super) async fn detail(remote: &Remote, reference: &Reference, root: Manifest) -> Result<String, Failure> {
+pub(super) async fn detail(store: &Store, reference: &Reference, root: Manifest) -> Result<String, Failure> {
     let Content::Index(index) = root.content().clone() else {
-        let config = said_by_config(remote, &root).await?.unwrap_or_default();
+        let config = said_by_config(store, &root).await?.unwrap_or_default();
         let platform = Platform::of_config(&config);
         return Ok(indented(&json(&Detail::of(reference, &root, platform.as_ref())?)?, "\t"));
     };
-    let reached = Reached::below(remote, root).await?;
+    let reached = Reached::below(store, root).await?;
     let named = index.manifests.iter().filter_map(|child| Some((child, reached.get(&child.digest)?)));
     let details: Vec<Detail<'_>> = named
         .map(|(child, document)| {

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::content::{Error, Location};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Size, TagOrDigest};
-use crate::registry::Remote;
-use crate::transfer::{Referrer, referrers_of};
+use crate::transfer::{Referrer, Store, referrers_of};
 
 /// The shape of `--referrers --output json`. Fields are added, never renamed.
 #[derive(Serialize)]
@@ -19,8 +18,8 @@ pub(super) struct Tree {
     manifests: Vec<Self>,
 }
 
-pub(super) async fn tree(remote: &Remote, reference: &Reference, root: &Manifest) -> Result<Tree, Error> {
-    let mut found = find(remote, root).await?.into_iter();
+pub(super) async fn tree(store: &Store, reference: &Reference, root: &Manifest) -> Result<Tree, Error> {
+    let mut found = find(store, root).await?.into_iter();
     let (_, referrers) = found.next().unwrap_or((None, Vec::new()));
     let below = found.filter(|(_, referrers)| !referrers.is_empty());
     let location = Location::from(reference);
@@ -33,10 +32,10 @@ pub(super) async fn tree(remote: &Remote, reference: &Reference, root: &Manifest
     Ok(Tree { reference: reference.clone(), descriptor, manifests: manifests.collect(), referrers })
 }
 
-pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Error> {
+pub(super) async fn text(store: &Store, root: &Manifest) -> Result<String, Error> {
     let mut text = String::from("\nReferrers:\n");
     let mut are_any = false;
-    for (child, referrers) in find(remote, root).await? {
+    for (child, referrers) in find(store, root).await? {
         if referrers.is_empty() {
             continue;
         }
@@ -55,11 +54,11 @@ pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Err
 }
 
 /// What refers to the image itself, and then to each document that it lists.
-async fn find(remote: &Remote, root: &Manifest) -> Result<Vec<(Option<Descriptor>, Vec<Referrer>)>, Error> {
+async fn find(store: &Store, root: &Manifest) -> Result<Vec<(Option<Descriptor>, Vec<Referrer>)>, Error> {
     let subjects: Vec<Option<Descriptor>> = std::iter::once(None).chain(root.children().cloned().map(Some)).collect();
     let digest = |subject: &Option<Descriptor>| subject.as_ref().map_or(root.digest(), |d| &d.digest).clone();
     let digests: Vec<Digest> = subjects.iter().map(digest).collect();
-    let found = referrers_of(remote, &digests).await?;
+    let found = referrers_of(store, &digests).await?;
     Ok(subjects.into_iter().zip(found).collect())
 }
 

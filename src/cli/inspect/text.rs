@@ -8,14 +8,13 @@ use super::said_by_config;
 use crate::cli::table::{Align, aligned, without_commands};
 use crate::content::Error;
 use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Reference, Size};
-use crate::registry::Remote;
-use crate::transfer::Reached;
+use crate::transfer::{Reached, Store};
 
 /// What an annotation of a descriptor says of a manifest that attests an image. Source: BuildKit, "Attestation Storage".
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 pub(super) async fn text(
-    remote: &Remote,
+    store: &Store,
     reference: &Reference,
     manifest: Manifest,
     referrers: &str,
@@ -29,10 +28,10 @@ pub(super) async fn text(
         Content::Index(index) => {
             let _ = writeln!(text, "Lists:      {}", index.manifests.len());
             text.push_str(&annotations);
-            text.push_str(&platforms(&index, &Reached::below(remote, manifest).await?));
+            text.push_str(&platforms(&index, &Reached::below(store, manifest).await?));
         }
         Content::Image(image) => {
-            let config = said_by_config(remote, &manifest).await?;
+            let config = said_by_config(store, &manifest).await?;
             write_image(&mut text, &manifest, config.as_deref());
             text.push_str(&annotations);
             text.push_str(&blobs(&image));

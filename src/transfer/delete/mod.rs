@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::compare::resolve_target;
 use super::context::Context;
 use super::engine::Engine;
+use super::store::Store;
 use super::tagged::{Pointed, TURN_DELETION_ON, below, pointed};
 use crate::content::{Cause, Deleted, Error, Location, Pull as _, Push as _};
 use crate::events;
 use crate::oci::{Digest, Reference, Tag, TagOrDigest};
-use crate::registry::{Access, Remote};
 
 /// Something that is to be deleted, and what that would mean. Nothing is deleted yet.
 pub struct Removal {
-    target: Remote,
+    target: Store,
     context: Context,
     doomed: Doomed,
 }
@@ -103,7 +103,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Removal, RemovalError> {
         let context = self.context(&Arc::from(events::DELETE), cancel.clone());
-        let target = self.registries.remote(location, Access::Push)?;
+        let target = self.target(location)?;
         let found = context.unless_stopped(target.resolve(&at)).await??;
         let digest = found.ok_or_else(|| not_found(&at, location))?;
         let doomed = match at {
@@ -208,7 +208,7 @@ impl Removal {
 }
 
 /// What goes with a document, and what would lack it.
-async fn document(target: &Remote, context: &Context, digest: Digest) -> Result<Doomed, Error> {
+async fn document(target: &Store, context: &Context, digest: Digest) -> Result<Doomed, Error> {
     let listed = context.unless_stopped(target.tags()).await??.unwrap_or_default();
     let tags = pointed(target, context, listed).await?;
     let roots: HashSet<Digest> = tags.values().cloned().collect();
