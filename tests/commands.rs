@@ -41,7 +41,7 @@ fn words(line: &str) -> Vec<String> {
     for c in line.chars() {
         match c {
             '\'' => is_quoted = !is_quoted,
-            '|' | '>' if !is_quoted => break,
+            '|' | '>' | '<' if !is_quoted => break,
             ' ' if !is_quoted => words.push(String::new()),
             c => words.last_mut().unwrap().push(c),
         }

@@ -650,7 +650,7 @@ fn passwords_come_from_three_places_and_are_never_shown() {
     let password = |text: &str| {
         let config = login(text).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
-        config.registries[&"ghcr.io".parse::<Host>().unwrap()].credentials.clone().unwrap().password
+        config.registries[&"ghcr.io".parse::<Host>().unwrap()].credentials.clone().unwrap().password().clone()
     };
     assert!(matches!(password("password = '${SECRET}'"), Password::Literal(_)));
     assert!(matches!(password("password_file = '/run/x'"), Password::File(path) if path == Path::new("/run/x")));
@@ -706,7 +706,8 @@ fn a_password_file_may_be_named_by_variables() {
     ] {
         let text = format!("[registries.'a.b']\nusername = 'bot'\npassword_file = '{written}'\n");
         let config = Config::parse(&text, &file, &env).unwrap();
-        let password = config.registries[&"a.b".parse::<Host>().unwrap()].credentials.clone().unwrap().password;
+        let password =
+            config.registries[&"a.b".parse::<Host>().unwrap()].credentials.clone().unwrap().password().clone();
         assert!(matches!(&password, Password::File(named) if named == path), "{written}: {password:?}");
     }
     let directory = "[registries.'a.b']\nusername = 'bot'\npassword_file = '${UNSET:-.}'\n";
@@ -734,7 +735,7 @@ fn files_are_found_from_the_configurations_folder() {
     let settings = &config.registries[&"localhost:5000".parse::<Host>().unwrap()];
     assert_eq!(settings.ca_files, [folder.path().join("ca.pem")]);
     assert_eq!(settings.tls, Tls::Http, "what is not set is as for a registry without settings");
-    let Password::File(path) = &settings.credentials.as_ref().unwrap().password else { panic!("it is a file") };
+    let Password::File(path) = settings.credentials.as_ref().unwrap().password() else { panic!("it is a file") };
     assert_eq!(path, &PathBuf::from(folder.path()).join("secrets/p"));
 }
 

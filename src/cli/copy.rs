@@ -1,9 +1,9 @@
 //! `regferry copy`: one image from one place to another.
 
+use super::import::{Options, Targets, execute};
 use super::session::Session;
-use super::{Exit, Failure, Format, import};
+use super::{Exit, Failure};
 use crate::oci::{Reference, Tag};
-use crate::transfer::Import;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -14,9 +14,8 @@ pub(super) struct Args {
     /// Where it goes: HOST/REPO[:TAG] or oci:DIR[:TAG]; without a tag, the source's
     target: String,
 
-    /// The form of the result
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
+    #[command(flatten)]
+    options: Options,
 }
 
 const EXAMPLES: &str = "\
@@ -31,11 +30,16 @@ Examples:
     regferry copy ghcr.io/acme/app:v1 oci:/media/stick/images:app-v1
     regferry copy oci:/media/stick/images:app-v1 registry.internal/acme/app:v1
 
+  One platform by itself, and two of them as a smaller list, with their signatures:
+    regferry copy alpine:3.20 registry.example/alpine:3.20-arm64 --platform linux/arm64
+    regferry copy alpine:3.20 registry.example/alpine --platform linux/amd64 --platform linux/arm64 --referrers
+
 The target's tag is overwritten. Prints the target's reference and its digest.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let import = Import { targets: vec![target(&args)?], source: args.source, force: true };
-    import::execute(session, &import, args.output).await
+    let targets = Targets::new(vec![target(&args)?], args.options.wants_all_tags());
+    let import = args.options.import(args.source, targets, true)?;
+    execute(session, &import, &args.options).await
 }
 
 fn target(args: &Args) -> Result<Reference, Failure> {
@@ -50,13 +54,14 @@ fn target(args: &Args) -> Result<Reference, Failure> {
         target.tag.clone_from(&args.source.tag);
     }
     // The only image of a layout may have any tag, or none.
-    if target.tag.is_none() && args.source.digest.is_none() {
+    if target.tag.is_none() && args.source.digest.is_none() && !args.options.wants_all_tags() {
         target.tag = Some(Tag::latest());
     }
     if target.host == args.source.host
         && target.repository == args.source.repository
         && target.tag == args.source.tag
         && args.source.digest.is_none()
+        && !args.options.chooses()
     {
         return Err(Failure::usage(format!("{target}: source and target are the same")));
     }

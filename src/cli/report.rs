@@ -34,8 +34,20 @@ pub(super) fn text(report: &SyncReport, mode: Mode) -> String {
         rule_text(&mut text, rule, mode);
     }
     let _ = writeln!(text, "{}", summary(report, mode));
-    // What a registry or a document says is not the terminal's commands.
-    text.retain(|c| c == '\n' || !c.is_control());
+    text.retain(is_shown);
+    text
+}
+
+/// What a registry or a document says is not the terminal's commands.
+fn is_shown(c: char) -> bool {
+    c == '\n' || !c.is_control()
+}
+
+/// The lines of some images, unchanged ones too.
+pub(super) fn images(images: &[ImageReport], mode: Mode) -> String {
+    let mut text = String::new();
+    write_aligned(&mut text, &images.iter().map(|image| Row::of(image, mode)).collect::<Vec<_>>());
+    text.retain(is_shown);
     text
 }
 

@@ -16,7 +16,8 @@ use super::values;
 use super::written::{Entry, Written};
 use crate::backoff::Patience;
 use crate::oci::{Host, InvalidName, Size};
-use crate::registry::{Credentials, Identity, Limits, Password, Rate, Settings, Tls, check_ca_file, check_identity};
+use crate::registry::{Credentials, Identity, Limits, Password, Rate, Settings, Tls};
+use crate::registry::{check_ca_file, check_identity, checked_username};
 
 /// The registries by host. Relative paths start from `folder`.
 pub(super) fn registries(
@@ -193,13 +194,13 @@ struct Logins {
 impl Logins {
     fn credentials(self, folder: &Path, problems: &mut Problems<'_>) -> Option<Credentials> {
         self.check_together(problems);
-        let username = values::parsed(self.username, values::TEXT, problems, username).map(Spanned::into_inner);
+        let username = values::parsed(self.username, values::TEXT, problems, checked_username).map(Spanned::into_inner);
         let literal = password(self.literal, problems).map(Password::Literal);
         let in_place =
             |name: &str| format!("if it holds the password itself, write password_env = \"{name}\" in place of this");
         let file = secret_file(self.file, folder, in_place, problems).map(Password::File);
         let variable = variable(self.variable, problems).map(Password::Variable);
-        Some(Credentials { username: username?, password: literal.or(file).or(variable)? })
+        Some(Credentials::User { username: username?, password: literal.or(file).or(variable)? })
     }
 
     /// One user name and one password, or neither.
@@ -225,15 +226,6 @@ impl Logins {
 
 fn span<T>(entry: Option<&Written<T>>) -> Option<Range<usize>> {
     entry.map(|written| written.span.clone())
-}
-
-/// Source: RFC 7617, section 2: the first colon ends the user name.
-fn username(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("is empty".to_owned()),
-        _ if text.contains(':') => Err("must be without a ':'".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
 }
 
 fn password(entry: Entry<SecretString>, problems: &mut Problems<'_>) -> Option<SecretString> {

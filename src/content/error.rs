@@ -382,7 +382,7 @@ impl Error {
                 let log_in = answer.as_ref().map_or("", |_| ", or log in as a user who may list them");
                 format!("name its repositories instead, source = [\"{host}/a\", \"{host}/b\"]{log_in}")
             }
-            Cause::NoSuchPlatform(_) => "check `platforms`".into(),
+            Cause::NoSuchPlatform(_) => "check how the platforms are named".into(),
             Cause::SparseRefused => "set platform_mode = \"rewrite\", which writes a smaller list".into(),
             Cause::NotMended(_) => {
                 "remove the files of these digests from the registry's storage, or delete the image there \

@@ -66,6 +66,11 @@ pub trait Pull: Clone + Send + Sync {
     /// Where this is.
     fn location(&self) -> &Location;
 
+    /// What a reference means here: its digest or tag, and without those `latest`, or the only image of a layout.
+    fn meant(&self, reference: &Reference) -> impl Future<Output = Result<TagOrDigest, Error>> + Send {
+        std::future::ready(Ok(reference.selector()))
+    }
+
     /// The digest that a tag points at, or whether a digest is there: `None` if it is not.
     fn resolve(&self, at: &TagOrDigest) -> impl Future<Output = Result<Option<Digest>, Error>> + Send;
 

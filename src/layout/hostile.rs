@@ -177,18 +177,22 @@ async fn wrong_bytes_get_no_name() {
     assert_eq!(fs::read_dir(dir.path().join("blobs")).unwrap().count(), 0);
 }
 
+async fn unnamed(layout: &Layout) -> Result<TagOrDigest, Error> {
+    layout.meant(&format!("oci:{}", layout.location.host.layout_dir().unwrap().display()).parse().unwrap()).await
+}
+
 #[tokio::test]
 async fn without_a_name_the_only_image_is_meant_or_latest() {
     let (dir, reader) = one_image().await;
-    assert_eq!(reader.unnamed().await.unwrap(), *image(1).manifest.digest());
+    assert_eq!(unnamed(&reader).await.unwrap(), TagOrDigest::Digest(image(1).manifest.digest().clone()));
     let writer = layout(dir.path(), Trust::Whole);
     put(&writer, &image(2), &tagged("v2")).await.unwrap();
-    let error = reader.unnamed().await.unwrap_err().to_string();
+    let error = unnamed(&reader).await.unwrap_err().to_string();
     assert!(error.contains("(v1, v2)"), "{error}");
     put(&writer, &image(3), &tagged("latest")).await.unwrap();
-    assert_eq!(reader.unnamed().await.unwrap(), *image(3).manifest.digest());
+    assert_eq!(unnamed(&reader).await.unwrap(), TagOrDigest::Digest(image(3).manifest.digest().clone()));
     let nowhere = layout(&dir.path().join("nowhere"), Trust::Listed);
-    assert!(nowhere.unnamed().await.unwrap_err().is_not_found());
+    assert!(unnamed(&nowhere).await.unwrap_err().is_not_found());
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Where containerd, and `docker save` with it, write the full name.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
+/// So many tags are told of a layout.
+const MOST_NAMED: usize = 20;
+
 /// The list as it was read: what is not known of it stays as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Listing {
@@ -58,11 +61,26 @@ impl Listing {
         descriptor(first).map(Some)
     }
 
-    /// The only image, if there is just one.
-    pub(super) fn only(&self) -> Result<Option<Descriptor>, String> {
-        let Some(first) = self.images.first() else { return Ok(None) };
-        let is_only = self.images.iter().all(|other| other.get("digest") == first.get("digest"));
-        if is_only { descriptor(first).map(Some) } else { Ok(None) }
+    /// The image that is meant where no name is given: `latest`, or the only one.
+    ///
+    /// # Errors
+    /// If there is none or several, telling their tags.
+    pub(super) fn unnamed(&self) -> Result<Descriptor, String> {
+        if let Some(latest) = self.tagged(&Tag::latest())? {
+            return Ok(latest);
+        }
+        match self.images.as_slice() {
+            [first, others @ ..] if others.iter().all(|other| other.get("digest") == first.get("digest")) => {
+                descriptor(first)
+            }
+            [] => Err("it has no image".to_owned()),
+            _ => {
+                let tags = self.tags();
+                let named: Vec<&str> = tags.iter().take(MOST_NAMED).map(Tag::as_str).collect();
+                let named = if named.is_empty() { "none has a tag".to_owned() } else { named.join(", ") };
+                Err(format!("it has several images: name a tag or a digest ({named})"))
+            }
+        }
     }
 
     /// All tags, each once.
@@ -207,7 +225,7 @@ mod tests {
             assert_eq!(listing.tagged(&tag(name)).unwrap().unwrap().digest, Digest::of(bytes.as_bytes()));
         }
         assert_eq!(listing.tagged(&tag("latest")), Ok(None));
-        assert_eq!(listing.only(), Ok(None));
+        assert!(listing.unnamed().unwrap_err().contains("(3.20, 3.21, v1, v2)"));
     }
 
     #[test]
@@ -215,7 +233,7 @@ mod tests {
         let name = || json!({REF_NAME: "v1"});
         assert!(listed(&[("a", name()), ("b", name())]).tagged(&tag("v1")).unwrap_err().contains("by its digest"));
         let twice = listed(&[("a", name()), ("a", name())]);
-        assert!(twice.tagged(&tag("v1")).unwrap().is_some() && twice.only().unwrap().is_some());
+        assert!(twice.tagged(&tag("v1")).unwrap().is_some() && twice.unnamed().is_ok());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use push::Upload;
 
 use crate::content::{Cause, Error, Location};
 use crate::events::Observer;
-use crate::oci::{Host, Repository, Tag};
+use crate::oci::{Host, Repository};
 use folder::{Folder, Lock};
 
 /// How often it is looked whether another process has let the lock go.
@@ -67,27 +67,6 @@ impl Layout {
     #[must_use]
     pub fn on_behalf_of(&self, cancel: &CancellationToken) -> Self {
         Self { cancel: cancel.clone(), ..self.clone() }
-    }
-
-    /// The image that is meant where no name is given: `latest`, or the only one.
-    ///
-    /// # Errors
-    /// If there is none or several, telling their tags; or if the layout cannot be read.
-    pub async fn unnamed(&self) -> Result<crate::oci::Digest, Error> {
-        self.blocking(format!("choosing an image of {}", self.location), |folder| {
-            let listing = folder.listing()?.ok_or(Cause::NotFound)?;
-            let found = match listing.tagged(&Tag::latest()).map_err(Cause::Layout)? {
-                Some(latest) => Some(latest),
-                None => listing.only().map_err(Cause::Layout)?,
-            };
-            found.map(|image| image.digest).ok_or_else(|| {
-                let tags = listing.tags();
-                let named: Vec<&str> = tags.iter().take(20).map(Tag::as_str).collect();
-                let named = if named.is_empty() { "none has a tag".to_owned() } else { named.join(", ") };
-                Cause::Layout(format!("it has several images, or none: name a tag or a digest ({named})"))
-            })
-        })
-        .await
     }
 
     /// Waits for the lock; a stop ends that.

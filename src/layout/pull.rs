@@ -14,7 +14,7 @@ use super::{Layout, Trust};
 use crate::backoff::Patience;
 use crate::content::{Cause, Error, Location, Pull, Trail, Verified};
 use crate::events::{Direction, Observer};
-use crate::oci::{Descriptor, Digest, Host, Manifest, ManifestError, Tag, TagOrDigest};
+use crate::oci::{Descriptor, Digest, Host, Manifest, ManifestError, Reference, Tag, TagOrDigest};
 
 /// So many bytes are read at once.
 const PIECE: usize = 256 << 10;
@@ -47,6 +47,15 @@ impl Pull for Layout {
 
     fn location(&self) -> &Location {
         &self.location
+    }
+
+    async fn meant(&self, reference: &Reference) -> Result<TagOrDigest, Error> {
+        if reference.tag.is_some() || reference.digest.is_some() {
+            return Ok(reference.selector());
+        }
+        let what = format!("choosing an image of {}", self.location);
+        let unnamed = |folder: &Folder| folder.listing()?.ok_or(Cause::NotFound)?.unnamed().map_err(Cause::Layout);
+        self.blocking(what, unnamed).await.map(|image| TagOrDigest::Digest(image.digest))
     }
 
     async fn resolve(&self, at: &TagOrDigest) -> Result<Option<Digest>, Error> {

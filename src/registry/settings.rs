@@ -72,7 +72,7 @@ impl Settings {
 
     /// The files that they name.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let password = self.credentials.as_ref().and_then(|credentials| credentials.password.file());
+        let password = self.credentials.as_ref().and_then(|credentials| credentials.password().file());
         let identity = self.identity.iter().flat_map(|Identity { certificate, key }| [certificate, key]);
         self.ca_files.iter().chain(identity).chain(password).cloned().collect()
     }

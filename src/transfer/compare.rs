@@ -122,7 +122,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if found == digest {
             original.documents.keep(there);
         }
-        let shape = self.shape(original, &digest, Some(platforms)).await?;
+        let shape = self.shape(&original.documents, &digest, Some(platforms)).await?;
         Ok(if shape.root == found {
             Comparison::Same { root: found, as_written: shape.as_written }
         } else {
@@ -146,7 +146,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let digest = original.digest(self.source, Wanted::Digest).await?;
         let root = match self.context.memory.smaller.get(&(digest.clone(), platforms.wanted().to_vec())) {
             Some(root) => root,
-            None => self.shape(original, &digest, Some(platforms)).await?.root,
+            None => self.shape(&original.documents, &digest, Some(platforms)).await?.root,
         };
         let found = resolve_target(self.target, &TagOrDigest::Digest(root.clone())).await?;
         Ok(match found {

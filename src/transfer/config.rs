@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 
+use super::platforms::platform_config;
 use crate::content::{Error, Pull, Trail};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Manifest};
 
 /// A config is read no further than this: it is a page or two of JSON.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -24,4 +25,16 @@ pub async fn read_config<S: Pull>(source: &S, config: &Descriptor) -> Result<Opt
         Ok(read)
     });
     read.await.map(Some)
+}
+
+/// What an image's config says; `None` for a list and an artifact, and where the config is not there.
+///
+/// # Errors
+/// As [`read_config`].
+pub async fn read_image_config<S: Pull>(source: &S, image: &Manifest) -> Result<Option<Vec<u8>>, Error> {
+    let Some(config) = platform_config(image) else { return Ok(None) };
+    match read_config(source, config).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read,
+    }
 }

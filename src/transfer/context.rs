@@ -20,6 +20,7 @@ pub(super) struct Context {
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) memory: Arc<Memory>,
     pub(super) listings: Arc<Listings>,
+    pub(super) images: Arc<Shares>,
     pub(super) blobs: Arc<Shares>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) cancel: CancellationToken,

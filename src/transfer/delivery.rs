@@ -49,7 +49,7 @@ pub(super) struct Leg {
 impl Delivery<'_> {
     pub(super) async fn run(self, stocks: Vec<Stock>) -> Delivered {
         let host = self.rule.scope.targets[self.index].host();
-        let _shares = (self.engine.images.join(host), self.context.blobs.join(host));
+        let _shares = (self.context.images.join(host), self.context.blobs.join(host));
         let mut delivered = Delivered::default();
         let legs = side_by_side(stocks.iter().map(|stock| self.leg(stock))).await;
         let grounds = self.grounds(&stocks, &legs);

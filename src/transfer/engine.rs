@@ -11,6 +11,7 @@ use super::context::Context;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
+use super::mode::Mode;
 use super::shares::{Claimant, Shares};
 use crate::events::Observer;
 use crate::oci::Host;
@@ -123,14 +124,22 @@ impl Engine {
         successes.insert(Arc::clone(rule), Instant::now());
     }
 
-    pub(super) fn context(&self, rule: &Arc<str>, cancel: CancellationToken) -> Context {
+    /// What the work of a run, an import or a deletion shares. What only looks is no event, and nothing that a run could
+    /// count on; nor does it count on what a run knows.
+    pub(super) fn context(&self, rule: &Arc<str>, mode: Mode, cancel: CancellationToken) -> Context {
+        let (knowledge, observer) = match mode {
+            Mode::Plan => (self.planned_knowledge(), Arc::new(()) as Arc<dyn Observer>),
+            _ if mode.changes() => (self.knowledge(), Arc::clone(&self.observer)),
+            _ => (Arc::default(), Arc::new(()) as _),
+        };
         Context {
             claimant: Claimant { rule: Arc::clone(rule), last_success: self.last_success(rule) },
-            knowledge: self.knowledge(),
+            knowledge,
             memory: Arc::clone(&self.learnt.memory),
             listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
+            images: Arc::clone(&self.images),
             blobs: Arc::clone(&self.blobs),
-            observer: Arc::clone(&self.observer),
+            observer,
             cancel,
         }
     }

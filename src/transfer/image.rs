@@ -1,18 +1,16 @@
 //! One image of a run: compared, and brought over if it differs.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use super::compare::Comparison;
 use super::context::Context;
-use super::documents::Documents;
 use super::engine::Engine;
 use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
 use super::plan::CopyPlan;
 use super::platforms::PlatformMode;
-use super::referrers::{Hanging, Search};
+use super::referrers::Search;
 use super::route::{Before, Route, Tags};
 use super::rule::Rule;
 use super::shape::Shape;
@@ -110,11 +108,11 @@ impl Engine {
                     return Box::pin(self.verify_below(route, rule, depth, job, root)).await;
                 }
                 let is_mended = mode == Mode::Repair && Box::pin(self.repair_below(route, rule, job, root)).await?;
-                let done = match &rule.referrers {
-                    referrers if referrers.is_none() => Done::Unchanged,
-                    _ => Box::pin(self.look_beside(route, rule, mode, job, root, report)).await?,
+                let is_completed = !rule.referrers.is_none() && {
+                    let search = search(rule, mode, job, route.tags);
+                    Box::pin(route.complete(search, mode, &job.original.documents, root, report)).await?
                 };
-                Ok(if is_mended { Done::Copied } else { done })
+                Ok(if is_mended || is_completed { Done::Copied } else { Done::Unchanged })
             }
             Comparison::Different { digest, found: Some(found), .. } if !rule.overwrite => {
                 let left_alone = Done::taken(&found, &digest);
@@ -130,12 +128,11 @@ impl Engine {
             }
             Comparison::Different { digest, shape, .. } => {
                 report.digest = Some(digest.clone());
-                let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
-                let _permit = route.context.unless_stopped(permit).await?;
+                let _permit = route.permit().await?;
                 let shape = match shape {
                     Some(shape) => shape,
                     None => {
-                        let shape = Box::pin(route.shape(&job.original, &digest, rule.platforms.as_ref()));
+                        let shape = Box::pin(route.shape(&job.original.documents, &digest, rule.platforms.as_ref()));
                         route.context.unless_stopped(shape).await??
                     }
                 };
@@ -154,8 +151,7 @@ impl Engine {
         job: &Job,
         root: (&Digest, bool),
     ) -> Result<bool, Error> {
-        let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
-        let _permit = route.context.unless_stopped(permit).await?;
+        let _permit = route.permit().await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
         route.repair(&job.original, &shape, &shape.name(&job.to), rule.platforms.as_ref(), &job.way.checked).await
     }
@@ -169,8 +165,7 @@ impl Engine {
         job: &Job,
         root: (&Digest, bool),
     ) -> Result<Done, Error> {
-        let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
-        let _permit = route.context.unless_stopped(permit).await?;
+        let _permit = route.permit().await?;
         let shape = route.shape_in_place(&job.original, root, rule.platforms.as_ref()).await?;
         let damage = route.damage(&shape, &shape.name(&job.to), depth, &job.way.checked).await?;
         // A target that lacks documents cannot tell what they list. Of a list that was made smaller the source cannot
@@ -179,41 +174,17 @@ impl Engine {
         if let (Some(_), (_, false)) = (documents, root) {
             let made_again = async {
                 let digest = job.original.digest(route.source, Wanted::Digest).await?;
-                route.shape(&job.original, &digest, rule.platforms.as_ref()).await
+                route.shape(&job.original.documents, &digest, rule.platforms.as_ref()).await
             };
             route.context.unless_stopped(made_again).await??;
         }
-        let missing = hanging(route, rule, Mode::Verify(depth), job, root, documents).await?;
+        let search = search(rule, Mode::Verify(depth), job, route.tags);
+        let missing = route.hanging(search, root, documents).await?;
         let missing = missing.iter().map(|hanging| format!("{hanging}, is not there"));
         let differences: Vec<String> = damage.iter().map(ToString::to_string).chain(missing).collect();
         Ok(if differences.is_empty() { Done::Unchanged } else { Done::Different(differences) })
     }
 
-    /// An image in place may have got a signature since.
-    async fn look_beside<S: Pull, T: Push>(
-        &self,
-        route: &Route<'_, S, T>,
-        rule: &Rule,
-        mode: Mode,
-        job: &Job,
-        (root, as_written): (&Digest, bool),
-        report: &mut ImageReport,
-    ) -> Result<Done, Error> {
-        let missing = hanging(route, rule, mode, job, (root, as_written), None).await?;
-        if missing.is_empty() {
-            return Ok(Done::Unchanged);
-        }
-        report.referrers = missing.len() as u64;
-        if mode.changes() {
-            let permit = self.images.acquire(&route.target.location().host, &route.context.claimant);
-            let _permit = route.context.unless_stopped(permit).await?;
-            route.attach(&job.original.documents, missing).await?;
-        }
-        Ok(Done::Copied)
-    }
-
-    /// Brings an image that the target does not have. What refers to it is there before the tag points at it: whoever
-    /// wants a signature finds one.
     async fn bring_shape<S: Pull, T: Push>(
         &self,
         route: &Route<'_, S, T>,
@@ -223,19 +194,11 @@ impl Engine {
         shape: &Shape,
         report: &mut ImageReport,
     ) -> Result<Done, Error> {
-        let (documents, to) = (&job.original.documents, shape.name(&job.to));
+        let (search, to) = (search(rule, mode, job, route.tags), shape.name(&job.to));
         report.target = route.target.location().reference(&to);
-        let missing = hanging(route, rule, mode, job, (&shape.root, shape.as_written), Some(documents)).await?;
-        report.referrers = missing.len() as u64;
-        if mode == Mode::Plan {
-            return route.plan(documents, shape, &HashSet::new()).await.map(Done::Planned);
-        }
-        if !missing.is_empty() {
-            route.bring(documents, shape, &TagOrDigest::Digest(shape.root.clone())).await?;
-            route.attach(documents, missing).await?;
-        }
-        match route.bring(documents, shape, &to).await {
-            Ok(_) => Ok(Done::Copied),
+        match route.bring_together(search, mode, &job.original.documents, shape, &to, report).await {
+            Ok(Some(plan)) => Ok(Done::Planned(plan)),
+            Ok(None) => Ok(Done::Copied),
             Err(error) if error.is_immutable() => Ok(Done::LeftAlone(error.to_string())),
             Err(error) => match error.cause() {
                 Cause::TagTaken(found) => Ok(Done::taken(found, &shape.root)),
@@ -245,24 +208,10 @@ impl Engine {
     }
 }
 
-/// What refers to the image and is not at the target, if the rule wants it there.
-async fn hanging<S: Pull, T: Push>(
-    route: &Route<'_, S, T>,
-    rule: &Rule,
-    mode: Mode,
-    job: &Job,
-    (root, as_written): (&Digest, bool),
-    documents: Option<&Documents>,
-) -> Result<Vec<Hanging>, Error> {
-    if rule.referrers.is_none() {
-        return Ok(Vec::new());
-    }
-    // What the target has lost of an image it may have lost with all that refers to it, whatever is remembered.
-    let anew = mode.looks_below() || documents.is_some();
+/// What a rule looks for of what refers to its images.
+fn search<'a>(rule: &'a Rule, mode: Mode, job: &'a Job, tags: Tags) -> Search<'a> {
     let sparse = rule.platforms.as_ref().filter(|platforms| platforms.mode() == PlatformMode::Sparse);
-    let (hung, tags) = (job.way.hung.as_deref(), route.tags);
-    let search = Search { wanted: &rule.referrers, hung, anew, sparse, tags };
-    route.context.unless_stopped(route.missing_referrers(search, root, as_written, documents)).await?
+    Search { wanted: &rule.referrers, hung: job.way.hung.as_deref(), anew: mode.looks_below(), sparse, tags }
 }
 
 /// What became of a job that did not fail.

@@ -35,7 +35,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         }
         // A list that was made smaller is made again: the source does not have it.
         let digest = original.digest(self.source, Wanted::Digest).await?;
-        let remade = self.context.unless_stopped(self.shape(original, &digest, platforms)).await??;
+        let remade = self.context.unless_stopped(self.shape(&original.documents, &digest, platforms)).await??;
         self.mend(original, (&remade, to), &damage, checked).await.map(|()| true)
     }
 

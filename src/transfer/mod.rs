@@ -6,6 +6,7 @@
 mod abreast;
 mod batch;
 mod bring;
+mod choice;
 mod compare;
 mod config;
 mod context;
@@ -51,12 +52,14 @@ mod supply;
 mod survey;
 mod tagged;
 mod tally;
+mod together;
 mod verify;
 
-pub use config::read_config;
+pub use choice::{ChoiceError, image_for, only_image};
+pub use config::{read_config, read_image_config};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
-pub use import::{Import, ImportError};
+pub use import::{Extent, Import, ImportError, Imported};
 pub use inventory::{Catalogue, Entry, Order, Reached};
 pub use knowledge::Knowledge;
 pub use listings::Listings;

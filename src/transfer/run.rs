@@ -26,12 +26,7 @@ impl Engine {
     /// all the same.
     pub async fn run(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, cancel: &CancellationToken) -> RuleReport {
         let own_cancel = cancel.child_token();
-        let mut context = self.context(&rule.name, own_cancel.clone());
-        if !mode.changes() {
-            // What only looks is no event, and nothing that a run could count on; nor does it count on what a run knows.
-            context.observer = Arc::new(());
-            context.knowledge = if mode == Mode::Plan { self.planned_knowledge() } else { Arc::default() };
-        }
+        let context = self.context(&rule.name, mode, own_cancel.clone());
         context.observer.run_started(&rule.name);
         let mut report = RuleReport::begun(&rule.name, SystemTime::now());
         let clock = Instant::now();

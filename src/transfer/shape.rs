@@ -3,8 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::config::read_config;
-use super::documents::{MAX_DEPTH, MAX_DOCUMENTS};
-use super::original::Original;
+use super::documents::{Documents, MAX_DEPTH, MAX_DOCUMENTS};
 use super::platforms::{Fate, NoSuchPlatform, NotSmaller, PlatformMode, Platforms, Seen, platform_config};
 use super::route::Route;
 use crate::content::{Cause, Error, Pull, Push};
@@ -50,18 +49,18 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// its documents.
     pub(super) async fn shape(
         &self,
-        original: &Original,
+        documents: &Documents,
         digest: &Digest,
         platforms: Option<&Platforms>,
     ) -> Result<Shape, Error> {
         let Some(platforms) = platforms else { return Ok(Shape::whole(digest.clone())) };
-        let root = self.document(&original.documents, digest).await?;
+        let root = self.document(documents, digest).await?;
         if matches!(root.content(), Content::Image(_)) {
             return self.single(root, platforms).await;
         }
-        let lists = self.lists_inside(original, &root, platforms).await?;
+        let lists = self.lists_inside(documents, &root, platforms).await?;
         match platforms.mode() {
-            PlatformMode::Rewrite => self.smaller(original, &root, &lists, platforms),
+            PlatformMode::Rewrite => self.smaller(documents, &root, &lists, platforms),
             PlatformMode::Sparse => self.sparse(&root, &lists, platforms),
         }
     }
@@ -84,7 +83,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// If they are more, or deeper, than what is walked: whoever looks through them goes as deep.
     async fn lists_inside(
         &self,
-        original: &Original,
+        documents: &Documents,
         root: &Manifest,
         platforms: &Platforms,
     ) -> Result<HashMap<Digest, Manifest>, Error> {
@@ -97,7 +96,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 if level == MAX_DEPTH || lists.len() == MAX_DOCUMENTS {
                     return Err(self.too_much(root.digest()));
                 }
-                let inner = self.document(&original.documents, &child.digest).await?;
+                let inner = self.document(documents, &child.digest).await?;
                 lists.insert(child.digest.clone(), inner.clone());
                 waiting.push((inner, level + 1));
             }
@@ -107,7 +106,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
 
     fn smaller(
         &self,
-        original: &Original,
+        documents: &Documents,
         root: &Manifest,
         lists: &HashMap<Digest, Manifest>,
         platforms: &Platforms,
@@ -128,8 +127,8 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         };
         let remembered = (root.digest().clone(), platforms.wanted().to_vec());
         self.context.memory.smaller.insert(remembered, shape.root.clone());
-        smaller.inner.into_iter().for_each(|list| original.documents.keep(list));
-        original.documents.keep(smaller.root);
+        smaller.inner.into_iter().for_each(|list| documents.keep(list));
+        documents.keep(smaller.root);
         Ok(shape)
     }
 
@@ -153,7 +152,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         Ok(Shape { left_out, seen: Some(seen), missing, ..Shape::whole(root.digest().clone()) })
     }
 
-    fn no_such_platform(&self, digest: &Digest, error: &NoSuchPlatform) -> Error {
+    pub(super) fn no_such_platform(&self, digest: &Digest, error: &NoSuchPlatform) -> Error {
         let what = format!("choosing platforms of manifest {digest} of {}", self.source.location());
         Error::new(what, Cause::NoSuchPlatform(error.to_string()))
     }

@@ -81,19 +81,6 @@ impl Store {
             (store, _) => store,
         }
     }
-
-    /// What a reference means here. Without tag and digest, that is `latest`, or the only image of a layout.
-    ///
-    /// # Errors
-    /// If a layout cannot be read, or has several images.
-    pub async fn meant(&self, reference: &Reference) -> Result<TagOrDigest, Error> {
-        match self {
-            Self::Layout(layout) if reference.tag.is_none() && reference.digest.is_none() => {
-                layout.unnamed().await.map(TagOrDigest::Digest)
-            }
-            _ => Ok(reference.selector()),
-        }
-    }
 }
 
 impl Pull for Store {
@@ -101,6 +88,10 @@ impl Pull for Store {
 
     fn location(&self) -> &Location {
         either!(self, kind => kind.location())
+    }
+
+    async fn meant(&self, reference: &Reference) -> Result<TagOrDigest, Error> {
+        either!(self, kind => kind.meant(reference).await)
     }
 
     async fn resolve(&self, at: &TagOrDigest) -> Result<Option<Digest>, Error> {

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
+use super::mode::Mode;
 use super::places::{Source, Target};
 use super::rule::{Rule, Scope};
 use crate::content::{Cause, Error, Location, Pull as _};
@@ -139,7 +140,7 @@ impl Engine {
         if matches!(source, Source::Repositories(host, _) if failed.contains(host)) {
             return (None, Vec::new());
         }
-        let expansion = self.expand(&scope, &self.context(&rule.name, CancellationToken::new())).await;
+        let expansion = self.expand(&scope, &self.context(&rule.name, Mode::Plan, CancellationToken::new())).await;
         let sides = expansion.mappings.first().into_iter().flat_map(|mapping| {
             let targets = mapping.targets.iter().map(|target| side(Side::Target, &target.location));
             [side(Side::Source, &mapping.source)].into_iter().chain(targets)

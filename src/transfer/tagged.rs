@@ -1,4 +1,4 @@
-//! What stands behind the tags of a repository, before something of it is deleted.
+//! What stands behind the tags of a repository.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

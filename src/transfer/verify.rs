@@ -89,7 +89,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             Ok(list) => original.documents.keep(list),
             Err(_) => {}
         }
-        self.context.unless_stopped(self.shape(original, root, Some(platforms))).await?
+        self.context.unless_stopped(self.shape(&original.documents, root, Some(platforms))).await?
     }
 
     /// What the target lacks of an image, or has with other bytes. `at` is the name under which it has the image.

@@ -1,16 +1,12 @@
 //! `regferry delete` at real registries: Debian's deletes documents alone, and nothing at all unless told to.
 
-use std::process::Stdio;
-
 use insta::assert_snapshot;
 use testkit::client;
 use testkit::content::hello_world;
 use testkit::server::skopeo;
 use testkit::{DistributionServer, FakeRegistry, Image};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
-use crate::support::{Ferry, Finished};
+use crate::support::{Ferry, Finished, at_a_terminal};
 
 fn image() -> Image {
     Image::oci("linux/amd64").layer(1, 1_000).build()
@@ -108,31 +104,13 @@ async fn nothing_goes_that_is_not_named_or_not_agreed_to() {
     assert_eq!((registry.tags("app"), registry.requests().len()), (vec!["latest".to_owned()], 0));
 }
 
-/// The call at a terminal, at which this is typed.
-async fn at_a_terminal(reference: &str, typed: &str) -> (i32, String) {
-    let line = format!("{} delete {reference}", env!("CARGO_BIN_EXE_regferry"));
-    let mut script = Command::new("script")
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env("HOME", "/nonexistent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("script is part of Debian");
-    let mut stdin = script.stdin.take().expect("it is piped");
-    stdin.write_all(typed.as_bytes()).await.expect("it reads");
-    let ended = script.wait_with_output().await.expect("it ends");
-    drop(stdin);
-    (ended.status.code().expect("no signal ended it"), String::from_utf8_lossy(&ended.stdout).into_owned())
-}
-
 #[tokio::test]
 async fn at_a_terminal_it_asks_and_takes_nothing_but_yes_for_yes() {
     let registry = FakeRegistry::start().await;
     registry.seed("app", "1", &image());
     let reference = format!("{}/app:1", registry.host());
 
-    let (code, told) = at_a_terminal(&reference, "n\n").await;
+    let (code, told) = at_a_terminal(&format!("delete {reference}"), "n\n").await;
     assert_eq!((code, registry.tags("app").len()), (1, 1), "{told}");
     assert!(
         told.contains("the tag goes; what it points at stays: sha256:") && told.contains("Delete? [y/N]"),
@@ -140,7 +118,7 @@ async fn at_a_terminal_it_asks_and_takes_nothing_but_yes_for_yes() {
     );
     assert!(told.contains("error: nothing was deleted"), "{told}");
 
-    let (code, told) = at_a_terminal(&reference, "y\n").await;
+    let (code, told) = at_a_terminal(&format!("delete {reference}"), "y\n").await;
     assert_eq!((code, registry.tags("app").len()), (0, 0), "{told}");
     assert!(told.contains(&format!("deleted {reference}")), "{told}");
 }

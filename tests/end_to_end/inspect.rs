@@ -148,6 +148,19 @@ async fn one_platform_is_looked_at_as_a_document_and_as_a_config() {
 }
 
 #[tokio::test]
+async fn an_image_that_a_list_names_for_two_platforms_is_found_for_either() {
+    let registry = FakeRegistry::start().await;
+    let image = Image::oci("linux/amd64").layer(1, 10).build();
+    let other = Image { platform: Some("linux/arm64".into()), ..image.clone() };
+    registry.seed("app", "1", &Image::oci_index([image.clone(), other]));
+
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let raw = run(registry.host(), "app:1", &["--raw", "--platform", platform]).await;
+        assert_eq!(raw.stdout, &*image.root.bytes, "{platform}");
+    }
+}
+
+#[tokio::test]
 async fn a_platform_that_means_several_images_is_not_guessed() {
     let registry = FakeRegistry::start().await;
     let arm = |platform: &str, seed| Image::oci(platform).layer(seed, 10).build();

@@ -31,6 +31,7 @@ mod reload;
 mod secrets;
 mod serve;
 mod soak;
+mod source_login;
 mod status;
 mod stop;
 mod support;

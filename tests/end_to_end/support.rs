@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Ferry {
     command: Command,
     home: TempDir,
+    stdin: Option<File>,
     stderr: Option<PipeWriter>,
 }
 
@@ -37,7 +39,7 @@ impl Ferry {
                 command.env(name, value);
             }
         }
-        Self { command, home, stderr: None }
+        Self { command, home, stdin: None, stderr: None }
     }
 
     /// Names a configuration of this text with `--config`.
@@ -73,6 +75,13 @@ impl Ferry {
         self
     }
 
+    /// Lets it read this from stdin.
+    pub(crate) fn stdin(self, text: &str) -> Self {
+        let ferry = self.file("stdin", text);
+        let file = File::open(ferry.home.path().join("stdin")).expect("it was written");
+        Self { stdin: Some(file), ..ferry }
+    }
+
     /// Writes stderr into a pipe, for what says too much to be kept: nothing of it is seen by [`Running::stderr`].
     pub(crate) fn stderr_into(mut self, pipe: PipeWriter) -> Self {
         self.stderr = Some(pipe);
@@ -89,7 +98,8 @@ impl Ferry {
         let output = |name: &str| File::create(self.home.path().join(name)).expect("the home is writable");
         let (stdout, stderr) = (output("stdout"), output("stderr"));
         let stderr = self.stderr.map_or_else(|| Stdio::from(stderr), Stdio::from);
-        self.command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).kill_on_drop(true);
+        let stdin = self.stdin.map_or_else(Stdio::null, Stdio::from);
+        self.command.stdin(stdin).stdout(stdout).stderr(stderr).kill_on_drop(true);
         let child = self.command.spawn().expect("the program was built with its tests");
         Running { child, home: self.home }
     }
@@ -188,6 +198,24 @@ impl Finished {
         let parsed = serde_json::from_slice(&self.stdout);
         parsed.unwrap_or_else(|error| panic!("{error}: code {:?}\n{}\n{}", self.code, self.text(), self.stderr))
     }
+}
+
+/// A call at a terminal, at which this is typed: its exit code, and all that is shown.
+pub(crate) async fn at_a_terminal(arguments: &str, typed: &str) -> (i32, String) {
+    let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_regferry"));
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script is part of Debian");
+    let mut stdin = script.stdin.take().expect("it is piped");
+    stdin.write_all(typed.as_bytes()).await.expect("it reads");
+    let ended = script.wait_with_output().await.expect("it ends");
+    drop(stdin);
+    (ended.status.code().expect("no signal ended it"), String::from_utf8_lossy(&ended.stdout).into_owned())
 }
 
 /// Waits until something is there.

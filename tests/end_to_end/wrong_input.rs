@@ -114,3 +114,13 @@ password_file = 'x'
     "#);
     assert_eq!([told("sync").await, told("serve").await], [checked.as_str(); 2]);
 }
+
+#[tokio::test]
+async fn platforms_and_tags_of_an_import_are_checked() {
+    let import = ["import", "--source", "source.example/app", "--registry", "a.example"];
+    let more = async |more: &[&str]| fails(&[&import, more].concat()).await;
+    assert_snapshot!(more(&["--platform", "linux"]).await, @r#"error: invalid platform "linux": write OS/ARCHITECTURE[/VARIANT], as linux/arm/v7 or windows(10.0.17763.1697)/amd64"#);
+    assert_snapshot!(more(&["--platform", "unknown/unknown"]).await, @"error: --platform: unknown/unknown is no platform to choose: attestations follow the image that they attest");
+    assert_snapshot!(fails(&["import", "--source", "a.example/app", "--registry", "a.example", "--all-tags-of"]).await, @"error: --all-tags-of: a.example/app is the source's own repository, whose tags they are: name another target");
+    assert_snapshot!(fails(&["copy", "a.example/app:v1", "a.example/app:v2", "--all-tags-of"]).await, @"error: --all-tags-of: a.example/app is the source's own repository, whose tags they are: name another target");
+}

@@ -12,7 +12,7 @@ use testkit::{DistributionServer, Effect, Endpoint, FakeRegistry, Fault, Front, 
 use crate::support::{copy, engine_with, failures, host, https, location, rule, run};
 
 fn with_login(front: &Front, name: &str) -> Arc<Engine> {
-    let credentials = Credentials { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
+    let credentials = Credentials::User { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
     let settings = Settings { credentials: Some(credentials), ..https(front).1 };
     engine_with(HashMap::from([(host(name), settings)]), Arc::new(()))
 }

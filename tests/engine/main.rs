@@ -22,6 +22,7 @@ mod going_on;
 mod http2;
 mod identity;
 mod immutable;
+mod import;
 mod inventory;
 mod layouts;
 mod listings;

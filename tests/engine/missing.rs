@@ -62,12 +62,9 @@ async fn a_digest_that_is_forbidden_to_be_looked_at_is_imported() {
     untagged.tag = None;
     let source = reference(&format!("{}/app:v1", ferry.source.host()));
 
-    let reports = engine()
-        .import(&Import { source, targets: vec![untagged], force: false }, &CancellationToken::new())
-        .await
-        .unwrap();
+    let imported = engine().import(&Import::new(source, vec![untagged]), &CancellationToken::new()).await.unwrap();
 
-    assert_eq!((reports[0].error.as_deref(), reports[0].outcome), (None, ImageOutcome::Copied));
+    assert_eq!((imported.images[0].error.as_deref(), imported.images[0].outcome), (None, ImageOutcome::Copied));
     assert_eq!(ferry.target.check_whole("app", &image.digest()), Ok(()));
 }
 
@@ -93,7 +90,7 @@ async fn an_import_does_not_take_a_forbidden_tag_for_a_free_one() {
     ferry.target.fault(Fault::on(Method::HEAD, Endpoint::Manifest), Effect::status(403));
     let [source, target] = [&ferry.source, &ferry.target].map(|r| reference(&format!("{}/app:v1", r.host())));
 
-    let import = Import { source, targets: vec![target], force: false };
+    let import = Import::new(source, vec![target]);
     let error = engine().import(&import, &CancellationToken::new()).await.unwrap_err();
 
     assert!(error.to_string().contains("403"), "{error}");

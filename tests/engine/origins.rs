@@ -142,7 +142,7 @@ fn with_all(front: &Front, others: &[&Front]) -> (Host, Settings) {
     let (host, settings) = https(front);
     let client = front.client_certificate();
     let identity = Identity { certificate: client.certificate.clone(), key: client.key.clone() };
-    let credentials = Credentials { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
+    let credentials = Credentials::User { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
     let ca_files = [&[front], others].concat().iter().map(|front| front.ca_file().to_owned()).collect();
     (host, Settings { identity: Some(identity), credentials: Some(credentials), ca_files, ..settings })
 }

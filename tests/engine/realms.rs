@@ -67,7 +67,7 @@ fn engine(registry: &str, change: impl Fn(Settings) -> Settings) -> Arc<Engine> 
 }
 
 fn with_login(settings: Settings) -> Settings {
-    let credentials = Credentials { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
+    let credentials = Credentials::User { username: "u".to_owned(), password: Password::Literal("s3cret".into()) };
     Settings { credentials: Some(credentials), ..settings }
 }
 

@@ -46,7 +46,7 @@ async fn a_password_file_is_read_again_when_its_password_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "before\n").unwrap();
         let (host, password) = (host(source.host()), Password::File(file.path().to_owned()));
-        let credentials = Credentials { username: "u".to_owned(), password };
+        let credentials = Credentials::User { username: "u".to_owned(), password };
         let settings = Settings { credentials: Some(credentials), ..Settings::for_host(&host) };
         let engine = engine_with(HashMap::from([(host, settings)]), Arc::new(()));
 

@@ -126,7 +126,8 @@ async fn a_run_that_takes_longer_than_its_timeout_is_stopped_and_reported() {
 }
 
 fn import(source: &str, targets: &[String], force: bool) -> Import {
-    Import { source: reference(source), targets: targets.iter().map(|target| reference(target)).collect(), force }
+    let targets = targets.iter().map(|target| reference(target)).collect();
+    Import { force, ..Import::new(reference(source), targets) }
 }
 
 #[tokio::test]
@@ -159,11 +160,11 @@ async fn the_same_digest_is_success_and_force_moves_a_tag() {
     let forced = import(&format!("{}/app:v1", source.host()), &targets, true);
 
     let moved = engine().import(&forced, &CancellationToken::new()).await.unwrap();
-    assert_eq!(moved[0].outcome, ImageOutcome::Copied);
+    assert_eq!(moved.images[0].outcome, ImageOutcome::Copied);
     assert_eq!(target.manifest("app", "v1").unwrap().digest(), digest);
 
     let again = engine().import(&Import { force: false, ..forced }, &CancellationToken::new()).await.unwrap();
-    assert_eq!(again[0].outcome, ImageOutcome::Unchanged);
+    assert_eq!(again.images[0].outcome, ImageOutcome::Unchanged);
 }
 
 #[tokio::test]
@@ -178,7 +179,7 @@ async fn several_targets_read_the_source_once() {
         .await
         .unwrap();
 
-    assert!(reports.iter().all(|report| report.outcome == ImageOutcome::Copied));
+    assert!(reports.images.iter().all(|report| report.outcome == ImageOutcome::Copied));
     assert_eq!(source.count(&Method::GET, Endpoint::Manifest), image.documents().count(), "{}", source.summary());
     let blobs: std::collections::HashSet<String> = image.blobs().map(testkit::Blob::digest).collect();
     assert_eq!(source.count(&Method::GET, Endpoint::Blob), blobs.len(), "{}", source.summary());
@@ -202,7 +203,7 @@ async fn a_source_tag_that_moves_meanwhile_changes_nothing() {
     let cancel = CancellationToken::new();
     let (reports, ()) = tokio::join!(engine.import(&import, &cancel), moving);
 
-    assert_eq!(reports.unwrap()[0].digest.as_ref().unwrap().to_string(), digest);
+    assert_eq!(reports.unwrap().images[0].digest.as_ref().unwrap().to_string(), digest);
     assert_eq!(target.manifest("app", "v1").unwrap().digest(), digest);
 }
 
@@ -212,12 +213,11 @@ async fn a_digest_source_and_an_untagged_target_work() {
     let digest = source.seed("app", "v1", &hello_world());
     let mut untagged = reference(&format!("{}/audit:x", target.host()));
     untagged.tag = None;
-    let import =
-        Import { source: reference(&format!("{}/app@{digest}", source.host())), targets: vec![untagged], force: false };
+    let import = Import::new(reference(&format!("{}/app@{digest}", source.host())), vec![untagged]);
 
     let reports = engine().import(&import, &CancellationToken::new()).await.unwrap();
 
-    assert_eq!(reports[0].target.to_string(), format!("{}/audit@{digest}", target.host()));
+    assert_eq!(reports.images[0].target.to_string(), format!("{}/audit@{digest}", target.host()));
     assert!(target.tags("audit").is_empty());
     assert_eq!(target.check_whole("audit", &digest), Ok(()));
 }

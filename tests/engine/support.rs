@@ -50,7 +50,7 @@ pub(crate) fn host(text: &str) -> Host {
 /// Settings with a login.
 pub(crate) fn login(registry: &str, username: &str, password: &str) -> (Host, Settings) {
     let host = host(registry);
-    let credentials = Credentials { username: username.to_owned(), password: Password::Literal(password.into()) };
+    let credentials = Credentials::User { username: username.to_owned(), password: Password::Literal(password.into()) };
     let settings = Settings { credentials: Some(credentials), ..Settings::for_host(&host) };
     (host, settings)
 }
@@ -102,9 +102,9 @@ pub(crate) async fn run(engine: &Arc<Engine>, rule: &Arc<Rule>) -> RuleReport {
 
 /// Copies one image; the report of its one target.
 pub(crate) async fn copy(engine: &Arc<Engine>, source: &str, target: &str) -> ImageReport {
-    let import = Import { source: reference(source), targets: vec![reference(target)], force: true };
+    let import = Import { force: true, ..Import::new(reference(source), vec![reference(target)]) };
     match engine.import(&import, &CancellationToken::new()).await {
-        Ok(mut reports) => reports.remove(0),
+        Ok(mut imported) => imported.images.remove(0),
         Err(error) => {
             ImageReport { error: Some(error.to_string()), ..ImageReport::new(import.source, reference(target)) }
         }

@@ -9,10 +9,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::indent::indented;
-use super::said_by_config;
 use crate::cli::Failure;
 use crate::oci::{Content, Descriptor, Digest, Index, Manifest, Platform, Reference, media_type};
-use crate::transfer::{Reached, Store};
+use crate::transfer::{Reached, Store, read_image_config};
 
 /// As `docker manifest inspect`.
 pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
@@ -26,7 +25,7 @@ pub(super) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
 /// document that is listed.
 pub(super) async fn detail(store: &Store, reference: &Reference, root: Manifest) -> Result<String, Failure> {
     let Content::Index(index) = root.content().clone() else {
-        let config = said_by_config(store, &root).await?.unwrap_or_default();
+        let config = read_image_config(store, &root).await?.unwrap_or_default();
         let platform = Platform::of_config(&config);
         return Ok(indented(&json(&Detail::of(reference, &root, platform.as_ref())?)?, "\t"));
     };

@@ -1,6 +1,5 @@
 //! `regferry inspect`: what a reference points at.
 
-mod choice;
 mod docker;
 mod indent;
 mod referrers;
@@ -9,8 +8,8 @@ mod text;
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::content::{Cause, Error, Location, Pull};
-use crate::oci::{Content, Descriptor, Manifest, Platform, Reference, media_type};
-use crate::transfer::{Store, read_config};
+use crate::oci::{Content, Descriptor, Manifest, Platform, Reference};
+use crate::transfer::{ChoiceError, Store, image_for, only_image, read_config};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,7 +71,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
 async fn show(store: &Store, args: &Args) -> Result<(), Failure> {
     let manifest = find(store, args).await?;
     if args.image_config {
-        let config = choice::only_image(store, manifest).await?;
+        let config = only_image(store, manifest).await?;
         return print_config(store, &config, args.raw).await;
     }
     if args.raw {
@@ -98,7 +97,7 @@ async fn find(store: &Store, args: &Args) -> Result<Manifest, Failure> {
     let found = store.manifest(&at).await?;
     let found = found.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&store.location().host))?;
     match &args.platform {
-        Some(platform) => choice::image_for(store, found, platform).await,
+        Some(platform) => Ok(image_for(store, found, platform).await?),
         None => Ok(found),
     }
 }
@@ -124,12 +123,8 @@ fn config_of(manifest: &Manifest) -> Option<&Descriptor> {
     }
 }
 
-/// What an image's config says; `None` for an artifact, and where the config is not there.
-async fn said_by_config(store: &Store, manifest: &Manifest) -> Result<Option<Vec<u8>>, Error> {
-    let config = config_of(manifest).filter(|config| media_type::is_image_config(&config.media_type));
-    let Some(config) = config else { return Ok(None) };
-    match read_config(store, config).await {
-        Err(error) if error.is_not_found() => Ok(None),
-        read => read,
+impl From<ChoiceError> for Failure {
+    fn from(error: ChoiceError) -> Self {
+        Self::failed(error)
     }
 }

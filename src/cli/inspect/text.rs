@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::said_by_config;
 use crate::cli::table::{Align, aligned, without_commands};
 use crate::content::Error;
 use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Reference, Size};
-use crate::transfer::{Reached, Store};
+use crate::transfer::{Reached, Store, read_image_config};
 
 /// What an annotation of a descriptor says of a manifest that attests an image. Source: BuildKit, "Attestation Storage".
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
@@ -31,7 +30,7 @@ pub(super) async fn text(
             text.push_str(&platforms(&index, &Reached::below(store, manifest).await?));
         }
         Content::Image(image) => {
-            let config = said_by_config(store, &manifest).await?;
+            let config = read_image_config(store, &manifest).await?;
             write_image(&mut text, &manifest, config.as_deref());
             text.push_str(&annotations);
             text.push_str(&blobs(&image));

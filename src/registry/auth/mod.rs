@@ -151,6 +151,9 @@ impl Authenticator {
     async fn log_in(&self, scheme: &Scheme, scope: &Scope) -> Result<Issued, Cause> {
         let login = self.credentials.login(scope.repository()).await.map_err(Cause::Credentials)?;
         let user = login.as_ref().map(|login| login.user().to_owned());
+        if let Some(header) = login.as_ref().and_then(Login::bearer_header) {
+            return Ok(Issued { header: Some(header), user, lifetime: CREDENTIALS_HOLD });
+        }
         match scheme {
             Scheme::Basic => {
                 let header = login.as_ref().and_then(Login::basic_header);

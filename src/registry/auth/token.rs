@@ -71,7 +71,8 @@ impl TokenClient {
                 }
                 None => asking.token(asking.get(realm, scope, Some(login))).await,
             },
-            None => asking.token(asking.get(realm, scope, None)).await,
+            // A registry's own token is none of its realm's business.
+            Some(Login::RegistryToken(_)) | None => asking.token(asking.get(realm, scope, None)).await,
         }
     }
 }

@@ -180,7 +180,9 @@ mod tests {
             Entry::Login(Login::Basic { username, password }) => {
                 Some(format!("{username}:{}", password.expose_secret()))
             }
-            Entry::Login(Login::IdentityToken { token, .. }) => Some(format!("token {}", token.expose_secret())),
+            Entry::Login(Login::IdentityToken { token, .. } | Login::RegistryToken(token)) => {
+                Some(format!("token {}", token.expose_secret()))
+            }
             Entry::Helper { name, server } => Some(format!("helper {name} {server}")),
         }
     }

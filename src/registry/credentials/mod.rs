@@ -6,6 +6,7 @@ mod helper;
 use std::fmt;
 use std::path::PathBuf;
 
+use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use docker_config::DockerConfigFiles;
@@ -15,13 +16,18 @@ pub(super) use docker_config::properties;
 
 use crate::oci::{Host, Repository};
 
-/// A user name and where its password is.
+/// What was said of who we are to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user name.
-    pub username: String,
-    /// Its password.
-    pub password: Password,
+pub enum Credentials {
+    /// A user.
+    User {
+        /// The user name.
+        username: String,
+        /// Its password.
+        password: Password,
+    },
+    /// A token that the registry takes as it is (`Authorization: Bearer`), without asking a token server.
+    Token(Password),
 }
 
 /// Where a password is. Files and variables are read each time a login needs them, so that a rotated one is used.
@@ -64,6 +70,8 @@ pub(super) enum Login {
     Basic { username: String, password: SecretString },
     /// An OAuth2 refresh token, which Docker calls identity token, and the user name beside it, if there is one.
     IdentityToken { username: String, token: SecretString },
+    /// The registry's own token, which is sent as it is.
+    RegistryToken(SecretString),
 }
 
 /// Never shows a secret.
@@ -72,6 +80,7 @@ impl fmt::Debug for Login {
         f.write_str(match self {
             Self::Basic { .. } => "Login::Basic",
             Self::IdentityToken { .. } => "Login::IdentityToken",
+            Self::RegistryToken(_) => "Login::RegistryToken",
         })
     }
 }
@@ -105,39 +114,90 @@ impl CredentialStore {
 }
 
 impl Credentials {
+    /// Where the secret is.
+    pub fn password(&self) -> &Password {
+        let (Self::User { password, .. } | Self::Token(password)) = self;
+        password
+    }
+
     fn read(&self) -> Result<Login, String> {
-        let password = match &self.password {
-            Password::Literal(secret) => secret.clone(),
-            Password::File(path) => {
+        let secret = self.password().read()?;
+        Ok(match self {
+            Self::User { username, .. } => Login::Basic { username: username.clone(), password: secret },
+            Self::Token(_) => Login::RegistryToken(secret),
+        })
+    }
+}
+
+impl Password {
+    fn read(&self) -> Result<SecretString, String> {
+        match self {
+            Self::Literal(secret) => Ok(secret.clone()),
+            Self::File(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| format!("reading password_file {}: {error}", path.display()))?;
-                let line = text.strip_suffix('\n').unwrap_or(&text);
-                SecretString::from(line.strip_suffix('\r').unwrap_or(line))
+                Ok(SecretString::from(without_newline(&text)))
             }
-            Password::Variable(name) => std::env::var(name)
+            Self::Variable(name) => std::env::var(name)
                 .map(SecretString::from)
-                .map_err(|_| format!("password_env names {name}, which is not set"))?,
-        };
-        Ok(Login::Basic { username: self.username.clone(), password })
+                .map_err(|_| format!("password_env names {name}, which is not set")),
+        }
+    }
+}
+
+/// A secret as a file or a pipe has it, less the newline that ends its line.
+pub fn without_newline(text: &str) -> &str {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// A user name that a login can carry.
+///
+/// # Errors
+/// Why it cannot, to be read after what it is: `is empty`. Source: RFC 7617, section 2: the first colon ends the user name.
+pub fn checked_username(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("is empty".to_owned()),
+        _ if text.contains(':') => Err("must be without a ':'".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 
 impl Login {
-    /// The user name; empty for an identity token without one.
+    /// The user name; empty for a token without one.
     pub(super) fn user(&self) -> &str {
-        let (Self::Basic { username, .. } | Self::IdentityToken { username, .. }) = self;
-        username
+        match self {
+            Self::Basic { username, .. } | Self::IdentityToken { username, .. } => username,
+            Self::RegistryToken(_) => "",
+        }
     }
 
     /// The value of an `Authorization: Basic` header, an identity token in the place of the password. Source: RFC 7617.
-    pub(super) fn basic_header(&self) -> Option<http::HeaderValue> {
+    pub(super) fn basic_header(&self) -> Option<HeaderValue> {
         use base64::Engine as _;
-        let (Self::Basic { username, password } | Self::IdentityToken { username, token: password }) = self;
+        let (username, password) = match self {
+            Self::Basic { username, password } | Self::IdentityToken { username, token: password } => {
+                (username, password)
+            }
+            Self::RegistryToken(_) => return None,
+        };
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-        let mut value = http::HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        secret_header(&format!("Basic {pair}"))
     }
+
+    /// The value of an `Authorization: Bearer` header, if that is what this is. Source: RFC 6750, section 2.1.
+    pub(super) fn bearer_header(&self) -> Option<HeaderValue> {
+        match self {
+            Self::RegistryToken(token) => secret_header(&format!("Bearer {}", token.expose_secret())),
+            Self::Basic { .. } | Self::IdentityToken { .. } => None,
+        }
+    }
+}
+
+fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 #[cfg(test)]
@@ -149,8 +209,10 @@ mod tests {
         let basic = Login::Basic { username: "bot".to_owned(), password: "s3cret".into() };
         let token = Login::IdentityToken { username: "bot".to_owned(), token: "s3cret".into() };
         let password = Password::Literal("s3cret".into());
-        let configured = Credentials { username: "bot".to_owned(), password };
-        let shown = format!("{basic:?} {token:?} {configured:?} {:?}", basic.basic_header());
+        let configured = Credentials::User { username: "bot".to_owned(), password: password.clone() };
+        let (bearer, given) = (Login::RegistryToken("s3cret".into()), Credentials::Token(password));
+        let headers = (basic.basic_header(), bearer.bearer_header());
+        let shown = format!("{basic:?} {token:?} {configured:?} {bearer:?} {given:?} {headers:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("Ym90OnMzY3JldA"), "{shown}");
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::compare::resolve_target;
 use super::context::Context;
 use super::engine::Engine;
+use super::mode::Mode;
 use super::store::Store;
 use super::tagged::{Pointed, TURN_DELETION_ON, below, pointed};
 use crate::content::{Cause, Deleted, Error, Location, Pull as _, Push as _};
@@ -102,7 +103,7 @@ impl Engine {
         at: TagOrDigest,
         cancel: &CancellationToken,
     ) -> Result<Removal, RemovalError> {
-        let context = self.context(&Arc::from(events::DELETE), cancel.clone());
+        let context = self.context(&Arc::from(events::DELETE), Mode::Execute, cancel.clone());
         let target = self.target(location)?;
         let found = context.unless_stopped(target.resolve(&at)).await??;
         let digest = found.ok_or_else(|| not_found(&at, location))?;

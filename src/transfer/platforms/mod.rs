@@ -29,7 +29,7 @@ mod seen;
 use std::collections::HashMap;
 
 pub(super) use rewrite::NotSmaller;
-pub(super) use seen::{Census, NoSuchPlatform, Seen};
+pub(super) use seen::{Available, Census, Names, NoSuchPlatform, Seen};
 
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, media_type};
 

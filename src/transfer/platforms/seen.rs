@@ -16,7 +16,7 @@ pub struct Seen(BTreeSet<Platform>);
 
 /// None of these platforms is there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no image for {}; there are: {}", Names(.wanted), Names(.available))]
+#[error("no image for {}; {}", Names(.wanted), Available(.available))]
 pub struct NoSuchPlatform {
     /// Those that were looked for.
     pub wanted: Vec<Platform>,
@@ -66,6 +66,15 @@ impl Platforms {
         Ok(missing)
     }
 
+    /// Whether an image has all wanted platforms.
+    ///
+    /// # Errors
+    /// With those that it does not have; all of them, of what has no platforms at all.
+    pub fn all_in(&self, image: &Seen) -> Result<(), NoSuchPlatform> {
+        let lacking: Vec<Platform> = self.wanted().iter().filter(|wanted| !image.has(wanted)).cloned().collect();
+        if lacking.is_empty() { Ok(()) } else { Err(NoSuchPlatform::new(lacking, image)) }
+    }
+
     fn absent(&self, seen: &Seen) -> Vec<Platform> {
         let absent = self.wanted().iter().filter(|wanted| !seen.0.is_empty() && !seen.has(wanted));
         absent.cloned().collect()
@@ -98,7 +107,7 @@ impl NoSuchPlatform {
 }
 
 /// Platforms as a message names them: what a registry says of them may be long, and anything.
-struct Names<'a>(&'a [Platform]);
+pub(in super::super) struct Names<'a>(pub(in super::super) &'a [Platform]);
 
 impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +120,15 @@ impl fmt::Display for Names<'_> {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
+    }
+}
+
+/// The platforms that something has, as a message tells them.
+pub(in super::super) struct Available<'a>(pub(in super::super) &'a [Platform]);
+
+impl fmt::Display for Available<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("it names no platform") } else { write!(f, "there are: {}", Names(self.0)) }
     }
 }
 
@@ -136,6 +154,16 @@ mod tests {
         let seen = Seen::in_list(&manifest(&content::hello_world()));
         let missing = wanted(&["linux/riscv64", "linux/amd64", "linux/arm/v7"]).missing(&seen).unwrap();
         assert_eq!(missing, ["linux/riscv64".parse().unwrap(), "linux/arm/v7".parse().unwrap()]);
+    }
+
+    #[test]
+    fn where_all_are_wanted_the_first_that_is_missing_is_an_error() {
+        let seen = Seen::in_list(&manifest(&content::hello_world()));
+        assert_eq!(wanted(&["linux/amd64", "windows/amd64"]).all_in(&seen), Ok(()));
+        let error = wanted(&["linux/amd64", "linux/riscv64"]).all_in(&seen).unwrap_err();
+        assert!(error.to_string().starts_with("no image for linux/riscv64; there are: linux/amd64, "), "{error}");
+        let error = wanted(&["linux/amd64"]).all_in(&Seen::default()).unwrap_err();
+        assert_eq!(error.to_string(), "no image for linux/amd64; it names no platform");
     }
 
     #[test]

@@ -65,7 +65,9 @@ fn words(found: &Result<Option<Entry>, String>) -> String {
         Ok(Some(Entry::Login(Login::Basic { username, password }))) => {
             format!("{username}:{}", password.expose_secret())
         }
-        Ok(Some(Entry::Login(Login::IdentityToken { token, .. }))) => format!("token {}", token.expose_secret()),
+        Ok(Some(Entry::Login(Login::IdentityToken { token, .. } | Login::RegistryToken(token)))) => {
+            format!("token {}", token.expose_secret())
+        }
         Ok(Some(Entry::Helper { name, server })) => format!("helper {name} {server}"),
         Ok(None) => "nothing".to_owned(),
         Err(reason) => reason.clone(),

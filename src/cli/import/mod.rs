@@ -1,18 +1,21 @@
 //! `regferry import`: the `az acr import` of any registry.
 
-use serde::Serialize;
+mod login;
+mod options;
+mod result;
 
 use super::session::Session;
-use super::{Exit, Failure, Format, output};
-use crate::events::{ImageOutcome, ImageReport};
+use super::{Exit, Failure, Format};
 use crate::oci::{Host, LAYOUT_PREFIX, Reference, Repository, Tag};
 use crate::telemetry::Log;
-use crate::transfer::{Import, ImportError};
+use crate::transfer::Import;
+
+pub(super) use options::{Options, Targets};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The image to import: HOST/REPO[:TAG][@DIGEST], resolved once to a digest
+    /// The image to import: HOST/REPO[:TAG][@DIGEST] or oci:DIR[:TAG|@DIGEST], resolved once to a digest
     #[arg(long, value_name = "REF")]
     source: Reference,
 
@@ -32,9 +35,8 @@ pub(super) struct Args {
     #[arg(long)]
     force: bool,
 
-    /// The form of the result
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
+    #[command(flatten)]
+    options: Options,
 }
 
 const EXAMPLES: &str = "\
@@ -46,79 +48,77 @@ Examples:
     regferry import --source alpine:3.20 --registry registry.example \\
       --image base/alpine:3.20 --image base/alpine:latest --repository audit/alpine
 
+  One platform by itself, with its signatures; first see what would be done:
+    regferry import --source alpine:3.20 --registry registry.example --platform linux/arm64 --referrers --dry-run
+
+  From a registry that wants a login of its own:
+    regferry import --source private.example/app:v1 --registry registry.example --username bot --password-stdin < password
+
+  Under every tag that the image has there:
+    regferry import --source alpine:latest --registry registry.example --image base/alpine --all-tags-of
+
 A target tag that exists with another digest fails before anything is written, unless --force is given.
+One --platform writes that image of a list, several a smaller list; both have digests of their own, and the lines say so.
 Prints one line for each target: its reference and its digest.";
 
-/// The result as JSON.
-#[derive(Serialize)]
-struct Report<'a> {
-    source: &'a Reference,
-    images: &'a [ImageReport],
-}
-
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let import = Import { targets: targets(&args)?, source: args.source, force: args.force };
-    execute(session, &import, args.output).await
+    let import = args.options.import(args.source.clone(), targets(&args)?, args.force)?;
+    execute(session, &import, &args.options).await
 }
 
 /// Runs an import and prints its reports; `copy` is one too.
-pub(super) async fn execute(session: &Session, import: &Import, format: Format) -> Result<Exit, Failure> {
-    let app = session.app(session.config_or_default()?, Log::BesideResults)?;
-    let Some(result) = session.within_grace(&app, app.engine().import(import, &session.cancel)).await else {
+pub(super) async fn execute(session: &Session, import: &Import, options: &Options) -> Result<Exit, Failure> {
+    let mut config = session.config_or_default()?;
+    let login = options.login.set(&mut config, &import.source.host);
+    let Some(set) = session.until_stopped(login).await else { return Ok(Exit::Failed) };
+    set?;
+    let app = session.app(config, Log::BesideResults)?;
+    let importing = app.engine().import(import, &session.cancel);
+    let Some(imported) = session.within_grace(&app, importing).await else {
         return Ok(Exit::Failed);
     };
-    let images = match result {
-        Ok(images) => images,
-        Err(ImportError::Content(error)) => return Err(error.into()),
-        Err(conflict @ ImportError::Conflict(_)) => return Err(Failure::failed(conflict)),
-    };
+    let imported = imported.map_err(Failure::failed)?;
     session.progress.finish();
-    match format {
-        Format::Json => output::print_json(&Report { source: &import.source, images: &images })?,
-        Format::Text => print(&images)?,
+    match options.output {
+        Format::Json => result::json(import, &imported)?,
+        Format::Text => result::text(import, &imported)?,
     }
-    let in_place = |image: &ImageReport| matches!(image.outcome, ImageOutcome::Copied | ImageOutcome::Unchanged);
-    Ok(if images.iter().all(in_place) { Exit::Done } else { Exit::Failed })
+    Ok(if imported.images.iter().all(result::is_in_place) { Exit::Done } else { Exit::Failed })
 }
 
-/// What is in place goes to stdout; what is not, with its reason, to stderr.
-fn print(images: &[ImageReport]) -> Result<(), Failure> {
-    for image in images {
-        match (&image.outcome, &image.digest) {
-            (ImageOutcome::Copied | ImageOutcome::Unchanged, Some(digest)) => {
-                output::print(&format!("{} {digest}\n", image.target))?;
-            }
-            _ => {
-                output::error(&format!("{}: {}", image.target, image.error.as_deref().unwrap_or("it is not in place")));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn targets(args: &Args) -> Result<Vec<Reference>, Failure> {
+/// Where it goes. All tags of the image go to every target's repository; a target of which only the repository is named
+/// then gets those, and not `latest`, or no tag at all.
+fn targets(args: &Args) -> Result<Targets, Failure> {
     let registry = args.registry.as_ref();
-    let tagged = args.images.iter().map(|image| tagged(registry, image));
+    let all_tags = args.options.wants_all_tags();
+    let tagged = args.images.iter().map(|image| tagged(registry, image, all_tags));
     let untagged = args.repositories.iter().map(|repository| untagged(registry, repository));
-    let named: Vec<Reference> = tagged.chain(untagged).collect::<Result<_, _>>()?;
-    match registry {
-        _ if !named.is_empty() => Ok(named),
-        None => Err(Failure::usage("no target: name its host with --registry, or a full reference with --image")),
-        Some(_) if args.source.host.is_layout() => Err(Failure::usage(
-            "an image layout has no repository's name: name the target with --image or --repository",
-        )),
-        Some(host) => Ok(vec![Reference { host: host.clone(), digest: None, ..args.source.clone() }]),
+    let mut named: Vec<Reference> = tagged.chain(untagged).collect::<Result<_, _>>()?;
+    if named.is_empty() {
+        let host = registry.cloned().ok_or_else(|| {
+            Failure::usage("no target: name its host with --registry, or a full reference with --image")
+        })?;
+        if args.source.host.is_layout() {
+            return Err(Failure::usage(
+                "an image layout has no repository's name: name the target with --image or --repository",
+            ));
+        }
+        named.push(Reference { host, digest: None, ..args.source.clone() });
     }
+    Ok(Targets::new(named, all_tags))
 }
 
-fn tagged(registry: Option<&Host>, image: &str) -> Result<Reference, Failure> {
-    let mut target: Reference = in_registry(registry, "--image", image)?.parse().map_err(Failure::usage)?;
+fn tagged(registry: Option<&Host>, image: &str, all_tags: bool) -> Result<Reference, Failure> {
+    let named = in_registry(registry, "--image", image)?;
+    let mut target = Reference::parse_without_default_tag(&named).map_err(Failure::usage)?;
     if target.digest.take().is_some() {
         return Err(Failure::usage(format!(
             "--image {image}: a target's digest is the source's: name a tag, or use --repository"
         )));
     }
-    target.tag.get_or_insert_with(Tag::latest);
+    if !all_tags {
+        target.tag.get_or_insert_with(Tag::latest);
+    }
     Ok(target)
 }
 

@@ -1,0 +1,87 @@
+//! What `import` and `copy` have in common.
+
+use super::login::SourceLogin;
+use crate::cli::{Failure, Format};
+use crate::content::Location;
+use crate::oci::{Platform, Reference};
+use crate::transfer::{Extent, Import, Referrers};
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Options {
+    /// Take only this platform, as linux/arm64: one by itself, several (repeatable) as a smaller list
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    platforms: Vec<Platform>,
+
+    /// Bring what refers to the image too: signatures, SBOMs, attestations
+    #[arg(long)]
+    referrers: bool,
+
+    /// Write every tag that the image has in the source's repository, to each target repository
+    #[arg(long)]
+    all_tags_of: bool,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    pub(super) login: SourceLogin,
+
+    /// The form of the result
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: Format,
+}
+
+/// What the command line names at the targets.
+#[derive(Debug)]
+pub(in crate::cli) struct Targets {
+    /// Names, as they are.
+    named: Vec<Reference>,
+    /// Repositories, for all tags of the image.
+    repositories: Vec<Location>,
+}
+
+impl Targets {
+    /// Where all tags are wanted, every target's repository gets them.
+    pub(in crate::cli) fn new(mut named: Vec<Reference>, all_tags: bool) -> Self {
+        let mut repositories: Vec<Location> = Vec::new();
+        for repository in named.iter().map(Location::from).filter(|_| all_tags) {
+            if !repositories.contains(&repository) {
+                repositories.push(repository);
+            }
+        }
+        named.retain(|target| !all_tags || target.tag.is_some());
+        Self { named, repositories }
+    }
+}
+
+impl Options {
+    /// Whether all tags of the image are wanted.
+    pub(in crate::cli) fn wants_all_tags(&self) -> bool {
+        self.all_tags_of
+    }
+
+    /// Whether what is written is another document than the source's tag points at.
+    pub(in crate::cli) fn chooses(&self) -> bool {
+        !self.platforms.is_empty()
+    }
+
+    /// What they ask for.
+    pub(in crate::cli) fn import(&self, source: Reference, targets: Targets, force: bool) -> Result<Import, Failure> {
+        let wrong = |reason| Failure::usage(format!("--platform: {reason}"));
+        let own = Location::from(&source);
+        if targets.repositories.contains(&own) {
+            return Err(Failure::usage(format!(
+                "--all-tags-of: {own} is the source's own repository, whose tags they are: name another target"
+            )));
+        }
+        Ok(Import {
+            all_tags_in: targets.repositories,
+            extent: Extent::of(&self.platforms).map_err(wrong)?,
+            referrers: if self.referrers { Referrers::All } else { Referrers::None },
+            force,
+            dry_run: self.dry_run,
+            ..Import::new(source, targets.named)
+        })
+    }
+}
