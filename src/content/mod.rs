@@ -153,6 +153,9 @@ pub trait Push: Pull {
     /// An open upload session.
     type Upload: Send + Sync;
 
+    /// Whether it takes one blob or document after the other, never two side by side.
+    const ONE_BY_ONE: bool = false;
+
     /// Whether the blob is there, and of its size. Its bytes are not read.
     fn find_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<BlobFound, Error>> + Send;
 

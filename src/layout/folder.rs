@@ -14,13 +14,19 @@ use super::listing::Listing;
 use crate::content::{BlobFound, Cause};
 use crate::oci::{Descriptor, Digest, MAX_MANIFEST_SIZE, Manifest};
 
-const MARK: &str = "oci-layout";
+/// The file that says what a directory is.
+pub(super) const MARK: &str = "oci-layout";
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs";
 /// The only version that there is.
 const VERSION: &str = "1.0.0";
 const MAX_MARK_SIZE: usize = 4 << 10;
 const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
+
+/// What it says.
+pub(super) fn mark() -> String {
+    json!({"imageLayoutVersion": VERSION}).to_string()
+}
 
 /// The directory. Everything here blocks.
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Folder {
     /// Makes a layout of the directory, if it is none. The mark comes first: with it alone it is one without images.
     pub(super) fn create(&self, _lock: &Lock) -> Result<(), Cause> {
         if !self.is_there()? {
-            self.put(MARK, json!({"imageLayoutVersion": VERSION}).to_string().as_bytes())?;
+            self.put(MARK, mark().as_bytes())?;
         }
         self.disk.create_folder(&self.path.join(BLOBS))?;
         if disk::open(&self.path.join(INDEX))?.is_none() {

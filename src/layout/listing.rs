@@ -1,5 +1,8 @@
 //! `index.json`: the images of a layout. Source: OCI image-spec, "Image Layout", "index.json file".
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod properties;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};

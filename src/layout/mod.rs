@@ -4,6 +4,7 @@
 //! `blobs` by its digest. Written so that, cut anywhere, it can be read and what is listed is whole: see [`folder`].
 //! Source: OCI image-spec, "Image Layout".
 
+pub mod archive;
 #[cfg(test)]
 mod crashes;
 mod disk;
@@ -15,6 +16,13 @@ mod pull;
 mod push;
 #[cfg(test)]
 mod samples;
+
+/// What holds whatever comes, as tests and fuzzing hold it against any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod properties {
+    pub use super::archive::properties::archive;
+    pub use super::listing::properties::index;
+}
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -206,6 +206,89 @@ async fn a_rule_mirrors_into_a_layout_and_verify_finds_the_damaged_blob() {
     assert_sound(&dir);
 }
 
+/// Runs a line in which `regferry` is the program that is tested.
+async fn shell(line: &str) -> std::process::Output {
+    let line = line.replace("regferry ", &format!("{} ", env!("CARGO_BIN_EXE_regferry")));
+    let mut shell = tokio::process::Command::new("bash");
+    shell.args(["-o", "pipefail", "-c", &line]).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    shell.stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.expect("there is bash")
+}
+
+fn told(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn every_kind_of_image_goes_through_a_pipe_byte_for_byte() {
+    let (here, there) = (DistributionServer::start(), DistributionServer::start());
+    for (kind, image) in every_kind() {
+        client::push(here.host(), kind, "v1", &image).await;
+        let (from, to) = (format!("{}/{kind}:v1", here.host()), format!("{}/{kind}", there.host()));
+        let piped = shell(&format!("regferry copy {from} - | regferry copy - {to}")).await;
+        assert!(piped.status.success(), "{kind}: {}", told(&piped));
+        assert_eq!(String::from_utf8_lossy(&piped.stdout), format!("{to}:v1 {}\n", image.digest()), "{kind}");
+        assert!(told(&piped).contains(&image.digest()), "what was sent is told on stderr: {}", told(&piped));
+        let (one, other) = (Place::new(here.host(), kind, "v1"), Place::new(there.host(), kind, "v1"));
+        assert_eq!(client::same_tree(one, other).await, Ok(()), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn tar_and_skopeo_read_our_archives_and_we_read_theirs() {
+    let (here, there, dir) = (DistributionServer::start(), DistributionServer::start(), tempdir());
+    // The second layer is larger than what is kept in memory.
+    let app = |number| Image::oci("linux/amd64").layer(number, 30_000).layer(9, 6 << 20).build();
+    let image = Image::oci_index([app(1), app(2)]);
+    client::push(here.host(), "app", "v1", &image).await;
+    let exported = shell(&format!("regferry copy {}/app:v1 - > {dir}/ours.tar", here.host())).await;
+    assert!(exported.status.success(), "{}", told(&exported));
+    let listed =
+        shell(&format!("tar tf {dir}/ours.tar && mkdir {dir}/out && tar xf {dir}/ours.tar -C {dir}/out")).await;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.starts_with("oci-layout\n") && listed.ends_with("\nindex.json\n"), "{listed}");
+    assert_sound(&format!("{dir}/out"));
+    assert_eq!(umoci_tags(&format!("{dir}/out")).await, ["v1"]);
+    skopeo_copy(&format!("oci-archive:{dir}/ours.tar:v1"), &format!("docker://{}/skopeo:v1", there.host())).await;
+
+    skopeo_copy(&format!("docker://{}/app:v1", here.host()), &format!("oci-archive:{dir}/theirs.tar:v7")).await;
+    let imported = shell(&format!("regferry copy - {}/app < {dir}/theirs.tar", there.host())).await;
+    assert!(imported.status.success(), "{}", told(&imported));
+    let again = shell(&format!("regferry copy - oci:{dir}/layout:v9 --output json < {dir}/theirs.tar")).await;
+    assert!(again.status.success(), "{}", told(&again));
+    let report: Value = serde_json::from_slice(&again.stdout).expect("it is JSON");
+    assert_eq!(report["images"][0]["blobs"]["copied"], 5, "{report:#}");
+    assert_eq!(umoci_tags(&format!("{dir}/layout")).await, ["v9"]);
+    for (repository, tag) in [("skopeo", "v1"), ("app", "v7")] {
+        let (one, other) = (Place::new(here.host(), "app", "v1"), Place::new(there.host(), repository, tag));
+        assert_eq!(client::same_tree(one, other).await, Ok(()), "{repository}");
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_that_breaks_off_leaves_no_tag() {
+    let (here, there, dir) = (DistributionServer::start(), DistributionServer::start(), tempdir());
+    let image = Image::oci("linux/amd64").layer(1, 6 << 20).build();
+    client::push(here.host(), "app", "v1", &image).await;
+    let (from, to) = (format!("{}/app:v1", here.host()), format!("{}/app:v1", there.host()));
+    let cut = shell(&format!("regferry copy {from} - | head -c 3000000 | regferry copy - {to}")).await;
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(told(&cut).contains("ends in the middle"), "{}", told(&cut));
+    assert_eq!(client::fetch_manifest(there.host(), "app", "v1").await, None);
+
+    let nothing = shell(&format!("regferry copy {}/app:none - > {dir}/none.tar", here.host())).await;
+    assert_eq!(
+        (nothing.status.code(), fs::metadata(format!("{dir}/none.tar")).expect("it is there").len()),
+        (Some(1), 0)
+    );
+    let both = shell("regferry copy - -").await;
+    assert_eq!(both.status.code(), Some(2), "{}", told(&both));
+    let planned = shell(&format!("regferry copy {from} - | regferry copy - {to} --dry-run")).await;
+    assert!(planned.status.success(), "{}", told(&planned));
+    let plan = String::from_utf8_lossy(&planned.stdout).into_owned();
+    assert!(plan.contains("blobs: 1 to copy, 1 present"), "what had come of the broken pipe is there: {plan}");
+    assert_eq!(client::fetch_manifest(there.host(), "app", "v1").await, None);
+}
+
 #[tokio::test]
 async fn what_is_no_layout_is_told_and_nothing_is_written() {
     let (here, home) = (DistributionServer::start(), tempdir());

@@ -4,6 +4,7 @@ mod login;
 mod options;
 mod result;
 
+use super::output::Results;
 use super::session::Session;
 use super::{Exit, Failure, Format};
 use crate::oci::{Host, LAYOUT_PREFIX, Reference, Repository, Tag};
@@ -63,25 +64,44 @@ Prints one line for each target: its reference and its digest.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let import = args.options.import(args.source.clone(), targets(&args)?, args.force)?;
-    execute(session, &import, &args.options).await
+    execute(session, &import, &args.options, Way::Between).await
+}
+
+/// What an import goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Between registries and layouts.
+    Between,
+    /// Into stdout, as a tar.
+    IntoPipe,
+    /// Out of stdin, as a tar.
+    OutOfPipe,
 }
 
 /// Runs an import and prints its reports; `copy` is one too.
-pub(super) async fn execute(session: &Session, import: &Import, options: &Options) -> Result<Exit, Failure> {
+pub(super) async fn execute(session: &Session, import: &Import, options: &Options, way: Way) -> Result<Exit, Failure> {
     let mut config = session.config_or_default()?;
     let login = options.login.set(&mut config, &import.source.host);
     let Some(set) = session.until_stopped(login).await else { return Ok(Exit::Failed) };
     set?;
     let app = session.app(config, Log::BesideResults)?;
-    let importing = app.engine().import(import, &session.cancel);
+    let importing = async {
+        let (engine, cancel) = (app.engine(), &session.cancel);
+        match way {
+            Way::Between => engine.import(import, cancel).await,
+            Way::IntoPipe => engine.export(import, tokio::io::stdout(), cancel).await,
+            Way::OutOfPipe => engine.unpack(import, tokio::io::stdin(), cancel).await,
+        }
+    };
     let Some(imported) = session.within_grace(&app, importing).await else {
         return Ok(Exit::Failed);
     };
     let imported = imported.map_err(Failure::failed)?;
     session.progress.finish();
+    let results = if way == Way::IntoPipe { Results::Stderr } else { Results::Stdout };
     match options.output {
-        Format::Json => result::json(import, &imported)?,
-        Format::Text => result::text(import, &imported)?,
+        Format::Json => result::json(results, import, &imported)?,
+        Format::Text => result::text(results, import, &imported)?,
     }
     Ok(if imported.images.iter().all(result::is_in_place) { Exit::Done } else { Exit::Failed })
 }

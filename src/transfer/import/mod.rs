@@ -6,6 +6,7 @@
 
 mod extent;
 mod names;
+mod piped;
 mod work;
 
 use std::sync::Arc;
