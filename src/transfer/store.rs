@@ -54,14 +54,6 @@ impl Engine {
     pub fn source(&self, at: &Location) -> Result<Store, Error> {
         self.store(at, Access::Pull, Trust::Listed)
     }
-
-    /// The same for writing.
-    ///
-    /// # Errors
-    /// As [`Engine::store`].
-    pub fn target(&self, at: &Location) -> Result<Store, Error> {
-        self.store(at, Access::Push, Trust::Whole)
-    }
 }
 
 impl Store {

@@ -206,6 +206,28 @@ async fn a_rule_mirrors_into_a_layout_and_verify_finds_the_damaged_blob() {
     assert_sound(&dir);
 }
 
+#[tokio::test]
+async fn what_looks_at_registries_looks_at_layouts_too() {
+    let (here, dir) = (DistributionServer::start(), tempdir());
+    client::push(here.host(), "app", "v1", &hello_world()).await;
+    let layout = format!("oci:{dir}");
+    copy(&format!("{}/app:v1", here.host()), &format!("{layout}:v1")).await;
+    copy(&format!("{layout}:v1"), &format!("{layout}:v2")).await;
+    let show = |arguments: &[&str]| Ferry::new(arguments).run();
+    let raw = show(&["inspect", "--raw", &layout]).await;
+    assert_eq!(raw.stdout, &*hello_world().root.bytes, "both tags have the one image: {}", raw.stderr);
+    assert!(show(&["inspect", &format!("{layout}:v2")]).await.success().contains("linux/arm64"));
+    let manifests = show(&["manifests", &layout, "--output", "json"]).await.json();
+    assert!(
+        manifests.as_array().expect("it is a list").iter().any(|one| one["tags"] == serde_json::json!(["v1", "v2"]))
+    );
+    assert_eq!(show(&["tags", &layout]).await.success(), "v1\nv2\n");
+    assert_eq!(show(&["delete", &format!("{layout}:v1"), "--yes"]).await.success(), format!("deleted {layout}:v1\n"));
+    assert_eq!(umoci_tags(&dir).await, ["v2"]);
+    let error = show(&["tags", "oci:nowhere"]).await.failure(1);
+    assert!(error.contains("not found"), "{error}");
+}
+
 /// Runs a line in which `regferry` is the program that is tested.
 async fn shell(line: &str) -> std::process::Output {
     let line = line.replace("regferry ", &format!("{} ", env!("CARGO_BIN_EXE_regferry")));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use regferry::content::Location;
 use regferry::events::{ImageOutcome, RunOutcome};
 use regferry::oci::{Host, Repository};
-use regferry::transfer::{Depth, Engine, Mode, Prune, Referrers, Rule, Source};
+use regferry::transfer::{Depth, Engine, Mode, PlatformMode, Platforms, Prune, Referrers, Rule, Source};
 use serde_json::Value;
 use testkit::content::hello_world;
 use testkit::{Endpoint, FakeRegistry, Image, Method};
@@ -214,6 +214,23 @@ async fn what_the_source_dropped_is_pruned_from_a_layout() {
     assert_eq!(report.pruned[0].to_string(), named(dir.path(), "v2"));
     let names: BTreeSet<_> = listed(dir.path()).into_iter().filter_map(|(_, name)| name).collect();
     assert_eq!(names, ["v1", "v3"].map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn a_list_with_gaps_is_refused_by_a_layout_and_a_smaller_one_taken() {
+    let (source, dir) = (FakeRegistry::start().await, tempfile::tempdir().unwrap());
+    source.seed("app", "v1", &hello_world());
+    let of = |mode| {
+        let platforms = Platforms::new(vec!["linux/amd64".parse().unwrap()], mode).unwrap();
+        into(&source, dir.path(), |rule| rule.platforms = Some(platforms))
+    };
+    let refused = failures(&run(&engine(), &of(PlatformMode::Sparse)).await);
+    assert!(refused[0].contains("platform_mode = \"rewrite\""), "{refused:?}");
+    assert!(listed(dir.path()).is_empty());
+    let report = run(&engine(), &of(PlatformMode::Rewrite)).await;
+    assert_eq!((failures(&report), listed(dir.path()).len()), (vec![], 1));
+    let again = run(&engine(), &of(PlatformMode::Rewrite)).await;
+    assert_eq!(again.images[0].outcome, ImageOutcome::Unchanged);
 }
 
 #[tokio::test]

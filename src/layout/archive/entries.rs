@@ -150,7 +150,7 @@ impl Said {
             match record.key().map_err(|_| unreadable())? {
                 "path" => self.path = Some(record.value_bytes().to_vec()),
                 "size" => {
-                    self.size = Some(record.value().ok().and_then(|size| size.parse().ok()).ok_or_else(unreadable)?)
+                    self.size = Some(record.value().ok().and_then(|size| size.parse().ok()).ok_or_else(unreadable)?);
                 }
                 key if key.starts_with("GNU.sparse.") => {
                     return Err(Cause::Layout("it has a sparse file, which an image layout has none of".to_owned()));

@@ -18,7 +18,9 @@ use super::store::Store;
 use super::tagged::{Pointed, TURN_DELETION_ON, below, pointed};
 use crate::content::{Cause, Deleted, Error, Location, Pull as _, Push as _};
 use crate::events;
+use crate::layout::Trust;
 use crate::oci::{Digest, Reference, Tag, TagOrDigest};
+use crate::registry::Access;
 
 /// Something that is to be deleted, and what that would mean. Nothing is deleted yet.
 pub struct Removal {
@@ -104,7 +106,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Removal, RemovalError> {
         let context = self.context(&Arc::from(events::DELETE), Mode::Execute, cancel.clone());
-        let target = self.target(location)?;
+        // A tag is deleted also if what it points at is damaged.
+        let target = self.store(location, Access::Push, Trust::Listed)?;
         let found = context.unless_stopped(target.resolve(&at)).await??;
         let digest = found.ok_or_else(|| not_found(&at, location))?;
         let doomed = match at {

@@ -12,7 +12,7 @@ use super::super::mode::Mode;
 use super::super::tally::Tally;
 use super::work::{Leg, Work};
 use super::{Import, ImportError, Imported};
-use crate::content::{Location, Pull as _};
+use crate::content::{Cause, Error, Location, Pull as _};
 use crate::events::{self, BlobOutcome, ImageOutcome};
 use crate::layout::Trust;
 use crate::layout::archive::{self, Archive, Received};
@@ -63,11 +63,11 @@ impl Engine {
         let (context, mode) = self.piping(import, cancel);
         let access = if mode.changes() { Access::Push } else { Access::Pull };
         let store = |at: &Location, tally: &Tally| {
-            Ok::<_, ImportError>(self.store(at, access, Trust::Whole)?.on_behalf_of(&tally.requests, cancel))
+            Ok::<_, Error>(self.store(at, access, Trust::Whole)?.on_behalf_of(&tally.requests, cancel))
         };
         let (tally, first) = (Tally::default(), import.targets.first().map(Location::from));
         let Some(first) = first.or_else(|| import.all_tags_in.first().cloned()) else {
-            return Err(crate::content::Error::new("unpacking to no target", crate::content::Cause::NotFound).into());
+            return Err(Error::new("unpacking to no target", Cause::NotFound).into());
         };
         let target = store(&first, &tally)?;
         let unpacking = archive::unpack(from, mode.changes().then_some(&target)).boxed();
@@ -82,8 +82,7 @@ impl Engine {
         let sent = Mutex::new(Some(tally));
         let leg = |name: &Reference| {
             let tally = sent.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-            let target = self.store(&name.into(), access, Trust::Whole)?.on_behalf_of(&tally.requests, cancel);
-            Ok(Leg { source: parcel.clone(), target, tag: name.tag.clone(), tally })
+            Ok(Leg { source: parcel.clone(), target: store(&name.into(), &tally)?, tag: name.tag.clone(), tally })
         };
         Work { context: &context, import: &import, mode, source: &parcel }.run(leg).boxed().await
     }
