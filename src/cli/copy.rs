@@ -41,7 +41,8 @@ Examples:
 
   One platform by itself, and two of them as a smaller list, with their signatures:
     regferry copy alpine:3.20 registry.example/alpine:3.20-arm64 --platform linux/arm64
-    regferry copy alpine:3.20 registry.example/alpine --platform linux/amd64 --platform linux/arm64 --referrers
+    regferry copy alpine:3.20 registry.example/alpine \\
+      --platform linux/amd64 --platform linux/arm64 --referrers
 
 The target's tag is overwritten. Prints the target's reference and its digest, on stderr where stdout is the image.";
 

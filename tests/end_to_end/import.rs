@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::content::hello_world;
-use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
+use testkit::server::skopeo;
+use testkit::{DistributionServer, Effect, Endpoint, FakeRegistry, Fault, Image, Method, client};
 
 use crate::support::{Ferry, Finished, at_a_terminal};
 
@@ -348,4 +349,37 @@ async fn progress_is_shown_on_a_terminal() {
 
     assert!(shown.contains(" of 2 images") && shown.contains(" KiB of 123.3 KiB"), "{shown}");
     assert!(shown.contains(&format!("{target}/b:v1 {}", sides.digest)), "{shown}");
+}
+
+#[tokio::test]
+async fn real_registries_and_skopeo_see_what_was_chosen_and_what_refers_to_it() {
+    let (source, target) = (DistributionServer::start(), DistributionServer::start());
+    let image = hello_world();
+    client::push(source.host(), "hello", "v1", &image).await;
+    let signature = Image::artifact("text/sig").layer(2, 10).build();
+    let tag = format!("{}.sig", image.children[1].digest().replacen(':', "-", 1));
+    client::push(source.host(), "hello", &tag, &signature).await;
+    let from = format!("{}/hello:v1", source.host());
+    let import = async |name: &str, more: &[&str]| {
+        let always = ["import", "--source", &from, "--registry", target.host(), "--image", name, "--referrers"];
+        Ferry::new(&[&always, more].concat()).run().await.success()
+    };
+    let raw = async |name: &str| {
+        skopeo(&["inspect", "--raw", "--tls-verify=false", &format!("docker://{}/{name}", target.host())]).await
+    };
+
+    let one = import("one:v1", &["--platform", "linux/arm64"]).await;
+    assert_eq!(raw("one:v1").await, image.children[1].root.bytes);
+    assert_eq!(raw(&format!("one:{tag}")).await, signature.root.bytes);
+    assert!(one.contains(&image.children[1].digest()) && one.contains(" (referrers: 1)"), "{one}");
+
+    import("two:v1", &["--platform", "linux/arm64", "--platform", "linux/amd64"]).await;
+    let list: serde_json::Value = serde_json::from_slice(&raw("two:v1").await).expect("it is JSON");
+    let children = list["manifests"].as_array().expect("it lists some").iter();
+    let digests: Vec<_> = children.map(|child| child["digest"].as_str().expect("of a digest").to_owned()).collect();
+    assert_eq!(digests, [image.children[0].digest(), image.children[1].digest()]);
+    assert_eq!(raw(&format!("two:{tag}")).await, signature.root.bytes);
+
+    import("three:v1", &[]).await;
+    assert_eq!(raw("three:v1").await, image.root.bytes);
 }

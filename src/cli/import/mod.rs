@@ -50,13 +50,16 @@ Examples:
       --image base/alpine:3.20 --image base/alpine:latest --repository audit/alpine
 
   One platform by itself, with its signatures; first see what would be done:
-    regferry import --source alpine:3.20 --registry registry.example --platform linux/arm64 --referrers --dry-run
+    regferry import --source alpine:3.20 --registry registry.example \\
+      --platform linux/arm64 --referrers --dry-run
 
   From a registry that wants a login of its own:
-    regferry import --source private.example/app:v1 --registry registry.example --username bot --password-stdin < password
+    regferry import --source private.example/app:v1 --registry registry.example \\
+      --username bot --password-stdin < password
 
   Under every tag that the image has there:
-    regferry import --source alpine:latest --registry registry.example --image base/alpine --all-tags-of
+    regferry import --source alpine:latest --registry registry.example \\
+      --image base/alpine --all-tags-of
 
 A target tag that exists with another digest fails before anything is written, unless --force is given.
 One --platform writes that image of a list, several a smaller list; both have digests of their own, and the lines say so.

@@ -5,7 +5,7 @@ use super::super::documents::Documents;
 use super::super::platforms::{InvalidChoice, PlatformMode, Platforms};
 use super::super::route::Route;
 use super::super::shape::Shape;
-use crate::content::{Error, Pull, Push};
+use crate::content::{Pull, Push};
 use crate::oci::{Digest, Platform};
 
 /// What of an image is wanted.
@@ -66,10 +66,9 @@ impl Extent {
             Self::Several(platforms) => {
                 let shape = route.shape(documents, digest, Some(platforms)).await?;
                 let seen = shape.seen.clone().unwrap_or_default();
-                // Whoever names them one by one on a command line wants to hear of the first that is not there.
-                let all: Result<_, Error> =
-                    platforms.all_in(&seen).map_err(|error| route.no_such_platform(digest, &error));
-                all.map(|()| shape).map_err(ChoiceError::from)
+                // A rule warns of one that is not there; who names it on a command line means this image.
+                platforms.all_in(&seen).map_err(|error| route.no_such_platform(digest, &error))?;
+                Ok(shape)
             }
         }
     }
