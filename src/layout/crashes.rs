@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use super::disk::faults::Step;
 use super::samples::{Sample, image, layout, list, put, read, tag, tagged};
@@ -204,6 +205,26 @@ async fn writers_side_by_side_lose_nothing_of_each_other() {
     let found = found(dir.path()).await;
     assert!((0..20).all(|number| found[&format!("v{number}")] == *image(number).manifest.digest()));
     assert_eq!(leftovers(dir.path()), 0);
+}
+
+#[tokio::test]
+async fn who_holds_the_lock_is_waited_for_and_a_stop_ends_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = layout(dir.path(), Trust::Whole);
+    put(&writer, &image(1), &tagged("v1")).await.unwrap();
+    let lock = writer.folder.try_lock().unwrap().unwrap();
+    let cancel = CancellationToken::new();
+    let stopped = writer.on_behalf_of(&cancel);
+    let stopped = tokio::spawn(async move { put(&stopped, &image(2), &tagged("v1")).await });
+    let waiting = writer.clone();
+    let waiting = tokio::spawn(async move { put(&waiting, &image(3), &tagged("v1")).await });
+    cancel.cancel();
+    assert!(stopped.await.unwrap().unwrap_err().is_cancelled());
+    let v1 = |of: u8| Tags::from([("v1".to_owned(), image(of).manifest.digest().clone())]);
+    assert_eq!(found(dir.path()).await, v1(1), "reading needs no lock");
+    drop(lock);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(found(dir.path()).await, v1(3));
 }
 
 #[tokio::test]

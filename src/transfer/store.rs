@@ -40,7 +40,7 @@ impl Engine {
     ///
     /// # Errors
     /// If the registry's settings cannot work.
-    pub fn store(&self, at: &Location, access: Access, trust: Trust) -> Result<Store, Error> {
+    pub(super) fn store(&self, at: &Location, access: Access, trust: Trust) -> Result<Store, Error> {
         match Layout::at(&at.host, trust, Arc::clone(&self.observer)) {
             Some(layout) => Ok(Store::Layout(layout)),
             None => self.registries.remote(at, access).map(Store::Registry),

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 use tokio::io::AsyncReadExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::super::samples::{self, Sample, image, layout, list, put, read, tag, tagged};
 use super::super::{Layout, Trust};
@@ -13,7 +14,7 @@ use crate::oci::{Digest, Reference, TagOrDigest};
 /// Writes what `with` does into an archive, as bytes.
 async fn written(with: impl AsyncFnOnce(&Archive) -> Result<(), Error>) -> Vec<u8> {
     let (to, mut from) = tokio::io::duplex(64 << 10);
-    let archive = Archive::new(to, Arc::new(())).unwrap();
+    let archive = Archive::new(to, Arc::new(()), &CancellationToken::new()).unwrap();
     let mut bytes = Vec::new();
     let write = async {
         with(&archive).await?;

@@ -9,6 +9,7 @@ use futures_util::{Stream, StreamExt as _};
 use tar::{EntryType, Header};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::super::listing::Listing;
 use super::{BLOCK, pipe};
@@ -24,6 +25,7 @@ pub struct Archive {
     location: Location,
     state: Arc<Mutex<State>>,
     observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
 }
 
 struct State {
@@ -43,11 +45,15 @@ pub struct Entry {
 }
 
 impl Archive {
-    /// An archive without images, which nothing is written of yet.
+    /// An archive without images, which nothing is written of yet. `cancel` ends the waiting for whoever reads.
     ///
     /// # Errors
     /// As [`pipe`].
-    pub fn new(to: impl AsyncWrite + Send + Unpin + 'static, observer: Arc<dyn Observer>) -> Result<Self, Error> {
+    pub fn new(
+        to: impl AsyncWrite + Send + Unpin + 'static,
+        observer: Arc<dyn Observer>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Error> {
         let state = State {
             to: Box::new(to),
             listing: Listing::empty(),
@@ -56,7 +62,7 @@ impl Archive {
             has_part: false,
             is_begun: false,
         };
-        Ok(Self { location: pipe()?, state: Arc::new(Mutex::new(state)), observer })
+        Ok(Self { location: pipe()?, state: Arc::new(Mutex::new(state)), observer, cancel: cancel.clone() })
     }
 
     /// Writes what stands at the end: `index.json`, without which it is no layout. Nothing is listed of an archive that
@@ -73,7 +79,14 @@ impl Archive {
             state.write(&[0; 2 * BLOCK]).await?;
             state.to.shutdown().await.map_err(|error| unwritable(&error))
         };
-        finish.await.map_err(|cause| self.error("finishing", cause))
+        let finish = async { finish.await.map_err(|cause| self.error("finishing", cause)) };
+        self.unless_stopped("finishing", finish).await
+    }
+
+    /// Does `work` unless it is stopped first. What is written in part then is no archive.
+    async fn unless_stopped<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let done = self.cancel.run_until_cancelled(work).await;
+        done.unwrap_or_else(|| Err(self.error(what, Cause::Cancelled)))
     }
 
     fn error(&self, what: impl std::fmt::Display, cause: Cause) -> Error {
@@ -229,15 +242,19 @@ impl Push for Archive {
             upload.is_begun = true;
         }
         let mut bytes = pin!(bytes);
-        while let Some(piece) = bytes.next().await {
-            let piece = piece.map_err(|error| match error.cause() {
-                Cause::Mismatch { .. } => failed(Cause::Layout(error.to_string())),
-                _ => error,
-            })?;
-            state.write(&piece).await.map_err(failed)?;
-            upload.written += piece.len() as u64;
-            self.observer.bytes(&self.location.host, Direction::Written, piece.len() as u64);
-        }
+        let stream = async {
+            while let Some(piece) = bytes.next().await {
+                let piece = piece.map_err(|error| match error.cause() {
+                    Cause::Mismatch { .. } => failed(Cause::Layout(error.to_string())),
+                    _ => error,
+                })?;
+                state.write(&piece).await.map_err(failed)?;
+                upload.written += piece.len() as u64;
+                self.observer.bytes(&self.location.host, Direction::Written, piece.len() as u64);
+            }
+            Ok(())
+        };
+        self.unless_stopped("writing", stream).await?;
         state.pad(blob.size).await.map_err(failed)?;
         state.has_part = false;
         state.blobs.insert(blob.digest.clone());

@@ -33,7 +33,7 @@ impl Engine {
     ) -> Result<Imported, ImportError> {
         let (context, mode) = self.piping(import, cancel);
         let (store, archive) =
-            (self.source(&(&import.source).into())?, Archive::new(to, Arc::clone(&context.observer))?);
+            (self.source(&(&import.source).into())?, Archive::new(to, Arc::clone(&context.observer), cancel)?);
         let source = store.on_behalf_of(&Arc::default(), cancel);
         let leg = |name: &Reference| {
             let tally = Tally::default();
