@@ -1,7 +1,7 @@
 //! OCI image layouts: directories that hold images as a repository does.
 //!
 //! Images are listed in `index.json`, under their tag as `org.opencontainers.image.ref.name`; everything else lies below
-//! `blobs` by its digest. Written so that, cut anywhere, it can be read and what is listed is whole: see [`folder`].
+//! `blobs` by its digest. Written so that, cut anywhere, it can be read and what is listed is whole: see `folder`.
 //! Source: OCI image-spec, "Image Layout".
 
 pub mod archive;

@@ -50,7 +50,7 @@ impl Engine {
     /// The same for reading.
     ///
     /// # Errors
-    /// As [`Engine::store`].
+    /// If the registry's settings cannot work.
     pub fn source(&self, at: &Location) -> Result<Store, Error> {
         self.store(at, Access::Pull, Trust::Listed)
     }
