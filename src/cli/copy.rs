@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::import::{Options, Targets, Way, execute};
 use super::session::Session;
 use super::{Exit, Failure};
-use crate::layout::archive::pipe;
+use crate::layout::archive::{PIPE, pipe};
 use crate::oci::{InvalidReference, Reference, Repository, Tag};
 
 #[derive(Debug, clap::Args)]
@@ -61,8 +61,6 @@ impl FromStr for End {
         if text == PIPE { Ok(Self::Pipe) } else { text.parse().map(Self::At) }
     }
 }
-
-const PIPE: &str = "-";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let way = way(&args)?;

@@ -20,7 +20,7 @@ use crate::registry::{Access, Seat};
 #[derive(Clone)]
 pub(super) struct Stock {
     pub(super) source: Store,
-    /// None in the quota of a layout, which counts no pulls.
+    /// None for a layout, which counts no pulls.
     pub(super) seat: Option<Arc<Seat>>,
     /// One for each of the rule's targets, in their order.
     pub(super) targets: Vec<Destination>,

@@ -23,7 +23,7 @@ use crate::oci::{Host, InvalidName, Repository};
 /// A tar is made of blocks.
 const BLOCK: usize = 512;
 /// What stands for stdin and stdout.
-const PIPE: &str = "-";
+pub const PIPE: &str = "-";
 
 /// The location of a layout in a pipe.
 ///
