@@ -9,7 +9,7 @@
 //! | 6 | [`config`], [`server`] | the TOML file, checked; metrics, health and status over HTTP |
 //! | 5 | [`schedule`], [`telemetry`] | when a rule is due; who listens to what happens |
 //! | 4 | [`transfer`] | what is to be where: select, plan, copy, publish |
-//! | 3 | [`registry`] | where it is: the HTTP client, logins, transport |
+//! | 3 | [`registry`], [`layout`] | where it is: the HTTP client, logins, transport; image layouts in directories |
 //! | 2 | [`content`], [`events`] | the traits that storeys 3 and 4 meet at; what happens, told |
 //! | 1 | [`oci`], [`backoff`], [`files`] | the words of the field; retry arithmetic; whether files have changed |
 //!
@@ -22,6 +22,7 @@ pub mod config;
 pub mod content;
 pub mod events;
 pub mod files;
+pub mod layout;
 pub mod oci;
 pub mod registry;
 pub mod schedule;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const STOREYS: [&[&str]; 8] = [
     &["oci", "backoff", "files"],
     &["content", "events"],
-    &["registry"],
+    &["registry", "layout"],
     &["transfer"],
     &["schedule", "telemetry"],
     &["config", "server"],

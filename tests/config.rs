@@ -630,6 +630,18 @@ fn a_source_that_names_one_image_has_its_tag_kept_or_renamed() {
 }
 
 #[test]
+fn an_image_layout_stands_where_a_repository_does() {
+    let config = parse(
+        &(one_rule("ghcr.io/a/b", "oci:/srv/images", "")
+            + &one_rule("oci:in:v1", "registry.example/b", "").replace("'r'", "'s'")),
+    );
+    let config = config.expect("both are rules");
+    let (out, back) = (&rule(&config, 0).scope, &rule(&config, 1).scope);
+    assert_eq!(out.targets[0].host().layout_dir(), Some(Path::new("/srv/images")));
+    assert!(matches!(&back.sources[0], Source::Image(image) if image.to_string() == "oci:in:v1"));
+}
+
+#[test]
 fn source_and_target_that_do_not_fit_are_told() {
     let digest = format!("sha256:{}", "ab".repeat(32));
     for (source, target, more, hint) in [
@@ -645,6 +657,12 @@ fn source_and_target_that_do_not_fit_are_told() {
         ("ghcr.io/a/b", "registry.example/a*", "", "may only end with /* or /**"),
         ("ghcr.io/a/b", "registry.example/c:1/*", "", "leave it out"),
         ("ghcr.io/a/b", "registry.example/b", "tags.include = []", "leave it out to take all tags"),
+        ("oci:images/*", "registry.example/b", "", "named as it is"),
+        ("ghcr.io/a/b", "oci:images/*", "", "named as it is"),
+        ("oci:images", "registry.example/*", "", "has none: name the repository"),
+        ("ghcr.io/a/*", "oci:images", "", "its own rule and directory"),
+        ("oci:images", "oci:./images/", "", "nothing to mirror"),
+        ("oci:images:v1:x", "registry.example/b", "", "is no tag"),
         ("https://bot:hunter2@ghcr.io/a", "registry.example/b", "", "is a URL"),
         ("bot:hunter2@ghcr.io/a", "registry.example/b", "", "belongs into [registries]"),
     ] {

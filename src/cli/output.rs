@@ -24,8 +24,34 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes a value as JSON to stdout.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
-    print(&(text + "\n"))
+    print(&json(value)?)
+}
+
+/// A value as JSON that people can read too.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value).map_err(Failure::failed)? + "\n")
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Results {
+    /// Where they belong.
+    Stdout,
+    /// Where stdout is the image itself.
+    Stderr,
+}
+
+impl Results {
+    /// Writes a result.
+    pub(super) fn print(self, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => print(text),
+            Self::Stderr => {
+                note(text);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Writes what stands beside a result to stderr.

@@ -11,8 +11,9 @@ use super::{Failure, Global};
 use crate::app::{App, Source};
 use crate::config::Config;
 use crate::content::Location;
-use crate::registry::{Access, CertificateFolders, DockerConfigFiles, Remote, Settings};
+use crate::registry::{CertificateFolders, DockerConfigFiles, Settings};
 use crate::telemetry::Log;
+use crate::transfer::Store;
 
 impl Global {
     fn config_with_rules(&self, file: &Path) -> Result<Config, String> {
@@ -94,9 +95,9 @@ impl Session {
     }
 
     /// A repository to look at, for commands that change nothing.
-    pub(super) fn remote(&self, location: &Location) -> Result<Remote, Failure> {
+    pub(super) fn store(&self, location: &Location) -> Result<Store, Failure> {
         let app = self.app(self.config_or_default()?, Log::BesideResults)?;
-        Ok(app.engine().registries().remote(location, Access::Pull)?)
+        Ok(app.engine().source(location)?)
     }
 
     /// Waits for work that ends by itself when it is cancelled; when it does not end within the grace, it is dropped.

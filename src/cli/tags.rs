@@ -55,8 +55,8 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         return Err(Failure::usage(format!("{repository}: name a repository, without tag or digest")));
     }
     let location = Location::from(&reference);
-    let remote = session.remote(&location)?;
-    let Some(listed) = session.until_stopped(remote.tags()).await else {
+    let store = session.store(&location)?;
+    let Some(listed) = session.until_stopped(store.tags()).await else {
         return Ok(Exit::Failed);
     };
     let listed = listed?.ok_or_else(|| Error::new(format!("listing the tags of {location}"), Cause::NotFound))?;

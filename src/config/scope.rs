@@ -8,7 +8,7 @@ use super::kinds::{self, OneOrMany};
 use super::problems::Problems;
 use super::tags::Tags;
 use super::written::Entry;
-use crate::oci::{Host, Reference, TagOrDigest};
+use crate::oci::{Host, LAYOUT_PREFIX, Reference, TagOrDigest};
 use crate::transfer::{Appends, RepositoryPattern, Scope, Source, Target, has_glob};
 
 /// Which images go from where to where.
@@ -49,10 +49,17 @@ pub(super) fn route(
     }
     let targets = targets?;
     let is_many = sources.len() > 1 || sources.iter().any(|s| matches!(s.get_ref(), Source::Repositories(..)));
+    let reads_layout = sources.iter().any(|source| source.get_ref().host().is_layout());
     let misfit = |target: &Target| match target {
+        Target::Below { .. } if reads_layout => {
+            Some("would append the source's name, and an image layout has none: name the repository")
+        }
         Target::Repository { tag: Some(_), .. } if repositories > 0 => {
             Some("names one tag, but the source names a whole repository: leave out the tag, or give the source one")
         }
+        Target::Repository { location, .. } if is_many && location.host.is_layout() => Some(
+            "is one image layout for many sources, whose tags would meet there: give each its own rule and directory",
+        ),
         Target::Repository { .. } if is_many => {
             Some("is one repository for many sources: end it with /*, so that each source's name is appended")
         }
@@ -106,6 +113,7 @@ fn goes_nowhere(source: &Source, target: &Target) -> bool {
 /// A rule's sources: repositories, globs over them, or images.
 pub(super) fn sources(entry: Entry<OneOrMany>, problems: &mut Problems<'_>) -> Listed<Source> {
     kinds::each(entry, "a reference in quotes, or a list of them", problems, |text| match glob(text) {
+        Some(_) if text.starts_with(LAYOUT_PREFIX) => Err(no_layouts(text)),
         Some(Glob::Tag) => {
             Err(format!("{text:?} has a glob for a tag: name the repository alone, and the tags in tags.include"))
         }
@@ -133,6 +141,9 @@ fn repositories(host: &str, pattern: &str) -> Result<Source, String> {
 /// A rule's targets: repositories, perhaps with the tag that is written, or folders.
 pub(super) fn targets(entry: Entry<OneOrMany>, problems: &mut Problems<'_>) -> Listed<Target> {
     kinds::each(entry, "a reference in quotes, or a list of them", problems, |text| {
+        if text.starts_with(LAYOUT_PREFIX) && has_glob(text) {
+            return Err(no_layouts(text));
+        }
         if let Some((folder, appends)) = folder(text) {
             return below(text, folder, appends);
         }
@@ -146,6 +157,10 @@ pub(super) fn targets(entry: Entry<OneOrMany>, problems: &mut Problems<'_>) -> L
             reference => Ok(Target::Repository { location: (&reference).into(), tag: reference.tag }),
         }
     })
+}
+
+fn no_layouts(text: &str) -> String {
+    format!("{text:?} has a glob: an image layout is one directory, named as it is")
 }
 
 fn folder(text: &str) -> Option<(&str, Appends)> {

@@ -109,6 +109,12 @@ pub enum Cause {
         /// What it answered; `None` where it is known to have none, or sent something else.
         answer: Option<Refusal>,
     },
+    /// The files of an image layout cannot be read or written, or are not what a layout has.
+    #[error("{0}")]
+    Layout(String),
+    /// A document names what an image layout does not have: it is not written there.
+    #[error("{}", lacks(.0))]
+    Incomplete(Vec<Digest>),
     /// Stopped by the user, a timeout of the rule, or the end of the program.
     #[error("stopped before it was done")]
     Cancelled,
@@ -286,6 +292,7 @@ impl Error {
                 let is_part = matches!(code, Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"));
                 is_part.then_some(refusal.digests.as_slice())
             }
+            Cause::Incomplete(missing) => Some(missing),
             _ => None,
         }
     }
@@ -326,6 +333,8 @@ impl Error {
             | Cause::TagTaken(_)
             | Cause::SparseRefused
             | Cause::NotMended(_)
+            | Cause::Layout(_)
+            | Cause::Incomplete(_)
             | Cause::Cancelled => None,
         }
     }
@@ -341,7 +350,14 @@ impl Error {
     /// What the user can do about it, as a sentence without a full stop; `None` where nothing general helps.
     pub fn advice(&self) -> Option<String> {
         let host = self.host.as_ref().map_or("HOST", Host::as_str);
+        let is_of_layout = self.host.as_ref().is_some_and(Host::is_layout);
         Some(match &*self.cause {
+            Cause::NotFound if is_of_layout => {
+                "check the directory, which has a file oci-layout, and the name: `regferry tags` lists them".into()
+            }
+            Cause::Mismatch { .. } | Cause::Document(ManifestError::Digest { .. }) if is_of_layout => {
+                "the file is damaged: bring it there again; nothing was committed".into()
+            }
             Cause::Refused(refusal) => return refusal.advice(host),
             Cause::NotFound => "check the name, and that these credentials may see it".into(),
             Cause::Unreachable(Unreachable::Refused) => "check that the registry is up, and the port".into(),
@@ -396,6 +412,8 @@ impl Error {
             | Cause::Credentials(_)
             | Cause::LeftBehind
             | Cause::TagTaken(_)
+            | Cause::Layout(_)
+            | Cause::Incomplete(_)
             | Cause::Cancelled => return None,
         })
     }
@@ -418,6 +436,11 @@ impl std::fmt::Display for NoPulls {
 fn no_catalog(answer: Option<&Refusal>) -> String {
     let said = answer.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
     format!("the registry gives no catalog of its repositories{said}")
+}
+
+fn lacks(parts: &[Digest]) -> String {
+    let named: Vec<String> = parts.iter().take(3).map(Digest::short).collect();
+    format!("the layout lacks {}{}", named.join(", "), if parts.len() > 3 { ", …" } else { "" })
 }
 
 fn mismatch(digest: &Digest, size: u64, actual: Option<&Digest>, received: u64) -> String {

@@ -1,4 +1,4 @@
-//! Where content lies: the traits that a registry (and later an image layout) implements, and their one error.
+//! Where content lies: the traits that a registry and an image layout implement, and their one error.
 
 mod error;
 mod refusal;
@@ -18,9 +18,9 @@ pub use trail::Trail;
 pub use verified::Verified;
 
 use crate::backoff::Patience;
-use crate::oci::{Descriptor, Digest, Host, Manifest, Reference, Repository, Tag, TagOrDigest};
+use crate::oci::{Descriptor, Digest, Host, Manifest, Reference, Repository, Tag, TagOrDigest, write_place};
 
-/// A repository in a registry: `ghcr.io/acme/app`.
+/// A repository in a registry, `ghcr.io/acme/app`, or an image layout, `oci:DIR`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     /// The registry.
@@ -48,7 +48,7 @@ impl From<&Reference> for Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.host, self.repository)
+        write_place(f, &self.host, &self.repository)
     }
 }
 
@@ -65,6 +65,11 @@ pub trait Pull: Clone + Send + Sync {
 
     /// Where this is.
     fn location(&self) -> &Location;
+
+    /// What a reference means here: its digest or tag, and without those `latest`, or the only image of a layout.
+    fn meant(&self, reference: &Reference) -> impl Future<Output = Result<TagOrDigest, Error>> + Send {
+        std::future::ready(Ok(reference.selector()))
+    }
 
     /// The digest that a tag points at, or whether a digest is there: `None` if it is not.
     fn resolve(&self, at: &TagOrDigest) -> impl Future<Output = Result<Option<Digest>, Error>> + Send;
@@ -114,6 +119,16 @@ pub enum Mount<U> {
     Session(U),
 }
 
+impl<U> Mount<U> {
+    /// The same with another kind of session.
+    pub fn map<V>(self, session: impl FnOnce(U) -> V) -> Mount<V> {
+        match self {
+            Self::Done => Mount::Done,
+            Self::Session(open) => Mount::Session(session(open)),
+        }
+    }
+}
+
 /// What came of putting a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
@@ -137,6 +152,9 @@ pub enum Deleted {
 pub trait Push: Pull {
     /// An open upload session.
     type Upload: Send + Sync;
+
+    /// Whether it takes one blob or document after the other, never two side by side.
+    const ONE_BY_ONE: bool = false;
 
     /// Whether the blob is there, and of its size. Its bytes are not read.
     fn find_blob(&self, blob: &Descriptor) -> impl Future<Output = Result<BlobFound, Error>> + Send;
@@ -175,6 +193,12 @@ pub trait Push: Pull {
 
     /// Puts a document under a tag or its digest, byte for byte, and compares the digest that is reported back.
     fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> impl Future<Output = Result<Put, Error>> + Send;
+
+    /// Sees to it that a document without a tag, which is there with all that it names, is found and kept: an image
+    /// layout lists it. A registry keeps it as it is.
+    fn keep_untagged(&self, _root: &Digest) -> impl Future<Output = Result<(), Error>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Deletes a tag alone. What it pointed at stays, and other tags of that do.
     fn delete_tag(&self, tag: &Tag) -> impl Future<Output = Result<Deleted, Error>> + Send;

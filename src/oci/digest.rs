@@ -56,6 +56,11 @@ impl Digest {
         self.parts().0
     }
 
+    /// The digits alone, as an image layout names its files.
+    pub fn hex(&self) -> String {
+        self.parts().1.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn parts(&self) -> (&'static str, &[u8]) {
         match self {
             Self::Sha256(bytes) => ("sha256", bytes),

@@ -1,7 +1,8 @@
-//! A registry's host, as references and the configuration write it.
+//! A registry's host, or the directory of an image layout in its place, as references and the configuration write it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Component, Path};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,33 +11,85 @@ use serde::{Serialize, Serializer};
 use super::InvalidName;
 use super::names::without_login;
 
-/// `HOST[:PORT]` of a registry, with Docker Hub's many names made one: `docker.io`. Cheap to clone.
+/// `HOST[:PORT]` of a registry, with Docker Hub's many names made one: `docker.io`. Or `oci:DIR`, the directory of an
+/// image layout, which stands where a registry would. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Host(Arc<str>);
+pub struct Host {
+    text: Arc<str>,
+    /// Told apart from a registry by more than its text: `oci:5000` could be either.
+    is_layout: bool,
+}
 
 /// The name people use for Docker Hub; its API answers elsewhere, see [`Host::api_authority`].
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
+/// What the name of an image layout begins with.
+pub const LAYOUT_PREFIX: &str = "oci:";
+/// Longer than any path that a system opens.
+const LONGEST_PATH: usize = 4096;
 
 impl Host {
     /// Docker Hub, which a reference without a host means.
     pub fn docker_hub() -> Self {
-        Self(Arc::from(DOCKER_HUB))
+        Self::registry(DOCKER_HUB)
+    }
+
+    fn registry(text: &str) -> Self {
+        Self { text: Arc::from(text), is_layout: false }
+    }
+
+    /// The image layout in a directory. Different spellings of one path (`./out/`, `out`) are one.
+    ///
+    /// # Errors
+    /// If no reference could name the directory.
+    pub fn layout(dir: &str) -> Result<Self, InvalidName> {
+        let invalid = |reason: &str| Err(InvalidName::because(format!("the directory {dir:?} of a layout {reason}")));
+        if dir.is_empty() {
+            return Err(InvalidName::because("it names no directory: write oci:DIR, oci:DIR:TAG or oci:DIR@DIGEST"));
+        }
+        if dir.contains([':', '@']) {
+            return invalid("has a ':' or '@' in it, which separate tag and digest: name it relatively, or by a link");
+        }
+        if dir.contains(char::is_control) || dir.len() > LONGEST_PATH {
+            return invalid("is no path that can be shown on one line");
+        }
+        let parts = Path::new(dir).components().filter(|part| *part != Component::CurDir);
+        let path: std::path::PathBuf = parts.collect();
+        match path.to_str() {
+            Some(path) if path == "~" || path.starts_with("~/") => {
+                invalid("begins with a '~' that no shell expands there: write $HOME")
+            }
+            Some(path) => {
+                let path = if path.is_empty() { "." } else { path };
+                Ok(Self { text: Arc::from(format!("{LAYOUT_PREFIX}{path}")), is_layout: true })
+            }
+            None => invalid("is no text"),
+        }
+    }
+
+    /// The directory, if this is an image layout.
+    pub fn layout_dir(&self) -> Option<&Path> {
+        self.is_layout.then(|| Path::new(&self.text[LAYOUT_PREFIX.len()..]))
+    }
+
+    /// Whether this is an image layout rather than a registry.
+    pub fn is_layout(&self) -> bool {
+        self.is_layout
     }
 
     /// The host as users write it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Whether this is Docker Hub, where official images live under `library/`.
     pub fn is_docker_hub(&self) -> bool {
-        &*self.0 == DOCKER_HUB
+        !self.is_layout && &*self.text == DOCKER_HUB
     }
 
     /// `HOST[:PORT]` where the registry's API really answers.
     pub fn api_authority(&self) -> &str {
-        if self.is_docker_hub() { DOCKER_HUB_API } else { &self.0 }
+        if self.is_docker_hub() { DOCKER_HUB_API } else { &self.text }
     }
 
     /// Whether this is the machine itself (`localhost`, `127.0.0.0/8`, `[::1]`), where registries speak plain HTTP.
@@ -47,11 +100,11 @@ impl Host {
 
     /// The host without its port.
     pub fn name(&self) -> &str {
-        let end = match self.0.rfind(']') {
+        let end = match self.text.rfind(']') {
             Some(bracket) => bracket + 1,
-            None => self.0.find(':').unwrap_or(self.0.len()),
+            None => self.text.find(':').unwrap_or(self.text.len()),
         };
-        &self.0[..end]
+        &self.text[..end]
     }
 }
 
@@ -76,7 +129,7 @@ impl FromStr for Host {
                 without_login(text)
             )));
         }
-        Ok(Self(Arc::from(lower)))
+        Ok(Self::registry(&lower))
     }
 }
 
@@ -108,19 +161,19 @@ fn is_port(port: &str) -> bool {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl Serialize for Host {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -139,6 +192,29 @@ mod tests {
         }
         assert_eq!(Host::docker_hub().api_authority(), "registry-1.docker.io");
         assert_eq!(host("ghcr.io").api_authority(), "ghcr.io");
+    }
+
+    #[test]
+    fn a_layouts_directory_has_one_spelling_and_is_no_registry() {
+        for (dir, means) in [
+            ("out", "oci:out"),
+            ("./out//a/./b/", "oci:out/a/b"),
+            ("/srv/images/", "oci:/srv/images"),
+            ("../out", "oci:../out"),
+            (".", "oci:."),
+            ("./", "oci:."),
+            ("5000", "oci:5000"),
+            ("my images", "oci:my images"),
+        ] {
+            let host = Host::layout(dir).unwrap();
+            assert_eq!((host.as_str(), host.is_layout()), (means, true));
+            assert_eq!(Host::layout(&means[4..]).unwrap().layout_dir(), host.layout_dir());
+        }
+        for dir in ["", "a:b", "a@b", "a\nb", "~", "~/out", &"a/".repeat(3000)] {
+            assert!(Host::layout(dir).is_err(), "{dir} was taken");
+        }
+        assert_ne!(Host::layout("5000").unwrap(), host("oci:5000"));
+        assert_eq!(host("oci:5000").layout_dir(), None);
     }
 
     #[test]

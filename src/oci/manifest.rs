@@ -91,6 +91,14 @@ pub enum ManifestError {
     /// Not what a registry answers.
     #[error("it is no image manifest or index but a web page")]
     WebPage,
+    /// Of another size than the descriptor says that names it.
+    #[error("it has {actual} bytes, its descriptor says {expected}")]
+    Size {
+        /// What the descriptor says.
+        expected: u64,
+        /// What is there.
+        actual: usize,
+    },
     /// Neither an image manifest nor an index.
     #[error("it is no image manifest or index but {what}")]
     Unknown {

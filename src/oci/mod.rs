@@ -25,11 +25,12 @@ pub mod properties {
 
 pub use descriptor::Descriptor;
 pub use digest::{Digest, Hasher, InvalidDigest};
-pub use host::Host;
+pub use host::{Host, LAYOUT_PREFIX};
 pub use list::{ListType, list_json};
 pub use manifest::{Content, Image, Index, MAX_MANIFEST_SIZE, Manifest, ManifestError};
 pub use names::{InvalidName, Repository, Tag, without_login};
 pub use platform::{InvalidPlatform, Platform};
+pub(crate) use reference::write_place;
 pub use reference::{InvalidReference, Reference, TagOrDigest};
 pub use referrers::{Subject, referrers_index, referrers_index_without};
 pub use size::Size;

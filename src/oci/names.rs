@@ -30,9 +30,14 @@ impl InvalidName {
 }
 
 impl Repository {
-    /// The name as text.
+    /// The name as text; empty for [`Repository::of_layout`].
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The one repository of an image layout, which has no name.
+    pub fn of_layout() -> Self {
+        Self(Arc::from(""))
     }
 }
 

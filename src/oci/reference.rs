@@ -1,4 +1,4 @@
-//! References: how people name an image in a registry.
+//! References: how people name an image in a registry, or in an image layout.
 
 #[cfg(any(test, fuzzing))]
 pub(super) mod properties;
@@ -8,14 +8,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::host::LAYOUT_PREFIX;
 use super::names::without_login;
 use super::{Digest, Host, Repository, Tag};
 
 /// `[HOST[:PORT]/]REPO[:TAG][@DIGEST]`, with what is left out filled in as Docker does: `alpine` is
-/// `docker.io/library/alpine:latest`.
+/// `docker.io/library/alpine:latest`. Or `oci:DIR[:TAG][@DIGEST]`, an image in the layout in a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    /// The registry.
+    /// The registry, or the layout.
     pub host: Host,
     /// The repository in it.
     pub repository: Repository,
@@ -64,7 +65,7 @@ impl Reference {
         if text.contains("://") {
             return Err(invalid("it is a URL: write HOST/REPO:TAG without a scheme".into()));
         }
-        if text.contains(char::is_whitespace) {
+        if text.contains(char::is_whitespace) && !text.starts_with(LAYOUT_PREFIX) {
             return Err(invalid("it has white space in it".into()));
         }
 
@@ -75,11 +76,13 @@ impl Reference {
             Some((named, digest)) => (named, Some(digest.parse::<Digest>().map_err(|e| invalid(e.to_string()))?)),
             None => (text, None),
         };
+        if let Some(named) = named.strip_prefix(LAYOUT_PREFIX) {
+            let (dir, tag) = split_tag(named.split_once(':'), named).map_err(invalid)?;
+            let host = Host::layout(dir).map_err(|e| invalid(e.to_string()))?;
+            return Ok(Self { host, repository: Repository::of_layout(), tag, digest });
+        }
         let (host, path) = split_host(named).map_err(invalid)?;
-        let (path, tag) = match path.rsplit_once(':') {
-            Some((path, tag)) => (path, Some(tag.parse::<Tag>().map_err(|e| invalid(e.to_string()))?)),
-            None => (path, None),
-        };
+        let (path, tag) = split_tag(path.rsplit_once(':'), path).map_err(invalid)?;
         let repository = if host.is_docker_hub() && !path.contains('/') && !path.is_empty() {
             format!("library/{path}").parse::<Repository>()
         } else {
@@ -87,6 +90,14 @@ impl Reference {
         };
         let repository = repository.map_err(|e| invalid(e.to_string()))?;
         Ok(Self { host, repository, tag, digest })
+    }
+}
+
+/// What stands before the tag, and the tag. `cut` is `named` cut in two at a colon, if it has one.
+fn split_tag<'t>(cut: Option<(&'t str, &str)>, named: &'t str) -> Result<(&'t str, Option<Tag>), String> {
+    match cut {
+        Some((before, tag)) => Ok((before, Some(tag.parse().map_err(|e: super::InvalidName| e.to_string())?))),
+        None => Ok((named, None)),
     }
 }
 
@@ -105,7 +116,8 @@ impl FromStr for Reference {
 
     fn from_str(text: &str) -> Result<Self, InvalidReference> {
         let mut reference = Self::parse_without_default_tag(text)?;
-        if reference.tag.is_none() && reference.digest.is_none() {
+        // Of a layout that has one image, that is meant, whatever its tag.
+        if reference.tag.is_none() && reference.digest.is_none() && !reference.host.is_layout() {
             reference.tag = Some(Tag::latest());
         }
         Ok(reference)
@@ -114,7 +126,7 @@ impl FromStr for Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.host, self.repository)?;
+        write_place(f, &self.host, &self.repository)?;
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
@@ -123,6 +135,11 @@ impl fmt::Display for Reference {
             None => Ok(()),
         }
     }
+}
+
+/// Writes what a reference begins with: a registry and its repository, or a layout.
+pub(crate) fn write_place(f: &mut fmt::Formatter<'_>, host: &Host, repository: &Repository) -> fmt::Result {
+    if host.is_layout() { f.write_str(host.as_str()) } else { write!(f, "{host}/{repository}") }
 }
 
 impl fmt::Debug for Reference {
@@ -191,6 +208,37 @@ mod tests {
         assert_eq!(both.selector(), TagOrDigest::Digest(DIGEST.parse().unwrap()));
         let only: Reference = format!("ghcr.io/a/b@{DIGEST}").parse().unwrap();
         assert_eq!(only.tag, None);
+    }
+
+    #[test]
+    fn a_layout_is_named_by_its_directory() {
+        let digest: Digest = DIGEST.parse().unwrap();
+        for (text, dir, tag, by_digest) in [
+            ("oci:out", "out", None, false),
+            ("oci:out:v1", "out", Some("v1"), false),
+            ("oci:5000:5000", "5000", Some("5000"), false),
+            ("oci:localhost/app:latest", "localhost/app", Some("latest"), false),
+            (&format!("oci:/srv/a b@{DIGEST}"), "/srv/a b", None, true),
+            (&format!("oci:../x:v1@{DIGEST}"), "../x", Some("v1"), true),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.to_string(), text);
+            assert_eq!(reference.host.layout_dir(), Some(std::path::Path::new(dir)));
+            assert_eq!(reference.tag.as_ref().map(Tag::as_str), tag);
+            assert_eq!(reference.digest, by_digest.then(|| digest.clone()));
+        }
+        assert_eq!(full("oci:./out/:v1"), "oci:out:v1");
+        for (text, hint) in [
+            ("oci:", "names no directory"),
+            ("oci::v1", "names no directory"),
+            ("oci:out:", "is no tag"),
+            ("oci:out:a/b", "is no tag"),
+            ("oci:out@v1", "invalid digest"),
+            ("oci:~/out", "$HOME"),
+        ] {
+            let error = text.parse::<Reference>().unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
     }
 
     #[test]

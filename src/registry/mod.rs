@@ -167,6 +167,10 @@ impl Registries {
     }
 
     fn transport(&self, host: &Host) -> Result<Arc<Transport>, Error> {
+        if host.is_layout() {
+            let reason = "an image layout is no registry: this takes one".to_owned();
+            return Err(Error::new(format!("talking to {host}"), Cause::Layout(reason)));
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = open.get(host) {
             return Ok(Arc::clone(&open.transport));

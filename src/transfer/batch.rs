@@ -106,7 +106,7 @@ impl Batch<'_> {
         }
         loop {
             let started = Instant::now();
-            let waited = self.context.unless_stopped(first.way.seat.wait()).await;
+            let waited = self.context.unless_stopped(first.way.pulls()).await;
             self.context.observer.throttled(host, ThrottleReason::Quota, started.elapsed());
             match waited? {
                 Waited::Left(count) => return Ok(usize::try_from(count).unwrap_or(usize::MAX)),

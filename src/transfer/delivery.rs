@@ -17,12 +17,14 @@ use super::relay::Relays;
 use super::route::Before;
 use super::rule::Rule;
 use super::stock::{Item, Stock};
+use super::store::Store;
 use super::tally::note_failure;
 use super::verify::Checked;
 use crate::content::{Cause, Error, Location, Pull};
 use crate::events::ImageReport;
+use crate::layout::Trust;
 use crate::oci::{Reference, Tag, TagOrDigest};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 
 /// One of a rule's targets, served on its own: another that is slow or broken does not hold it up.
 pub(super) struct Delivery<'a> {
@@ -32,7 +34,7 @@ pub(super) struct Delivery<'a> {
     pub(super) mode: Mode,
     /// Which of the rule's targets this is.
     pub(super) index: usize,
-    pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
+    pub(super) relays: Arc<Relays<<Store as Pull>::Blob>>,
     pub(super) notes: Arc<Notes>,
     pub(super) gaps: Arc<Gaps>,
 }
@@ -77,14 +79,16 @@ impl Delivery<'_> {
     /// Looks at the target; lists it only where that saves asking tag by tag.
     async fn leg(&self, stock: &Stock) -> Result<(Leg, Option<String>), Error> {
         let access = if self.mode.changes() { Access::Push } else { Access::Pull };
-        let remote = |location: &Location| {
-            let remote = self.engine.registries.remote(location, access)?;
-            Ok::<_, Error>(remote.on_behalf_of(&Arc::default(), &self.context.cancel))
+        // Who verifies wants to be told what is missing of an image, not that there is none.
+        let trust = if matches!(self.mode, Mode::Verify(_)) { Trust::Listed } else { Trust::Whole };
+        let store = |location: &Location| {
+            let store = self.engine.store(location, access, trust)?;
+            Ok::<_, Error>(store.on_behalf_of(&Arc::default(), &self.context.cancel))
         };
-        let target = remote(&stock.targets[self.index].location)?;
+        let target = store(&stock.targets[self.index].location)?;
         let others = stock.targets.iter().enumerate().filter(|(index, _)| *index != self.index);
         // One that cannot be spoken to fails by itself.
-        let siblings = others.filter_map(|(_, other)| remote(&other.location).ok()).collect();
+        let siblings = others.filter_map(|(_, other)| store(&other.location).ok()).collect();
         let source = stock.source.clone();
         if source.location() == target.location() && stock.listed {
             let what = format!("mirroring {}", source.location());
@@ -110,7 +114,7 @@ impl Delivery<'_> {
             source,
             target,
             siblings,
-            seat: Arc::clone(&stock.seat),
+            seat: stock.seat.clone(),
             relays: Arc::clone(&self.relays),
             hung: stock.hung.clone(),
             notes: Arc::clone(&self.notes),

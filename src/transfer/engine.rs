@@ -35,7 +35,7 @@ impl Default for Limits {
 /// Runs rules and imports. Share it in an [`Arc`]; all methods may run side by side.
 pub struct Engine {
     pub(super) registries: Registries,
-    observer: Arc<dyn Observer>,
+    pub(super) observer: Arc<dyn Observer>,
     pub(super) images: Arc<Shares>,
     pub(super) limits: Limits,
     blobs: Arc<Shares>,

@@ -14,12 +14,12 @@ use super::referrers::Search;
 use super::route::{Before, Route, Tags};
 use super::rule::Rule;
 use super::shape::Shape;
+use super::store::Store;
 use super::tally::{Tally, note_failure};
 use super::verify::Depth;
 use crate::content::{Error, NoPulls, Pull, Push};
 use crate::events::ImageReport;
-use crate::oci::Digest;
-use crate::registry::Remote;
+use crate::oci::{Digest, TagOrDigest};
 
 /// What became of a job.
 pub(super) enum Ended {
@@ -34,15 +34,22 @@ impl Engine {
         let clock = Instant::now();
         job.serving.get_or_insert_with(|| job.original.serve());
         let tally = Tally::default();
-        let ours = |remote: &Remote| remote.on_behalf_of(&tally.requests, &context.cancel);
+        let ours = |store: &Store| store.on_behalf_of(&tally.requests, &context.cancel);
         let (source, target) = (ours(&job.way.source), ours(&job.way.target));
-        let siblings: Vec<Remote> = job.way.siblings.iter().map(ours).collect();
+        let siblings: Vec<Store> = job.way.siblings.iter().map(ours).collect();
         let (relays, tags) = (&job.way.relays, if rule.overwrite { Tags::Move } else { Tags::Stay });
         let route =
             Route { source: &source, target: &target, siblings: &siblings, relays, context, tally: &tally, tags };
         let mut report = job.report();
 
-        let result = self.compare_and_bring(&route, rule, mode, &job, &mut report).await;
+        let mut result = self.compare_and_bring(&route, rule, mode, &job, &mut report).await;
+        if mode.changes()
+            && let (Ok(Done::Unchanged | Done::Copied), TagOrDigest::Digest(_), Some(root)) =
+                (&result, &job.to, &report.digest)
+            && let Err(error) = target.keep_untagged(root).await
+        {
+            result = Err(error);
+        }
         tally.write_to(&mut report);
         match result {
             Ok(done) => done.tell(&mut report),

@@ -7,11 +7,12 @@ use super::original::{Original, Serving};
 use super::referrers::Hung;
 use super::relay::Relays;
 use super::route::Before;
+use super::store::Store;
 use super::verify::Checked;
 use crate::content::Pull;
 use crate::events::ImageReport;
 use crate::oci::TagOrDigest;
-use crate::registry::{Remote, Seat};
+use crate::registry::{Seat, Waited};
 
 /// One image of a run, on its way to one target.
 pub(super) struct Job {
@@ -25,12 +26,12 @@ pub(super) struct Job {
 
 /// What the images of one repository have in common.
 pub(super) struct Way {
-    pub(super) source: Remote,
-    pub(super) target: Remote,
+    pub(super) source: Store,
+    pub(super) target: Store,
     /// The rule's other targets for the same source.
-    pub(super) siblings: Vec<Remote>,
-    pub(super) seat: Arc<Seat>,
-    pub(super) relays: Arc<Relays<<Remote as Pull>::Blob>>,
+    pub(super) siblings: Vec<Store>,
+    pub(super) seat: Option<Arc<Seat>>,
+    pub(super) relays: Arc<Relays<<Store as Pull>::Blob>>,
     /// What the source's listing tells of referrers, if it was listed.
     pub(super) hung: Option<Arc<Hung>>,
     pub(super) notes: Arc<Notes>,
@@ -43,6 +44,16 @@ pub(super) struct Place {
     pub(super) repository: usize,
     pub(super) item: usize,
     pub(super) target: usize,
+}
+
+impl Way {
+    /// Waits for the source's pulls: a layout counts none.
+    pub(super) async fn pulls(&self) -> Waited {
+        match &self.seat {
+            Some(seat) => seat.wait().await,
+            None => Waited::Left(u64::MAX),
+        }
+    }
 }
 
 impl Job {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::once::Once;
+use super::store::Store;
 use crate::content::{Error, Location, Pull};
 use crate::oci::{Host, Repository, Tag};
-use crate::registry::{Access, Registries, Remote};
+use crate::registry::{Access, Registries};
 
 /// Tag lists and catalogs as they were when one of the runs that share them asked first.
 ///
@@ -41,10 +42,10 @@ async fn shared<K: Eq + Hash + Clone, V: Clone>(
 }
 
 impl Listings {
-    /// All tags of a repository, or `None` if there is no such repository. `access` is what the remote was made for.
-    pub(super) async fn tags(&self, remote: &Remote, access: Access) -> Result<Option<Arc<[Tag]>>, Error> {
-        let ask = async { Ok(remote.tags().await?.map(Arc::from)) };
-        shared(&self.tags, (access, remote.location().clone()), ask).await
+    /// All tags of a repository, or `None` if there is no such repository. `access` is what the store was made for.
+    pub(super) async fn tags(&self, store: &Store, access: Access) -> Result<Option<Arc<[Tag]>>, Error> {
+        let ask = async { Ok(store.tags().await?.map(Arc::from)) };
+        shared(&self.tags, (access, store.location().clone()), ask).await
     }
 
     /// All repositories of a registry.

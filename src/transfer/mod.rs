@@ -49,6 +49,7 @@ mod select;
 mod shape;
 mod shares;
 mod stock;
+mod store;
 mod supply;
 mod survey;
 mod tagged;
@@ -73,5 +74,6 @@ pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{
     InvalidPattern, InvalidRange, Pattern, Selection, Stage, StageKind, TagFilter, Unmatched, VersionRange,
 };
+pub use store::Store;
 pub use survey::{Found, Side, Survey, SurveyedCatalog, SurveyedRegistry, SurveyedRepository};
 pub use verify::Depth;

@@ -42,7 +42,8 @@ impl Original {
     }
 
     fn missing(&self, source: &impl Pull) -> Error {
-        Error::new(format!("looking up manifest {} of {}", self.from, source.location()), Cause::NotFound)
+        let at = source.location();
+        Error::new(format!("looking up manifest {} of {at}", self.from), Cause::NotFound).at(&at.host)
     }
 
     /// Notes that a target is being served, until the guard is dropped.

@@ -15,7 +15,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     pub(super) async fn publish(&self, plan: &CopyPlan, to: &TagOrDigest) -> Result<Option<Put>, Error> {
         let Some((last, before)) = plan.ranks.split_last() else { return Ok(None) };
         for rank in before {
-            all_of(rank.iter().map(|node| {
+            self.all_of(rank.iter().map(|node| {
                 let at = TagOrDigest::Digest(node.manifest.digest().clone());
                 async move { self.publish_node(node, &at).await.map(drop) }
             }))
@@ -30,7 +30,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 
     async fn publish_node(&self, node: &Node, at: &TagOrDigest) -> Result<Put, Error> {
-        all_of(node.blobs.iter().map(|blob| self.place(blob))).await?;
+        self.all_of(node.blobs.iter().map(|blob| self.place(blob))).await?;
         self.put_as(&node.manifest, at).await
     }
 
@@ -74,10 +74,21 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     }
 }
 
-/// Waits for all of them, also when one fails: what the others have under way is not cut, and need not be sent again by
-/// the next run. The first error that is not just the stop counts.
-pub(super) async fn all_of(parts: impl Iterator<Item = impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
-    let mut errors: Vec<Error> = join_all(parts).await.into_iter().filter_map(Result::err).collect();
-    let first = errors.iter().position(|error| !error.is_cancelled()).unwrap_or(0);
-    if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
+impl<S: Pull, T: Push> Route<'_, S, T> {
+    /// Does all of them side by side, if the target lets us, and waits for all, also when one fails: what the others have
+    /// under way is not cut, and need not be sent again by the next run. The first error that is not just the stop counts.
+    pub(super) async fn all_of(
+        &self,
+        parts: impl Iterator<Item = impl Future<Output = Result<(), Error>>>,
+    ) -> Result<(), Error> {
+        if T::ONE_BY_ONE {
+            for part in parts {
+                part.await?;
+            }
+            return Ok(());
+        }
+        let mut errors: Vec<Error> = join_all(parts).await.into_iter().filter_map(Result::err).collect();
+        let first = errors.iter().position(|error| !error.is_cancelled()).unwrap_or(0);
+        if errors.is_empty() { Ok(()) } else { Err(errors.swap_remove(first)) }
+    }
 }

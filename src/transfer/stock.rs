@@ -10,16 +10,18 @@ use super::original::Original;
 use super::referrers::Hung;
 use super::rule::Rule;
 use super::select::Stage;
+use super::store::Store;
 use crate::content::{Cause, Error, Pull};
 use crate::events::{Selected, StageReport};
 use crate::oci::{Host, Tag, TagOrDigest};
-use crate::registry::{Access, Remote, Seat};
+use crate::registry::{Access, Seat};
 
 /// One source repository, looked at.
 #[derive(Clone)]
 pub(super) struct Stock {
-    pub(super) source: Remote,
-    pub(super) seat: Arc<Seat>,
+    pub(super) source: Store,
+    /// None for a layout, which counts no pulls.
+    pub(super) seat: Option<Arc<Seat>>,
     /// One for each of the rule's targets, in their order.
     pub(super) targets: Vec<Destination>,
     pub(super) items: Vec<Item>,
@@ -72,8 +74,8 @@ impl Engine {
         told: &Mutex<Told>,
     ) -> Result<Stock, Error> {
         let seat = self.seat(rule, &mapping.source.host, seats)?;
-        let source = self.registries.remote(&mapping.source, Access::Pull)?;
-        let source = source.on_behalf_of(&Arc::default(), &context.cancel).seated(&seat);
+        let source = self.source(&mapping.source)?;
+        let source = source.on_behalf_of(&Arc::default(), &context.cancel).seated(seat.as_ref());
         let mut stock = Stock {
             source,
             seat,
@@ -103,19 +105,22 @@ impl Engine {
         Ok(stock)
     }
 
-    fn seat(&self, rule: &Rule, host: &Host, seats: &Seats) -> Result<Arc<Seat>, Error> {
+    fn seat(&self, rule: &Rule, host: &Host, seats: &Seats) -> Result<Option<Arc<Seat>>, Error> {
+        if host.is_layout() {
+            return Ok(None);
+        }
         let mut seats = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seat) = seats.get(host) {
-            return Ok(Arc::clone(seat));
+            return Ok(Some(Arc::clone(seat)));
         }
         let seat = Arc::new(self.registries.seat(host, self.last_success(&rule.name))?);
         seats.insert(host.clone(), Arc::clone(&seat));
-        Ok(seat)
+        Ok(Some(seat))
     }
 }
 
 /// The tags of a source, which has to be there.
-pub(super) async fn listed(source: &Remote, context: &Context) -> Result<Arc<[Tag]>, Error> {
+pub(super) async fn listed(source: &Store, context: &Context) -> Result<Arc<[Tag]>, Error> {
     let missing = || Error::new(format!("listing the tags of {}", source.location()), Cause::NotFound);
     context.listings.tags(source, Access::Pull).await?.ok_or_else(missing)
 }

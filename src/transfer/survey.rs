@@ -11,6 +11,7 @@ use super::mode::Mode;
 use super::places::{Source, Target};
 use super::rule::{Rule, Scope};
 use crate::content::{Cause, Error, Location, Pull as _};
+use crate::layout::Trust;
 use crate::oci::Host;
 use crate::registry::{Access, Reached};
 
@@ -174,12 +175,12 @@ impl Engine {
             Side::Source => Access::Pull,
             Side::Target => Access::Push,
         };
-        let tags = self.registries.remote(location, access)?.tags().await?;
+        let tags = self.store(location, access, Trust::Listed)?.tags().await?;
         Ok(tags.map(|tags| tags.len()))
     }
 }
 
 fn hosts(rule: &Rule) -> impl Iterator<Item = Host> {
     let sources = rule.scope.sources.iter().map(Source::host);
-    sources.chain(rule.scope.targets.iter().map(Target::host)).cloned()
+    sources.chain(rule.scope.targets.iter().map(Target::host)).filter(|host| !host.is_layout()).cloned()
 }

@@ -1,5 +1,5 @@
 //! Real servers, as processes: Debian's `docker-registry`, what stands before registries in real
-//! life, `skopeo` to look at them from outside, `prometheus` and what is pushed to for it.
+//! life, `skopeo` and `umoci` to look from outside, `prometheus` and what is pushed to for it.
 //!
 //! Every server listens on a loopback port of its own, has its files in a temporary directory, and
 //! is killed when it is dropped. Starting one blocks the thread for as long as the process takes,
@@ -10,11 +10,11 @@ mod nginx;
 mod process;
 mod prometheus;
 mod pushgateway;
-mod skopeo;
 mod storage;
 mod tinyproxy;
 pub(crate) mod tls;
 mod tokens;
+mod witness;
 
 use std::io;
 
@@ -22,10 +22,10 @@ pub use distribution::{Builder, DistributionServer};
 pub use nginx::{Nginx, NginxBuilder};
 pub use prometheus::{Prometheus, promtool};
 pub use pushgateway::Pushgateway;
-pub use skopeo::skopeo;
 pub use tinyproxy::Tinyproxy;
 pub use tls::{ClientCertificate, unknown_authority};
 pub use tokens::{Asked, TokenServer};
+pub use witness::{skopeo, umoci};
 
 // What to do when a program cannot be run.
 fn not_run(program: &str, package: &str, error: &io::Error) -> String {

@@ -14,6 +14,7 @@ mod htpasswd;
 mod import;
 mod index;
 mod inspect;
+mod layouts;
 mod log;
 mod login;
 mod looking;

@@ -23,6 +23,30 @@ async fn a_layer_of_a_gibibyte_takes_less_than_48_mebibytes() {
     assert!(peak > MIB && peak < 48 * MIB, "{peak} bytes");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_layer_goes_into_a_layout_and_through_a_pipe_in_as_little() {
+    let (source, dir) = (FakeRegistry::start().await, tempfile::tempdir().expect("it is writable"));
+    let target = FakeRegistry::builder().discard_large_uploads(MIB).start().await;
+    let layer = source.seed_generated_blob("app", 256 * MIB, 1);
+    source.seed("app", "v1", &Image::oci("linux/amd64").layer_elsewhere(layer).build());
+    let (from, to) = (format!("{}/app:v1", source.host()), format!("{}/app:v1", target.host()));
+    let layout = format!("oci:{}:v1", dir.path().display());
+
+    let into_layout = peak(Ferry::new(&["copy", &from, &layout]).spawn()).await;
+    let out_of_layout = peak(Ferry::new(&["copy", &layout, &to]).spawn()).await;
+    let sending = Ferry::new(&["copy", &layout, "-"]).spawn();
+    let tar = sending.home().join("stdout");
+    let kept = dir.path().join("tar");
+    fs::hard_link(&tar, &kept).expect("one file system has both");
+    let into_pipe = peak(sending).await;
+    let piped = format!("{}/piped:v1", target.host());
+    let out_of_pipe = peak(Ferry::new(&["copy", "-", &piped]).stdin_from(&kept).spawn()).await;
+
+    assert_eq!((target.check_whole("app", "v1"), target.check_whole("piped", "v1")), (Ok(()), Ok(())));
+    let peaks = [into_layout, out_of_layout, into_pipe, out_of_pipe];
+    assert!(peaks.iter().all(|peak| *peak > MIB && *peak < 48 * MIB), "{peaks:?} bytes");
+}
+
 /// At this rate 100,000 tags take less than 200 MiB, as `make bench CASES=growth` shows of the release build.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_tags_take_some_mebibytes_more_than_ten() {
@@ -57,7 +81,8 @@ async fn peak(mut program: Running) -> u64 {
         program.has_ended().then_some(())
     })
     .await;
-    program.ended().await.success();
+    let ended = program.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     peak
 }
 

@@ -78,8 +78,13 @@ impl Ferry {
     /// Lets it read this from stdin.
     pub(crate) fn stdin(self, text: &str) -> Self {
         let ferry = self.file("stdin", text);
-        let file = File::open(ferry.home.path().join("stdin")).expect("it was written");
-        Self { stdin: Some(file), ..ferry }
+        let path = ferry.home.path().join("stdin");
+        ferry.stdin_from(&path)
+    }
+
+    /// Lets it read a file from stdin.
+    pub(crate) fn stdin_from(self, path: &Path) -> Self {
+        Self { stdin: Some(File::open(path).expect("it was written")), ..self }
     }
 
     /// Writes stderr into a pipe, for what says too much to be kept: nothing of it is seen by [`Running::stderr`].

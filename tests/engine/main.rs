@@ -26,6 +26,7 @@ mod immutable;
 mod import;
 mod inventory;
 mod keeping;
+mod layouts;
 mod listings;
 mod missing;
 mod mounts;

@@ -24,6 +24,10 @@ pub(super) struct SourceLogin {
 const LONGEST: u64 = 64 << 10;
 
 impl SourceLogin {
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.password_stdin
+    }
+
     /// Sets the login for the source's host. No other host is shown it; a target at the same host is the same registry, and
     /// is spoken to by the same login.
     pub(super) async fn set(&self, config: &mut Config, host: &Host) -> Result<(), Failure> {

@@ -4,9 +4,10 @@ mod login;
 mod options;
 mod result;
 
+use super::output::Results;
 use super::session::Session;
 use super::{Exit, Failure, Format};
-use crate::oci::{Host, Reference, Repository};
+use crate::oci::{Host, LAYOUT_PREFIX, Reference, Repository, Tag};
 use crate::telemetry::Log;
 use crate::transfer::Import;
 
@@ -15,7 +16,7 @@ pub(super) use options::{Options, Targets};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The image to import: HOST/REPO[:TAG][@DIGEST], resolved once to a digest
+    /// The image to import: HOST/REPO[:TAG][@DIGEST] or oci:DIR[:TAG|@DIGEST], resolved once to a digest
     #[arg(long, value_name = "REF")]
     source: Reference,
 
@@ -66,25 +67,44 @@ Prints one line for each target: its reference and its digest.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let import = args.options.import(args.source.clone(), targets(&args)?, args.force)?;
-    execute(session, &import, &args.options).await
+    execute(session, &import, &args.options, Way::Between).await
+}
+
+/// What an import goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Between registries and layouts.
+    Between,
+    /// Into stdout, as a tar.
+    IntoPipe,
+    /// Out of stdin, as a tar.
+    OutOfPipe,
 }
 
 /// Runs an import and prints its reports; `copy` is one too.
-pub(super) async fn execute(session: &Session, import: &Import, options: &Options) -> Result<Exit, Failure> {
+pub(super) async fn execute(session: &Session, import: &Import, options: &Options, way: Way) -> Result<Exit, Failure> {
     let mut config = session.config_or_default()?;
     let login = options.login.set(&mut config, &import.source.host);
     let Some(set) = session.until_stopped(login).await else { return Ok(Exit::Failed) };
     set?;
     let app = session.app(config, Log::BesideResults)?;
-    let importing = app.engine().import(import, &session.cancel);
+    let importing = async {
+        let (engine, cancel) = (app.engine(), &session.cancel);
+        match way {
+            Way::Between => engine.import(import, cancel).await,
+            Way::IntoPipe => engine.export(import, tokio::io::stdout(), cancel).await,
+            Way::OutOfPipe => engine.unpack(import, tokio::io::stdin(), cancel).await,
+        }
+    };
     let Some(imported) = session.within_grace(&app, importing).await else {
         return Ok(Exit::Failed);
     };
     let imported = imported.map_err(Failure::failed)?;
     session.progress.finish();
+    let results = if way == Way::IntoPipe { Results::Stderr } else { Results::Stdout };
     match options.output {
-        Format::Json => result::json(import, &imported)?,
-        Format::Text => result::text(import, &imported)?,
+        Format::Json => result::json(results, import, &imported)?,
+        Format::Text => result::text(results, import, &imported)?,
     }
     Ok(if imported.images.iter().all(result::is_in_place) { Exit::Done } else { Exit::Failed })
 }
@@ -101,6 +121,11 @@ fn targets(args: &Args) -> Result<Targets, Failure> {
         let host = registry.cloned().ok_or_else(|| {
             Failure::usage("no target: name its host with --registry, or a full reference with --image")
         })?;
+        if args.source.host.is_layout() {
+            return Err(Failure::usage(
+                "an image layout has no repository's name: name the target with --image or --repository",
+            ));
+        }
         named.push(Reference { host, digest: None, ..args.source.clone() });
     }
     Ok(Targets::new(named, all_tags))
@@ -108,12 +133,14 @@ fn targets(args: &Args) -> Result<Targets, Failure> {
 
 fn tagged(registry: Option<&Host>, image: &str, all_tags: bool) -> Result<Reference, Failure> {
     let named = in_registry(registry, "--image", image)?;
-    let parsed = if all_tags { Reference::parse_without_default_tag(&named) } else { named.parse() };
-    let mut target = parsed.map_err(Failure::usage)?;
+    let mut target = Reference::parse_without_default_tag(&named).map_err(Failure::usage)?;
     if target.digest.take().is_some() {
         return Err(Failure::usage(format!(
             "--image {image}: a target's digest is the source's: name a tag, or use --repository"
         )));
+    }
+    if !all_tags {
+        target.tag.get_or_insert_with(Tag::latest);
     }
     Ok(target)
 }
@@ -131,8 +158,9 @@ fn untagged(registry: Option<&Host>, repository: &str) -> Result<Reference, Fail
 
 /// The target's full name. With `--registry` it is a path in that registry; without, it has to name its own host.
 fn in_registry(registry: Option<&Host>, option: &str, target: &str) -> Result<String, Failure> {
+    let looks_like_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
     let names_host =
-        target.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
+        target.starts_with(LAYOUT_PREFIX) || target.split_once('/').is_some_and(|(first, _)| looks_like_host(first));
     match registry {
         Some(_) if names_host => {
             Err(Failure::usage(format!("{option} {target}: the host is named twice, here and by --registry")))

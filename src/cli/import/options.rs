@@ -66,6 +66,11 @@ impl Options {
         !self.platforms.is_empty()
     }
 
+    /// Whether stdin is read for a password.
+    pub(in crate::cli) fn reads_stdin(&self) -> bool {
+        self.login.reads_stdin()
+    }
+
     /// What they ask for.
     pub(in crate::cli) fn import(&self, source: Reference, targets: Targets, force: bool) -> Result<Import, Failure> {
         let wrong = |reason| Failure::usage(format!("--platform: {reason}"));

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cli::output::Results;
 use crate::cli::{Failure, output, report};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, Reference};
@@ -19,31 +20,31 @@ struct Json<'a> {
     dry_run: bool,
 }
 
-pub(super) fn json(import: &Import, imported: &Imported) -> Result<(), Failure> {
-    output::print_json(&Json {
+pub(super) fn json(to: Results, import: &Import, imported: &Imported) -> Result<(), Failure> {
+    to.print(&output::json(&Json {
         source: &import.source,
         source_digest: &imported.source_digest,
         platforms: names(&import.extent),
         digest_kept: imported.digest == imported.source_digest,
         images: &imported.images,
         dry_run: import.dry_run,
-    })
+    })?)
 }
 
-/// What is in place goes to stdout, a line each; what is not, with its reason, to stderr. Of a dry run the lines are those
+/// What is in place goes to where results go, a line each; what is not, with its reason, to stderr. Of a dry run the lines are those
 /// of `sync --dry-run`.
-pub(super) fn text(import: &Import, imported: &Imported) -> Result<(), Failure> {
+pub(super) fn text(to: Results, import: &Import, imported: &Imported) -> Result<(), Failure> {
     let chosen = chosen(&import.extent, imported);
     if import.dry_run {
         let chosen = chosen.map(|chosen| format!("{chosen}\n")).unwrap_or_default();
-        return output::print(&format!("{chosen}{}", report::images(&imported.images, Mode::Plan)));
+        return to.print(&format!("{chosen}{}", report::images(&imported.images, Mode::Plan)));
     }
     for image in &imported.images {
         match &image.digest {
             Some(digest) if is_in_place(image) => {
                 let chosen = chosen.as_ref().map(|chosen| format!(" ({chosen})")).unwrap_or_default();
                 let referrers = referrers(image);
-                output::print(&format!("{} {digest}{chosen}{referrers}\n", image.target))?;
+                to.print(&format!("{} {digest}{chosen}{referrers}\n", image.target))?;
             }
             _ => {
                 output::error(&format!("{}: {}", image.target, image.error.as_deref().unwrap_or("it is not in place")));

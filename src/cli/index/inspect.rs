@@ -42,12 +42,12 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<Exit, Failure>
         }
         return Ok(Exit::Done);
     }
-    let remote = session.remote(&Location::from(&args.name))?;
+    let store = session.store(&Location::from(&args.name))?;
     let at = args.name.selector();
-    let Some(found) = session.until_stopped(remote.manifest(&at)).await else { return Ok(Exit::Failed) };
+    let Some(found) = session.until_stopped(store.manifest(&at)).await else { return Ok(Exit::Failed) };
     let missing = || {
-        let what = format!("no list {} is kept here; fetching manifest {at} of {}", args.name, remote.location());
-        Error::new(what, Cause::NotFound).at(&remote.location().host)
+        let what = format!("no list {} is kept here; fetching manifest {at} of {}", args.name, store.location());
+        Error::new(what, Cause::NotFound).at(&store.location().host)
     };
     output::print(&docker::manifest(&found?.ok_or_else(missing)?)?)?;
     Ok(Exit::Done)

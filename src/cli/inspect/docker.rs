@@ -13,8 +13,7 @@ use serde_json::value::RawValue;
 use super::indent::indented;
 use crate::cli::Failure;
 use crate::oci::{Content, Descriptor, Digest, Manifest, Platform, Reference, list_json, media_type};
-use crate::registry::Remote;
-use crate::transfer::{Reached, read_image_config};
+use crate::transfer::{Reached, Store, read_image_config};
 
 /// As `docker manifest inspect`.
 pub(in crate::cli) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
@@ -30,13 +29,13 @@ pub(in crate::cli) fn manifest(manifest: &Manifest) -> Result<String, Failure> {
 
 /// As `docker manifest inspect --verbose`: an object for an image, a list of them for a list. Costs a GET for each
 /// document that is listed. What is not there or cannot be read is left out.
-pub(super) async fn detail(remote: &Remote, reference: &Reference, root: Manifest) -> Result<String, Failure> {
+pub(super) async fn detail(store: &Store, reference: &Reference, root: Manifest) -> Result<String, Failure> {
     let Content::Index(index) = root.content().clone() else {
-        let config = read_image_config(remote, &root).await?.unwrap_or_default();
+        let config = read_image_config(store, &root).await?.unwrap_or_default();
         let platform = Platform::of_config(&config);
         return Ok(indented(&json(&Detail::of(reference, &root, platform.as_ref())?)?, "\t"));
     };
-    let reached = Reached::<Manifest>::below(remote, root).await?;
+    let reached = Reached::<Manifest>::below(store, root).await?;
     for (digest, refused) in reached.refused() {
         tracing::warn!("{digest} is left out: {refused}");
     }

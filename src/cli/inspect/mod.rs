@@ -9,8 +9,7 @@ use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::content::{Cause, Error, Location, Pull};
 use crate::oci::{Content, Descriptor, Manifest, Platform, Reference};
-use crate::registry::Remote;
-use crate::transfer::{ChoiceError, image_for, only_image, read_config};
+use crate::transfer::{ChoiceError, Store, image_for, only_image, read_config};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -62,52 +61,52 @@ Examples:
 The table of a list reads each manifest in it, since sizes stand there alone; --raw and --output json read none.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let remote = session.remote(&Location::from(&args.reference))?;
-    match session.until_stopped(show(&remote, &args)).await {
+    let store = session.store(&Location::from(&args.reference))?;
+    match session.until_stopped(show(&store, &args)).await {
         Some(shown) => shown.map(|()| Exit::Done),
         None => Ok(Exit::Failed),
     }
 }
 
-async fn show(remote: &Remote, args: &Args) -> Result<(), Failure> {
-    let manifest = find(remote, args).await?;
+async fn show(store: &Store, args: &Args) -> Result<(), Failure> {
+    let manifest = find(store, args).await?;
     if args.image_config {
-        let config = only_image(remote, manifest).await?;
-        return print_config(remote, &config, args.raw).await;
+        let config = only_image(store, manifest).await?;
+        return print_config(store, &config, args.raw).await;
     }
     if args.raw {
         return output::print_bytes(manifest.bytes());
     }
     if args.detail {
-        return output::print(&docker::detail(remote, &args.reference, manifest).await?);
+        return output::print(&docker::detail(store, &args.reference, manifest).await?);
     }
     match (args.output, args.referrers) {
-        (Format::Json, true) => output::print_json(&referrers::tree(remote, &args.reference, &manifest).await?),
+        (Format::Json, true) => output::print_json(&referrers::tree(store, &args.reference, &manifest).await?),
         (Format::Json, false) => output::print(&docker::manifest(&manifest)?),
         (Format::Text, is_wanted) => {
-            let referrers = if is_wanted { referrers::text(remote, &manifest).await? } else { String::new() };
-            output::print(&text::text(remote, &args.reference, manifest, &referrers).await?)
+            let referrers = if is_wanted { referrers::text(store, &manifest).await? } else { String::new() };
+            output::print(&text::text(store, &args.reference, manifest, &referrers).await?)
         }
     }
 }
 
 /// The document that is named, or what a list has of it for the platform.
-async fn find(remote: &Remote, args: &Args) -> Result<Manifest, Failure> {
-    let at = args.reference.selector();
-    let what = || format!("fetching manifest {at} of {}", remote.location());
-    let found = remote.manifest(&at).await?;
-    let found = found.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&remote.location().host))?;
+async fn find(store: &Store, args: &Args) -> Result<Manifest, Failure> {
+    let at = store.meant(&args.reference).await?;
+    let what = || format!("fetching manifest {at} of {}", store.location());
+    let found = store.manifest(&at).await?;
+    let found = found.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&store.location().host))?;
     match &args.platform {
-        Some(platform) => Ok(image_for(remote, found, platform).await?),
+        Some(platform) => Ok(image_for(store, found, platform).await?),
         None => Ok(found),
     }
 }
 
-async fn print_config(remote: &Remote, image: &Manifest, is_raw: bool) -> Result<(), Failure> {
-    let named = || format!("fetching the config of {} in {}", image.digest(), remote.location());
+async fn print_config(store: &Store, image: &Manifest, is_raw: bool) -> Result<(), Failure> {
+    let named = || format!("fetching the config of {} in {}", image.digest(), store.location());
     let protocol = |reason: &str| Error::new(named(), Cause::Protocol(reason.to_owned()));
     let config = config_of(image).ok_or_else(|| protocol("it has none"))?;
-    let bytes = read_config(remote, config).await?;
+    let bytes = read_config(store, config).await?;
     let bytes = bytes.ok_or_else(|| protocol("it is too large for the config of an image: nothing was read"))?;
     if is_raw {
         return output::print_bytes(&bytes);

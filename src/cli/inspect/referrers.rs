@@ -7,8 +7,7 @@ use serde::Serialize;
 use crate::cli::table::on_one_line;
 use crate::content::{Error, Location};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Size, TagOrDigest};
-use crate::registry::Remote;
-use crate::transfer::{LeftOut, Referrer, ReferrerTrees, referrers_of};
+use crate::transfer::{LeftOut, Referrer, ReferrerTrees, Store, referrers_of};
 
 /// The shape of `--referrers --output json`. Fields are added, never renamed.
 #[derive(Serialize)]
@@ -29,8 +28,8 @@ struct Found {
     left_out: Option<LeftOut>,
 }
 
-pub(super) async fn tree(remote: &Remote, reference: &Reference, root: &Manifest) -> Result<Tree, Error> {
-    let Found { trees, left_out } = find(remote, root).await?;
+pub(super) async fn tree(store: &Store, reference: &Reference, root: &Manifest) -> Result<Tree, Error> {
+    let Found { trees, left_out } = find(store, root).await?;
     let mut found = trees.into_iter();
     let (_, referrers) = found.next().unwrap_or((None, Vec::new()));
     let below = found.filter(|(_, referrers)| !referrers.is_empty());
@@ -45,10 +44,10 @@ pub(super) async fn tree(remote: &Remote, reference: &Reference, root: &Manifest
     Ok(Tree { reference: reference.clone(), descriptor, manifests: manifests.collect(), referrers, incomplete })
 }
 
-pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Error> {
+pub(super) async fn text(store: &Store, root: &Manifest) -> Result<String, Error> {
     let mut text = String::from("\nReferrers:\n");
     let mut are_any = false;
-    let Found { trees, left_out } = find(remote, root).await?;
+    let Found { trees, left_out } = find(store, root).await?;
     for (child, referrers) in trees {
         if referrers.is_empty() {
             continue;
@@ -70,11 +69,11 @@ pub(super) async fn text(remote: &Remote, root: &Manifest) -> Result<String, Err
     Ok(text)
 }
 
-async fn find(remote: &Remote, root: &Manifest) -> Result<Found, Error> {
+async fn find(store: &Store, root: &Manifest) -> Result<Found, Error> {
     let subjects: Vec<Option<Descriptor>> = std::iter::once(None).chain(root.children().cloned().map(Some)).collect();
     let digest = |subject: &Option<Descriptor>| subject.as_ref().map_or(root.digest(), |d| &d.digest).clone();
     let digests: Vec<Digest> = subjects.iter().map(digest).collect();
-    let ReferrerTrees { trees, left_out } = referrers_of(remote, &digests).await?;
+    let ReferrerTrees { trees, left_out } = referrers_of(store, &digests).await?;
     Ok(Found { trees: subjects.into_iter().zip(trees).collect(), left_out })
 }
 

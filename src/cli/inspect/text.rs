@@ -7,8 +7,7 @@ use serde::Deserialize;
 use crate::cli::table::{Align, aligned, on_one_line, without_commands};
 use crate::content::Error;
 use crate::oci::{Content, Descriptor, Image, Index, Manifest, Platform, Reference, Size};
-use crate::registry::Remote;
-use crate::transfer::{Reached, read_image_config};
+use crate::transfer::{Reached, Store, read_image_config};
 
 /// What is kept of what a list names: its sizes are kept beside, and the documents may be megabytes each.
 struct Nothing;
@@ -23,7 +22,7 @@ impl From<Manifest> for Nothing {
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 pub(super) async fn text(
-    remote: &Remote,
+    store: &Store,
     reference: &Reference,
     manifest: Manifest,
     referrers: &str,
@@ -37,10 +36,10 @@ pub(super) async fn text(
         Content::Index(index) => {
             let _ = writeln!(text, "Lists:      {}", index.manifests.len());
             text.push_str(&annotations);
-            text.push_str(&platforms(&index, &Reached::below(remote, manifest).await?));
+            text.push_str(&platforms(&index, &Reached::below(store, manifest).await?));
         }
         Content::Image(image) => {
-            let config = read_image_config(remote, &manifest).await?;
+            let config = read_image_config(store, &manifest).await?;
             write_image(&mut text, &manifest, config.as_deref());
             text.push_str(&annotations);
             text.push_str(&blobs(&image));

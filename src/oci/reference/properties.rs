@@ -21,6 +21,11 @@ fn taken(reference: &Reference, text: &str) {
     assert_eq!(printed.parse().as_ref(), Ok(reference));
     assert!(printed.len() <= text.len() + FILLED_IN, "{printed} came of {text}");
 
+    if let Some(dir) = reference.host.layout_dir() {
+        let dir = dir.to_str().unwrap_or_default();
+        assert!(!dir.is_empty() && !dir.contains([':', '@']) && !dir.contains(char::is_control), "{dir:?}");
+        return;
+    }
     let path = format!("{}/manifests/{}", reference.repository, reference.selector());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':');
     assert!(path.chars().all(plain), "{path} has to be escaped");
@@ -58,6 +63,11 @@ mod tests {
         ) {
             let text = format!("{host}{name}{tag}{digest}");
             prop_assert!(text.parse::<Reference>().is_ok(), "{text} was refused");
+            reference(text.as_bytes());
+        }
+
+        #[test]
+        fn so_does_what_names_a_layout(text in "oci:([./ ~]|[a-zA-Z0-9_-]{1,4}){0,6}(:[a-z0-9./:]{0,5})?(@sha256:[0-9a-f]{64}|@.{0,4})?") {
             reference(text.as_bytes());
         }
 

@@ -11,7 +11,7 @@ use super::{Composer, Composition, Contents};
 use crate::content::{Cause, Error, Location, Pull};
 use crate::events::{BlobCounts, ImageReport, RuleReport};
 use crate::oci::{Digest, Manifest, Reference, TagOrDigest};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 use crate::transfer::compare::resolve_target;
 use crate::transfer::context::Context;
 use crate::transfer::damage::Damage;
@@ -23,6 +23,7 @@ use crate::transfer::places::{Source, Target};
 use crate::transfer::route::Tags;
 use crate::transfer::rule::{Kept, Rule};
 use crate::transfer::shape::Shape;
+use crate::transfer::store::Store;
 use crate::transfer::tally::note_failure;
 use crate::transfer::verify::{Checked, Depth};
 
@@ -32,7 +33,7 @@ struct Keeping<'r> {
     kept: Kept,
     mode: Mode,
     sources: Vec<&'r Reference>,
-    target: Remote,
+    target: Store,
     at: TagOrDigest,
 }
 
@@ -69,9 +70,9 @@ impl Engine {
 
         let composer = Composer::new(self, context.clone());
         let access = if mode.changes() { Access::Push } else { Access::Pull };
-        let done = match composer.remote(&Location::from(&target), access) {
-            Ok(remote) => {
-                let keeping = Keeping { rule, kept, mode, sources, target: remote, at: target.selector() };
+        let done = match composer.store(&Location::from(&target), access) {
+            Ok(target_store) => {
+                let keeping = Keeping { rule, kept, mode, sources, target: target_store, at: target.selector() };
                 composer.keep(&keeping, &mut image).await
             }
             Err(error) => Err(error),
@@ -130,7 +131,10 @@ impl Composer<'_> {
     async fn digest_of(&self, source: &Reference) -> Result<Option<Digest>, Error> {
         match &source.digest {
             Some(digest) => Ok(Some(digest.clone())),
-            None => self.remote(&source.into(), Access::Pull)?.resolve(&source.selector()).await,
+            None => {
+                let store = self.store(&source.into(), Access::Pull)?;
+                store.resolve(&store.meant(source).await?).await
+            }
         }
     }
 

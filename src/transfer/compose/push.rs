@@ -10,17 +10,18 @@ use tokio_util::sync::CancellationToken;
 use super::Part;
 use crate::content::{Error, Location, Pull};
 use crate::events::{self, ImageOutcome, ImageReport};
+use crate::layout::Trust;
 use crate::oci::{Digest, Manifest, Reference, TagOrDigest};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 use crate::transfer::compare::{is_same, resolve_target};
 use crate::transfer::context::Context;
 use crate::transfer::documents::Documents;
 use crate::transfer::engine::Engine;
 use crate::transfer::mode::Mode;
-use crate::transfer::publish::all_of;
 use crate::transfer::relay::Relays;
 use crate::transfer::route::{Route, Tags};
 use crate::transfer::shape::Shape;
+use crate::transfer::store::Store;
 use crate::transfer::tally::{Tally, note_failure};
 
 /// Reads what goes into a list, and brings the list to a registry. What it reads it keeps: an image that is copied is
@@ -30,7 +31,7 @@ pub struct Composer<'e> {
     pub(super) context: Context,
     pub(super) documents: Documents,
     pub(super) tally: Tally,
-    relays: Arc<Relays<<Remote as Pull>::Blob>>,
+    relays: Arc<Relays<<Store as Pull>::Blob>>,
 }
 
 impl Engine {
@@ -46,9 +47,10 @@ impl<'e> Composer<'e> {
         Self { engine, context, documents, tally, relays }
     }
 
-    pub(super) fn remote(&self, location: &Location, access: Access) -> Result<Remote, Error> {
-        let remote = self.engine.registries.remote(location, access)?;
-        Ok(remote.on_behalf_of(&self.tally.requests, &self.context.cancel))
+    pub(super) fn store(&self, location: &Location, access: Access) -> Result<Store, Error> {
+        let trust = if access == Access::Push { Trust::Whole } else { Trust::Listed };
+        let store = self.engine.store(location, access, trust)?;
+        Ok(store.on_behalf_of(&self.tally.requests, &self.context.cancel))
     }
 
     /// Brings a list to a target: images that stand in other repositories are copied or mounted, those of the target's
@@ -73,17 +75,17 @@ impl<'e> Composer<'e> {
     }
 
     async fn bring(&self, list: &Manifest, parts: &[Part], target: &Reference) -> Result<ImageOutcome, Error> {
-        let (remote, at) = (self.remote(&target.into(), Access::Push)?, target.selector());
+        let (store, at) = (self.store(&target.into(), Access::Push)?, target.selector());
         let asked = async {
-            match resolve_target(&remote, &at).await? {
-                Some(found) => is_same(&remote, &at, &found, list.digest()).await,
+            match resolve_target(&store, &at).await? {
+                Some(found) => is_same(&store, &at, &found, list.digest()).await,
                 None => Ok(false),
             }
         };
         if self.context.unless_stopped(asked).await?? {
             return Ok(ImageOutcome::Unchanged);
         }
-        self.assemble(list, parts, &remote, &at, Tags::Move).await.map(|()| ImageOutcome::Copied)
+        self.assemble(list, parts, &store, &at, Tags::Move).await.map(|()| ImageOutcome::Copied)
     }
 
     /// Brings the parts, then puts the list under its name. If the registry then says that it lacks a part, that is
@@ -92,13 +94,14 @@ impl<'e> Composer<'e> {
         &self,
         list: &Manifest,
         parts: &[Part],
-        target: &Remote,
+        target: &Store,
         at: &TagOrDigest,
         tags: Tags,
     ) -> Result<(), Error> {
         let sources = self.sources_of(parts)?;
-        all_of(parts.iter().zip(&sources).map(|(part, source)| self.bring_part(part, source, target, tags))).await?;
         let route = self.route(target, target, tags);
+        let parts_of = parts.iter().zip(&sources);
+        route.all_of(parts_of.map(|(part, source)| self.bring_part(part, source, target, tags))).await?;
         let Err(error) = route.put_as(list, at).await else { return Ok(()) };
         let Some(named) = error.missing_parts() else { return Err(error) };
         let all = parts.iter().map(|part| part.descriptor.digest.clone());
@@ -109,32 +112,28 @@ impl<'e> Composer<'e> {
     }
 
     /// Brings what the target has lost of the parts, and the documents of all of them, whatever it says to have.
-    pub(super) async fn bring_lost(
-        &self,
-        parts: &[Part],
-        target: &Remote,
-        lost: &HashSet<Digest>,
-    ) -> Result<(), Error> {
+    pub(super) async fn bring_lost(&self, parts: &[Part], target: &Store, lost: &HashSet<Digest>) -> Result<(), Error> {
         let sources = self.sources_of(parts)?;
-        all_of(parts.iter().zip(&sources).map(|(part, source)| self.bring_anew(part, source, target, lost))).await
+        let bringing = parts.iter().zip(&sources).map(|(part, source)| self.bring_anew(part, source, target, lost));
+        self.route(target, target, Tags::Move).all_of(bringing).await
     }
 
     /// The repository of each part, those of one repository sharing what is known of it.
-    pub(super) fn sources_of(&self, parts: &[Part]) -> Result<Vec<Remote>, Error> {
-        let mut remotes = HashMap::new();
-        let remote = |part: &Part| {
+    pub(super) fn sources_of(&self, parts: &[Part]) -> Result<Vec<Store>, Error> {
+        let mut stores = HashMap::new();
+        let store = |part: &Part| {
             let location = part.location();
-            if let Some(remote) = remotes.get(&location) {
-                return Ok(Remote::clone(remote));
+            if let Some(store) = stores.get(&location) {
+                return Ok(Store::clone(store));
             }
-            let remote = self.remote(&location, Access::Pull)?;
-            remotes.insert(location, remote.clone());
-            Ok(remote)
+            let store = self.store(&location, Access::Pull)?;
+            stores.insert(location, store.clone());
+            Ok(store)
         };
-        parts.iter().map(remote).collect()
+        parts.iter().map(store).collect()
     }
 
-    async fn bring_part(&self, part: &Part, source: &Remote, target: &Remote, tags: Tags) -> Result<(), Error> {
+    async fn bring_part(&self, part: &Part, source: &Store, target: &Store, tags: Tags) -> Result<(), Error> {
         let (knowledge, digest) = (&self.context.knowledge, &part.descriptor.digest);
         let at = TagOrDigest::Digest(digest.clone());
         // A list in place may lack children, so it is walked all the same.
@@ -150,8 +149,8 @@ impl<'e> Composer<'e> {
     async fn bring_anew(
         &self,
         part: &Part,
-        source: &Remote,
-        target: &Remote,
+        source: &Store,
+        target: &Store,
         lost: &HashSet<Digest>,
     ) -> Result<(), Error> {
         let (route, digest) = (self.route(source, target, Tags::Move), &part.descriptor.digest);
@@ -159,7 +158,7 @@ impl<'e> Composer<'e> {
         route.publish(&plan, &TagOrDigest::Digest(digest.clone())).await.map(drop)
     }
 
-    pub(super) fn route<'a>(&'a self, source: &'a Remote, target: &'a Remote, tags: Tags) -> Route<'a, Remote, Remote> {
+    pub(super) fn route<'a>(&'a self, source: &'a Store, target: &'a Store, tags: Tags) -> Route<'a, Store, Store> {
         let (relays, context, tally) = (&self.relays, &self.context, &self.tally);
         Route { source, target, siblings: &[], relays, context, tally, tags }
     }

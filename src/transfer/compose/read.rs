@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::{Composer, Part};
 use crate::content::{Cause, Error, Location, Pull};
 use crate::oci::{Content, Descriptor, Index, Manifest, Platform, Reference};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 use crate::transfer::config::read_config;
 use crate::transfer::platforms::platform_config;
+use crate::transfer::store::Store;
 
 /// The annotation and label. Source: OCI image-spec, "Annotations".
 pub(super) const REVISION: &str = "org.opencontainers.image.revision";
@@ -33,19 +34,19 @@ impl Composer<'_> {
     /// # Errors
     /// If it is not there, or cannot be listed.
     pub async fn read(&self, named: &Reference) -> Result<Contents, Error> {
-        let remote = self.remote(&Location::from(named), Access::Pull)?;
-        self.context.unless_stopped(self.contents(&remote, named)).await?
+        let store = self.store(&Location::from(named), Access::Pull)?;
+        self.context.unless_stopped(self.contents(&store, named)).await?
     }
 
-    async fn contents(&self, remote: &Remote, named: &Reference) -> Result<Contents, Error> {
-        let at = named.selector();
-        let what = || format!("fetching manifest {at} of {}", remote.location());
-        let manifest = remote.manifest(&at).await?;
-        let manifest = manifest.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&remote.location().host))?;
+    async fn contents(&self, store: &Store, named: &Reference) -> Result<Contents, Error> {
+        let at = store.meant(named).await?;
+        let what = || format!("fetching manifest {at} of {}", store.location());
+        let manifest = store.manifest(&at).await?;
+        let manifest = manifest.ok_or_else(|| Error::new(what(), Cause::NotFound).at(&store.location().host))?;
         let contents = match manifest.content() {
             Content::Index(index) => entries(named, &manifest, index)
                 .map_err(|reason| Error::new(format!("listing what is in {named}"), Cause::Protocol(reason)))?,
-            Content::Image(_) => image(remote, named, &manifest).await?,
+            Content::Image(_) => image(store, named, &manifest).await?,
         };
         self.documents.keep(manifest);
         Ok(contents)
@@ -65,7 +66,7 @@ fn entries(named: &Reference, list: &Manifest, index: &Index) -> Result<Contents
 
 /// How a list names an image: with what its config says that it runs on. An artifact, which runs on nothing, has its
 /// type there.
-async fn image(remote: &Remote, named: &Reference, image: &Manifest) -> Result<Contents, Error> {
+async fn image(store: &Store, named: &Reference, image: &Manifest) -> Result<Contents, Error> {
     let annotated = image.annotations().and_then(|annotations| annotations.get(REVISION)).cloned();
     let descriptor = Descriptor { annotations: None, artifact_type: None, ..image.as_referrer() };
     let contents = |descriptor, revision| {
@@ -76,8 +77,8 @@ async fn image(remote: &Remote, named: &Reference, image: &Manifest) -> Result<C
         let artifact_type = image.artifact_type().map(str::to_owned);
         return Ok(contents(Descriptor { artifact_type, ..descriptor }, annotated));
     };
-    let Some(config) = read_config(remote, config).await? else {
-        let what = format!("reading the config of {} in {}", image.digest(), remote.location());
+    let Some(config) = read_config(store, config).await? else {
+        let what = format!("reading the config of {} in {}", image.digest(), store.location());
         let reason = "it is larger than 4 MiB, which is no image's: nothing was read".to_owned();
         return Err(Error::new(what, Cause::Protocol(reason)));
     };

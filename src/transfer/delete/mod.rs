@@ -18,10 +18,12 @@ use super::compare::resolve_target;
 use super::context::Context;
 use super::engine::Engine;
 use super::mode::Mode;
+use super::store::Store;
 use crate::content::{Cause, Deleted, Error, Location, Pull as _, Push as _};
 use crate::events;
+use crate::layout::Trust;
 use crate::oci::{Digest, Reference, Tag, TagOrDigest};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 
 pub use error::RemovalError;
 
@@ -29,9 +31,9 @@ use look::{Dependents, look};
 
 /// Something that is to be deleted, and what that would mean. Nothing is deleted yet.
 pub struct Removal {
-    target: Remote,
+    target: Store,
     /// The same for what is to be undone, also when the run is stopped.
-    unstopped: Remote,
+    unstopped: Store,
     context: Context,
     doomed: Doomed,
 }
@@ -69,7 +71,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Removal, RemovalError> {
         let context = self.context(&Arc::from(events::DELETE), Mode::Execute, cancel.clone());
-        let unstopped = self.registries.remote(location, Access::Push)?;
+        // A tag is deleted also if what it points at is damaged.
+        let unstopped = self.store(location, Access::Push, Trust::Listed)?;
         let target = unstopped.on_behalf_of(&Arc::default(), cancel);
         let found = context.unless_stopped(target.resolve(&at)).await??;
         let digest = found.ok_or_else(|| not_found(&at, location))?;

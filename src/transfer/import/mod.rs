@@ -6,6 +6,7 @@
 
 mod extent;
 mod names;
+mod piped;
 mod work;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::referrers::Referrers;
 use super::tally::Tally;
 use crate::content::{Error, Location};
 use crate::events::{self, ImageReport};
+use crate::layout::Trust;
 use crate::oci::{Digest, Reference};
 use crate::registry::Access;
 use work::{Leg, Work};
@@ -107,14 +109,14 @@ impl Engine {
     pub async fn import(&self, import: &Import, cancel: &CancellationToken) -> Result<Imported, ImportError> {
         let (mode, access) = if import.dry_run { (Mode::Plan, Access::Pull) } else { (Mode::Execute, Access::Push) };
         let context = self.context(&Arc::from(events::IMPORT), mode, cancel.clone());
-        let remote = self.registries.remote(&(&import.source).into(), Access::Pull)?;
+        let store = self.source(&(&import.source).into())?;
         let leg = |name: &Reference| {
             let tally = Tally::default();
-            let target = self.registries.remote(&name.into(), access)?.on_behalf_of(&tally.requests, cancel);
-            let source = remote.on_behalf_of(&tally.requests, cancel);
+            let target = self.store(&name.into(), access, Trust::Whole)?.on_behalf_of(&tally.requests, cancel);
+            let source = store.on_behalf_of(&tally.requests, cancel);
             Ok(Leg { source, target, tag: name.tag.clone(), tally })
         };
-        let source = remote.on_behalf_of(&Arc::default(), cancel);
+        let source = store.on_behalf_of(&Arc::default(), cancel);
         // By its own name it is a type that the compiler does not see the end of.
         Work { context: &context, import, mode, source: &source }.run(leg).boxed().await
     }

@@ -79,9 +79,8 @@ impl<S: Pull> Work<'_, S> {
     }
 
     async fn resolve(&self) -> Result<Digest, Error> {
-        let from = self.import.source.selector();
-        let missing =
-            || Error::new(format!("looking up manifest {from} of {}", self.source.location()), Cause::NotFound);
+        let (from, at) = (self.source.meant(&self.import.source).await?, self.source.location());
+        let missing = || Error::new(format!("looking up manifest {from} of {at}"), Cause::NotFound).at(&at.host);
         self.source.resolve(&from).await?.ok_or_else(missing)
     }
 
@@ -170,7 +169,15 @@ impl<S: Pull> Work<'_, S> {
         let is_complete = completed.contains(location) || location == self.source.location();
         let wanted = if is_complete { &Referrers::None } else { &self.import.referrers };
         let search = Search { wanted, hung: chosen.hung.as_ref(), anew: false, sparse: None, tags: route.tags };
-        match self.bring(route, chosen, search, name, compared, &mut report).await {
+        let mut brought = self.bring(route, chosen, search, name, compared, &mut report).await;
+        if brought.is_ok()
+            && name.tag.is_none()
+            && self.mode.changes()
+            && let Err(error) = route.target.keep_untagged(&chosen.shape.root).await
+        {
+            brought = Err(error);
+        }
+        match brought {
             Ok(outcome) => {
                 report.outcome = outcome;
                 completed.insert(location.clone());

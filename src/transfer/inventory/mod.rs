@@ -13,9 +13,9 @@ pub use reached::Reached;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
+use super::store::Store;
 use crate::content::{Cause, Error, Location, Pull as _};
 use crate::oci::Host;
-use crate::registry::Access;
 
 /// Where a registry's manifests are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,10 @@ impl Engine {
         catalogue: Catalogue,
         cancel: &CancellationToken,
     ) -> Result<Vec<Entry>, Error> {
-        let source = self.registries.remote(location, Access::Pull)?.on_behalf_of(&Default::default(), cancel);
+        let source = self.source(location)?.on_behalf_of(&Default::default(), cancel);
         if catalogue == Catalogue::Azure
-            && let Some(listed) = source.azure_manifests().await?
+            && let Store::Registry(remote) = &source
+            && let Some(listed) = remote.azure_manifests().await?
         {
             return Ok(listed.into_iter().map(Entry::from).collect());
         }

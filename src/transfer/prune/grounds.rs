@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::super::delivery::{Delivery, Leg};
 use super::super::expand::Mapping;
 use super::super::stock::Stock;
+use super::super::store::Store;
 use super::choice::Written;
 use crate::content::{Error, Location};
 use crate::oci::Tag;
-use crate::registry::Remote;
 
 /// A repository that may be pruned, and what is known of it.
 pub(in super::super) struct Ground {
-    pub(super) target: Remote,
+    pub(super) target: Store,
     /// Its tags, if they were listed.
     pub(super) here: Option<HashSet<Tag>>,
     /// What the rule writes there, from whichever source and for whichever of its targets.

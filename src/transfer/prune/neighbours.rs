@@ -12,7 +12,6 @@ use super::choice::Written;
 use super::refusal::Refusal;
 use crate::content::{Cause, Error, Location};
 use crate::oci::TagOrDigest;
-use crate::registry::Access;
 
 /// The rules beside the one that prunes. What they mean is looked up once, and only if something may go.
 pub(super) struct Neighbours<'a> {
@@ -71,7 +70,7 @@ impl<'a> Neighbours<'a> {
             (Images::One(from), _) => return Ok(vec![destination.name_of(from)]),
             (Images::Tags, Some(exact)) => exact,
             (Images::Tags, None) => {
-                let source = self.engine.registries.remote(&mapping.source, Access::Pull)?;
+                let source = self.engine.source(&mapping.source)?;
                 let source = source.on_behalf_of(&Default::default(), &self.context.cancel);
                 let listed = self.context.unless_stopped(listed(&source, self.context)).await??;
                 if listed.is_empty() {

@@ -6,6 +6,7 @@ use super::super::abreast::side_by_side;
 use super::super::delivered::Delivered;
 use super::super::delivery::Delivery;
 use super::super::rule::Prune;
+use super::super::store::Store;
 use super::choice::{Choice, Written};
 use super::deletion::Deletion;
 use super::grounds::Ground;
@@ -15,7 +16,7 @@ use super::refusal::Refusal;
 use crate::content::{Error, Location, Pull};
 use crate::events::ImageOutcome;
 use crate::oci::{Digest, Tag, TagOrDigest};
-use crate::registry::{Access, Remote};
+use crate::registry::Access;
 
 /// The images of a repository that are in place after a run. A repository that is not among them got none.
 type InPlace = HashMap<Location, HashSet<Digest>>;
@@ -100,7 +101,7 @@ impl Delivery<'_> {
     }
 
     /// Those of some documents that are not there.
-    async fn gone(&self, target: &Remote, documents: impl Iterator<Item = Digest>) -> Result<HashSet<Digest>, Error> {
+    async fn gone(&self, target: &Store, documents: impl Iterator<Item = Digest>) -> Result<HashSet<Digest>, Error> {
         let look = |digest: Digest| async move {
             let at = TagOrDigest::Digest(digest.clone());
             match self.context.unless_stopped(target.resolve(&at)).await? {

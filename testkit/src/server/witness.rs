@@ -1,4 +1,4 @@
-//! `skopeo`, as a witness from outside.
+//! `skopeo` and `umoci`, as witnesses from outside.
 
 use std::process::Stdio;
 
@@ -15,14 +15,27 @@ use super::not_run;
 /// # Panics
 /// With skopeo's own words if it fails, and with the name of the package if it is not installed.
 pub async fn skopeo(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("skopeo")
+    run("skopeo", arguments).await
+}
+
+/// Runs `umoci`, which knows image layouts and nothing else, and returns what it printed.
+///
+/// # Panics
+/// As [`skopeo`].
+pub async fn umoci(arguments: &[&str]) -> Vec<u8> {
+    run("umoci", arguments).await
+}
+
+/// Both are in packages of their own names.
+async fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await
-        .unwrap_or_else(|error| panic!("{}", not_run("skopeo", "skopeo", &error)));
+        .unwrap_or_else(|error| panic!("{}", not_run(program, program, &error)));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "skopeo {}: {}\n{errors}", arguments.join(" "), output.status);
+    assert!(output.status.success(), "{program} {}: {}\n{errors}", arguments.join(" "), output.status);
     output.stdout
 }
