@@ -178,9 +178,9 @@ impl Folder {
     /// What is not there, or not of its size, of all that a document names, and what that names.
     pub(super) fn lacks(&self, root: &Manifest) -> Result<Vec<Digest>, Cause> {
         let (mut open, mut lacking) = (vec![root.clone()], Vec::new());
-        let mut seen = HashSet::from([root.digest().clone()]);
+        let (mut seen, mut looked_at) = (HashSet::from([root.digest().clone()]), HashSet::new());
         while let Some(document) = open.pop() {
-            for blob in document.blobs().filter(|blob| !lacking.contains(&blob.digest)).collect::<Vec<_>>() {
+            for blob in document.blobs().filter(|blob| looked_at.insert((blob.digest.clone(), blob.size))) {
                 if self.find(blob)? != BlobFound::Whole {
                     lacking.push(blob.digest.clone());
                 }

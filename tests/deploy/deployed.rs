@@ -56,7 +56,7 @@ async fn the_program_knows_its_arguments_and_variables() {
         let arguments = [manifests.arguments(), vec!["--help"]].concat();
         let help = Ferry::new(&arguments).run().await.success();
         for (variable, _) in manifests.environment("regferry") {
-            let is_known = !variable.starts_with("REGFERRY_") || help.contains(&format!("[env: {variable}="));
+            let is_known = !variable.starts_with("REGFERRY_") || help.contains(&format!("[env: {variable}]"));
             assert!(is_known, "{name}: {variable}");
         }
     }
