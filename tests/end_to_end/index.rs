@@ -200,6 +200,33 @@ async fn one_step_composes_across_registries_and_later_appends() {
 }
 
 #[tokio::test]
+async fn a_list_is_composed_out_of_a_layout_and_into_one() {
+    let (registry, folder) = (DistributionServer::start(), tempfile::tempdir().expect("there is room"));
+    let stick = format!("oci:{}", folder.path().join("stick").display());
+    for (tag, image) in [("amd64", "linux/amd64"), ("arm64", "linux/arm64"), ("s390x", "linux/s390x")] {
+        client::push(registry.host(), "build", tag, &Image::oci(image).layer(1, 2_000).build()).await;
+    }
+    let build = |tag: &str| format!("{}/build:{tag}", registry.host());
+    let (desk, arm, list) = (Desk::new(), format!("{stick}:arm64"), format!("{stick}:multi"));
+    Ferry::new(&["copy", &build("arm64"), &arm]).run().await.success();
+
+    desk.index(&["create", &list, &build("amd64"), &arm, "--push"]).await.success();
+    let pushed = desk.index(&["create", &list, &build("s390x"), "--append", "--push"]).await.success();
+
+    let raw = skopeo(&["inspect", "--raw", &list]).await;
+    let read: Value = serde_json::from_slice(&raw).expect("a manifest is JSON");
+    let architectures: Vec<_> =
+        read["manifests"].as_array().unwrap().iter().map(|m| m["platform"]["architecture"].clone()).collect();
+    assert_eq!(architectures, ["amd64", "arm64", "s390x"]);
+    skopeo(&["copy", "--all", "--dest-tls-verify=false", &list, &format!("docker://{}/again:1", registry.host())])
+        .await;
+
+    let back = format!("{}/back:multi", registry.host());
+    let again = desk.index(&["create", &back, &list, "--push"]).await.success();
+    assert_eq!(pushed.rsplit(' ').next(), again.rsplit(' ').next(), "the same entries are the same list");
+}
+
+#[tokio::test]
 async fn errors_are_told_in_dockers_words_with_the_way_out() {
     let registry = FakeRegistry::start().await;
     registry.seed("app", "amd64", &amd64());

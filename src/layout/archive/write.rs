@@ -235,14 +235,14 @@ impl Push for Archive {
         if from != upload.written {
             return Err(failed(Cause::SessionLost));
         }
-        if !upload.is_begun {
-            state.begin().await.map_err(failed)?;
-            state.header(&blob_path(&blob.digest), blob.size).await.map_err(failed)?;
-            state.has_part = true;
-            upload.is_begun = true;
-        }
         let mut bytes = pin!(bytes);
         let stream = async {
+            if !upload.is_begun {
+                state.begin().await.map_err(failed)?;
+                state.has_part = true;
+                state.header(&blob_path(&blob.digest), blob.size).await.map_err(failed)?;
+                upload.is_begun = true;
+            }
             while let Some(piece) = bytes.next().await {
                 let piece = piece.map_err(|error| match error.cause() {
                     Cause::Mismatch { .. } => failed(Cause::Layout(error.to_string())),
@@ -252,10 +252,9 @@ impl Push for Archive {
                 upload.written += piece.len() as u64;
                 self.observer.bytes(&self.location.host, Direction::Written, piece.len() as u64);
             }
-            Ok(())
+            state.pad(blob.size).await.map_err(failed)
         };
         self.unless_stopped("writing", stream).await?;
-        state.pad(blob.size).await.map_err(failed)?;
         state.has_part = false;
         state.blobs.insert(blob.digest.clone());
         Ok(())
@@ -270,9 +269,12 @@ impl Push for Archive {
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
         let mut state = self.state.lock().await;
         let failed = |cause| self.error(format_args!("writing manifest {at} to"), cause);
-        state.begin().await.map_err(failed)?;
         if !state.documents.contains_key(manifest.digest()) {
-            state.file(&blob_path(manifest.digest()), manifest.bytes()).await.map_err(failed)?;
+            let write = async {
+                state.begin().await.map_err(failed)?;
+                state.file(&blob_path(manifest.digest()), manifest.bytes()).await.map_err(failed)
+            };
+            self.unless_stopped("writing", write).await?;
             state.documents.insert(manifest.digest().clone(), manifest.clone());
         }
         if let TagOrDigest::Tag(tag) = at {

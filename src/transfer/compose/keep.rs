@@ -182,8 +182,7 @@ impl Composer<'_> {
             let reason = format!("the target has {found}, its sources are others now, and the rule does not overwrite");
             return Ok(Done::LeftAlone(reason));
         }
-        let permit = self.engine.images.acquire(&keeping.target.location().host, &self.context.claimant);
-        let _permit = self.context.unless_stopped(permit).await?;
+        let _permit = self.route(&keeping.target, &keeping.target, Tags::Move).permit().await?;
         let awaited = (Arc::clone(&rule.name), digests.to_vec());
         if let Some(reason) = memory.awaited.get(&awaited).filter(|_| keeping.kept.same_revision) {
             return Ok(waiting_for(&reason));
@@ -245,9 +244,8 @@ impl Composer<'_> {
             Mode::Repair => Depth::Shallow,
             Mode::Execute | Mode::Follow | Mode::Plan => return Ok(Done::Unchanged),
         };
-        let permit = self.engine.images.acquire(&keeping.target.location().host, &self.context.claimant);
-        let _permit = self.context.unless_stopped(permit).await?;
         let (route, checked) = (self.route(&keeping.target, &keeping.target, Tags::Move), Checked::default());
+        let _permit = route.permit().await?;
         let shape = Shape::whole(root.clone());
         let damage = route.damage(&shape, &keeping.at, depth, &checked).await?;
         if damage.is_empty() {
