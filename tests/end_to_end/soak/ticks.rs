@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_first_run_that_is_late_and_long_does_not_shift_the_ticks() {
-        let mut runs = minute(0.3, |n| f64::from(n) + if n % 3 == 0 { 0.15 } else { 0.004 });
+        let mut runs = minute(0.05, |n| f64::from(n) + if n % 3 == 0 { 0.15 } else { 0.004 });
         runs.started.drain(1..25);
         runs.ended.drain(..24);
         runs.started[0] = 0.2;
