@@ -64,13 +64,7 @@ impl Folder {
     /// Whether there is a layout, of the version that is known.
     fn is_there(&self) -> Result<bool, Cause> {
         let path = self.path.join(MARK);
-        let Some(bytes) = disk::read(&path, MAX_MARK_SIZE)? else {
-            if disk::is_empty(&self.path)? {
-                return Ok(false);
-            }
-            let reason = "is no image layout, since it has no file oci-layout: name a new or an empty directory";
-            return Err(Cause::Layout(format!("{} {reason}", self.path.display())));
-        };
+        let Some(bytes) = self.mark_of_full(&path)? else { return Ok(false) };
         let mark: Option<Value> = serde_json::from_slice(&bytes).ok();
         match mark.as_ref().and_then(|mark| mark.get("imageLayoutVersion")?.as_str()) {
             Some(VERSION) => Ok(true),
@@ -80,6 +74,20 @@ impl Folder {
             ))),
             None => Err(Cause::Layout(format!("{} names no imageLayoutVersion", path.display()))),
         }
+    }
+
+    /// The mark; `None` in a directory that is empty.
+    fn mark_of_full(&self, path: &Path) -> Result<Option<Bytes>, Cause> {
+        if let Some(bytes) = disk::read(path, MAX_MARK_SIZE)? {
+            return Ok(Some(bytes));
+        }
+        if disk::is_empty(&self.path)? {
+            return Ok(None);
+        }
+        // Somebody may have begun the layout between these two looks: the mark is then there before anything else.
+        let reason = "is no image layout, since it has no file oci-layout: name a new or an empty directory";
+        let marked = disk::read(path, MAX_MARK_SIZE)?;
+        marked.map(Some).ok_or_else(|| Cause::Layout(format!("{} {reason}", self.path.display())))
     }
 
     /// Whether there is all that a layout has.
@@ -262,5 +270,29 @@ impl Folder {
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs(digest).join(digest.hex())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two of a new layout's first writers meet as they look for what is there.
+    #[test]
+    fn a_layout_that_somebody_else_begins_at_the_same_time_is_one() {
+        for round in 0..200 {
+            let dir = tempfile::tempdir().unwrap();
+            let begun = std::sync::Barrier::new(2);
+            std::thread::scope(|threads| {
+                threads.spawn(|| {
+                    let folder = Folder::at(dir.path());
+                    begun.wait();
+                    folder.create(&folder.try_lock().unwrap().unwrap()).unwrap();
+                });
+                let folder = Folder::at(dir.path());
+                begun.wait();
+                while !folder.is_there().unwrap_or_else(|error| panic!("round {round}: {error}")) {}
+            });
+        }
     }
 }
