@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -16,16 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::App;
+use super::imports::{Importing, Imports};
+use super::operations::{Ask, Operator};
 use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
-use crate::config::ScheduledRule;
+use crate::config::{ApiRead, ScheduledRule, Service};
 use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
 use crate::schedule::{Due, Now, Planned, Timetable};
-use crate::server;
+use crate::server::{self, Access, Reading, Refusal, SyncAccepted};
 use crate::telemetry::{Metrics, Status};
-use crate::transfer::{Engine, Mode};
+use crate::transfer::{Engine, Mode, Scope};
 
 /// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -42,11 +43,19 @@ impl App {
     ) {
         let ready = Arc::new(AtomicBool::new(true));
         let stop_serving = CancellationToken::new();
-        let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
-        let service = server::Service { metrics, status, ready: Arc::clone(&ready) };
+        let imports = Arc::new(Imports::new(Arc::clone(&self.status)));
+        let (operator, asks) = Operator::new(Arc::clone(&imports));
+        let service = server::Service {
+            metrics: Arc::clone(&self.metrics),
+            status: Arc::clone(&self.status),
+            ready: Arc::clone(&ready),
+            access: Arc::default(),
+            operations: Arc::new(operator),
+        };
+        let asked = Asked { asks, importing: Importing::new(imports), access: Arc::clone(&service.access) };
         let serving = serve(listener, service, stop_serving.clone());
         let working = async {
-            let mut daemon = Daemon::new(self, source, made_of);
+            let mut daemon = Daemon::new(self, source, made_of, asked);
             daemon.until(cancel).await;
             ready.store(false, Ordering::Relaxed);
             let end = daemon.stop().await;
@@ -70,6 +79,13 @@ async fn serve(listener: Option<TcpListener>, service: server::Service, stop: Ca
     }
 }
 
+/// What comes over the API.
+struct Asked {
+    asks: mpsc::Receiver<Ask>,
+    importing: Importing,
+    access: Arc<Access>,
+}
+
 /// What runs, and what it runs by.
 struct Daemon {
     engine: Arc<Engine>,
@@ -80,15 +96,15 @@ struct Daemon {
     observer: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
-    listen: Option<SocketAddr>,
-    shutdown_grace: Duration,
+    service: Service,
+    asked: Asked,
     reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
     _watching: AbortOnDropHandle<()>,
 }
 
 impl Daemon {
-    fn new(app: App, source: Source, made_of: Stamps) -> Self {
+    fn new(app: App, source: Source, made_of: Stamps, asked: Asked) -> Self {
         let (sender, reloads) = mpsc::channel(1);
         app.status.configured(&source.file, Timestamp::now());
         let watching = Arc::new(source).watch(made_of, Arc::clone(&app.engine), sender);
@@ -100,12 +116,13 @@ impl Daemon {
             observer: app.observer,
             metrics: app.metrics,
             status: app.status,
-            listen: app.listen,
-            shutdown_grace: app.shutdown_grace,
+            service: app.service,
+            asked,
             reloads,
             watchdog: Watchdog::of_the_environment(),
             _watching: AbortOnDropHandle::new(tokio::spawn(watching)),
         };
+        daemon.set_access();
         daemon.follow(app.rules);
         daemon
     }
@@ -124,6 +141,8 @@ impl Daemon {
                 () = cancel.cancelled() => return,
                 (rule, ended) = self.runs.next_end() => self.ended(&rule, ended),
                 Some(loaded) = self.reloads.recv() => self.reload(loaded),
+                Some(ask) = self.asked.asks.recv() => self.asked_for(ask),
+                () = self.asked.importing.step(&self.engine) => {}
                 () = self.watchdog.feed() => {}
                 () = sleep_until(look) => {}
             }
@@ -139,8 +158,25 @@ impl Daemon {
                 (false, None) => Mode::Execute,
             };
             let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
+            self.status.starts(&due.rule);
             self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
         }
+    }
+
+    /// Starts a rule that is asked for, or lets it run once more after the run that is under way.
+    fn asked_for(&mut self, Ask { rule, answer }: Ask) {
+        let is_ours = self.rules.iter().any(|scheduled| *scheduled.rule.name == *rule);
+        let id = self.status.promise_run(&rule).filter(|_| is_ours);
+        let accepted = id.ok_or(Refusal::UnknownRule).map(|id| {
+            let due = self.timetable.ask(&rule, now());
+            let folded = due.is_none();
+            if let Some(due) = due {
+                self.start(due);
+            }
+            SyncAccepted { id, rule, folded }
+        });
+        // Who asked may be gone; the rule runs all the same.
+        drop(answer.send(accepted));
     }
 
     fn ended(&mut self, rule: &Arc<str>, ended: Result<RuleReport, JoinError>) {
@@ -181,12 +217,22 @@ impl Daemon {
     }
 
     fn take_over(&mut self, Loaded { engine, rules, service }: Loaded) {
-        if service.listen != self.listen {
+        if service.listen != self.service.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
         }
-        (self.engine, self.shutdown_grace) = (engine, service.shutdown_grace);
+        self.engine = engine;
+        self.service = Service { listen: self.service.listen, ..service };
+        self.set_access();
         let Changes { added, changed, removed } = self.follow(rules);
         tracing::info!(rules = self.rules.len(), added, changed, removed, "configuration reloaded");
+    }
+
+    fn set_access(&self) {
+        let reading = match self.service.api_read {
+            ApiRead::Open => Reading::Open,
+            ApiRead::Token => Reading::ByToken,
+        };
+        self.asked.access.set(self.service.api_token_file.clone(), reading);
     }
 
     /// Runs these rules from now on. Runs of rules that are gone or do something else now are stopped.
@@ -215,7 +261,13 @@ impl Daemon {
         self.tell_rules();
         for scheduled in &self.rules {
             self.metrics.set_interval(&scheduled.rule.name, scheduled.timing.longest_wait(now.wall));
+            let Scope { sources, targets, .. } = &*scheduled.rule.scope;
+            let (sources, targets) =
+                (sources.iter().map(ToString::to_string).collect(), targets.iter().map(ToString::to_string).collect());
+            self.status.between(&scheduled.rule.name, sources, targets);
         }
+        let named = self.rules.iter().flat_map(|of| of.rule.scope.registries());
+        self.status.registries_are(self.engine.registries().limits_of(named));
         changes
     }
 
@@ -231,12 +283,15 @@ impl Daemon {
 
     /// Stops the runs, and drops those that have not ended by the end of the grace. Returns when that is.
     async fn stop(&mut self) -> Instant {
-        systemd::stopping(self.shutdown_grace);
-        let end = Instant::now() + self.shutdown_grace;
+        systemd::stopping(self.service.shutdown_grace);
+        let end = Instant::now() + self.service.shutdown_grace;
         self.runs.stop_all();
-        while self.runs.rules().next().is_some() {
+        self.asked.importing.stop();
+        self.asked.asks.close();
+        while self.is_at_work() {
             tokio::select! {
                 (rule, ended) = self.runs.next_end() => drop(ended.map_err(|fault| self.broken_off(&rule, &fault))),
+                () = self.asked.importing.step(&self.engine) => {}
                 () = self.watchdog.feed() => {}
                 () = tokio::time::sleep_until(end) => break,
             }
@@ -244,8 +299,16 @@ impl Daemon {
         for rule in self.runs.rules() {
             tracing::warn!(rule = &**rule, "the grace ended before the run did: it is dropped where it is");
         }
+        for import in self.asked.importing.under_way() {
+            tracing::warn!(import = &**import, "the grace ended before the import did: it is dropped where it is");
+        }
         self.runs.abort().await;
+        self.asked.importing.abort().await;
         end
+    }
+
+    fn is_at_work(&self) -> bool {
+        self.runs.rules().next().is_some() || self.asked.importing.under_way().next().is_some()
     }
 }
 

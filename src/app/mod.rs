@@ -1,11 +1,13 @@
 //! The composition root: from a configuration to something that runs, until it is told to stop.
 
 mod daemon;
+mod imports;
+mod keys;
+mod operations;
 mod reload;
 mod runs;
 mod systemd;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ScheduledRule};
+use crate::config::{Config, ScheduledRule, Service};
 use crate::events::{Observer, Observers, SyncReport};
 use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
@@ -28,8 +30,7 @@ pub struct App {
     observer: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
-    listen: Option<SocketAddr>,
-    shutdown_grace: Duration,
+    service: Service,
 }
 
 impl App {
@@ -56,8 +57,7 @@ impl App {
             observer,
             metrics,
             status,
-            listen: config.service.listen,
-            shutdown_grace: config.service.shutdown_grace,
+            service: config.service,
         })
     }
 
@@ -73,7 +73,7 @@ impl App {
 
     /// How long work under way may go on after a stop was asked for.
     pub fn shutdown_grace(&self) -> Duration {
-        self.shutdown_grace
+        self.service.shutdown_grace
     }
 
     /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.

@@ -1,4 +1,4 @@
-//! The daemon's runs under way.
+//! The daemon's runs under way: of rules, and of imports by their ids.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::events::RuleReport;
 
-/// One run at most of each rule. Dropped, they end where they are.
-#[derive(Default)]
-pub(super) struct Runs {
-    under_way: JoinSet<RuleReport>,
+/// One run at most of each rule, or of whatever has a name; each ends with a `T`. Dropped, they end where they are.
+pub(super) struct Runs<T = RuleReport> {
+    under_way: JoinSet<T>,
     rules: HashMap<task::Id, Run>,
+}
+
+impl<T> Default for Runs<T> {
+    fn default() -> Self {
+        Self { under_way: JoinSet::new(), rules: HashMap::new() }
+    }
 }
 
 struct Run {
@@ -20,15 +25,20 @@ struct Run {
     cancel: CancellationToken,
 }
 
-impl Runs {
+impl<T: Send + 'static> Runs<T> {
     /// Starts the work of a rule, which ends by itself when its token says so.
     pub(super) fn start<W>(&mut self, rule: &Arc<str>, work: impl FnOnce(CancellationToken) -> W)
     where
-        W: Future<Output = RuleReport> + Send + 'static,
+        W: Future<Output = T> + Send + 'static,
     {
         let cancel = CancellationToken::new();
         let handle = self.under_way.spawn(work(cancel.clone()));
         self.rules.insert(handle.id(), Run { rule: Arc::clone(rule), cancel });
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.rules.len()
     }
 
     /// The rules that run.
@@ -48,7 +58,7 @@ impl Runs {
 
     /// Waits for a run to end, and returns whose it was, and what was wrong with us if it did not end by itself. Waits
     /// forever while there is none. Cancel safe.
-    pub(super) async fn next_end(&mut self) -> (Arc<str>, Result<RuleReport, JoinError>) {
+    pub(super) async fn next_end(&mut self) -> (Arc<str>, Result<T, JoinError>) {
         loop {
             let (id, ended) = match self.under_way.join_next_with_id().await {
                 None => std::future::pending().await,

@@ -16,6 +16,7 @@ mod progress;
 mod replace;
 mod report;
 mod serve;
+mod server;
 mod session;
 mod signals;
 mod status;

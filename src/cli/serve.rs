@@ -8,12 +8,13 @@ use tokio::net::TcpListener;
 use super::session::Session;
 use super::{Exit, Failure, signals};
 use crate::config::Service;
+use crate::server::check_token_file;
 use crate::telemetry::Log;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Where metrics and health are shown, over what the configuration says; "" for nowhere
+    /// Where metrics, health and the API are, over what the configuration says; "" for nowhere
     #[arg(long, value_name = "ADDRESS", env = "REGFERRY_LISTEN", hide_env_values = true)]
     listen: Option<String>,
 }
@@ -37,7 +38,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
             Some(address.map_err(|reason| Failure::usage(format!("--listen {text}: {reason}")))?)
         }
     };
-    let source = session.source(move |config| config.service.listen = listen.unwrap_or(config.service.listen))?;
+    let source = session.source(move |config| {
+        config.service.listen = listen.unwrap_or(config.service.listen);
+        config.service.api_token_file.as_deref().map_or(Ok(()), check_token_file)
+    })?;
     signals::on_hangup(Arc::clone(&source.again));
     let (config, made_of) = source.load();
     let config = config.map_err(Failure::usage)?;

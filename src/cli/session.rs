@@ -65,13 +65,16 @@ impl Session {
     }
 
     /// Where the daemon's configuration comes from: the file, and `over` it what the command line says.
-    pub(super) fn source(&self, over: impl Fn(&mut Config) + Send + Sync + 'static) -> Result<Source, Failure> {
+    pub(super) fn source(
+        &self,
+        over: impl Fn(&mut Config) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Result<Source, Failure> {
         let (global, file) = (self.global.clone(), self.config_file()?.to_owned());
         let load = {
             let file = file.clone();
             move || {
                 let mut config = global.config_with_rules(&file)?;
-                over(&mut config);
+                over(&mut config)?;
                 Ok(config)
             }
         };

@@ -1,17 +1,17 @@
 //! `regferry status`: what a running daemon does. Also how a container asks whether it is well.
 
-mod server;
 mod table;
 
 use std::io::{IsTerminal as _, stdout};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 
+use super::server::{Answer, Entrance, Server};
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::config::{Config, Service};
-use server::{Answer, Server};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -27,6 +27,9 @@ pub(super) struct Args {
     /// Look again every two seconds, until stopped
     #[arg(long, conflicts_with = "output")]
     watch: bool,
+
+    #[command(flatten)]
+    entrance: Entrance,
 }
 
 const EXAMPLES: &str = "\
@@ -40,6 +43,9 @@ Examples:
   As a health check, without a word:
     regferry status --quiet
 
+  One that shows its state to those with a token alone, again and again:
+    regferry status --server https://mirror.example --token-file token --watch
+
 Exits 0 if the daemon is there and runs rules, 1 if it is not or stops, 2 if it was not asked.";
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
@@ -48,14 +54,18 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 const CLEARED: &str = "\x1b[H\x1b[J";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
-    let server = match args.server {
-        Some(server) => server,
-        None => Server::here(|| configured(session).listen).map_err(Failure::usage)?,
+    let (server, usual) = match args.server {
+        Some(server) => (server, None),
+        None => {
+            let service = configured(session);
+            (Server::here(|| service.listen).map_err(Failure::usage)?, service.api_token_file)
+        }
     };
+    let token = args.entrance.token(usual.as_deref())?;
     if args.watch {
-        return watch(session, &server).await;
+        return watch(session, &server, token.as_ref()).await;
     }
-    let Some(answer) = session.until_stopped(server.ask()).await else {
+    let Some(answer) = session.until_stopped(server.ask(token.as_ref())).await else {
         return Ok(Exit::Failed);
     };
     let answer = answer.map_err(Failure::failed)?;
@@ -87,13 +97,13 @@ fn shown(server: &Server, answer: &Answer, format: Format) -> String {
 }
 
 /// A daemon that is away for a while is shown as that.
-async fn watch(session: &Session, server: &Server) -> Result<Exit, Failure> {
+async fn watch(session: &Session, server: &Server, token: Option<&SecretString>) -> Result<Exit, Failure> {
     if !stdout().is_terminal() {
         return Err(Failure::usage("--watch needs a terminal; elsewhere call `regferry status` again and again"));
     }
     let looking = async {
         loop {
-            let text = match server.ask().await {
+            let text = match server.ask(token).await {
                 Ok(answer) => shown(server, &answer, Format::Text),
                 Err(error) => format!("{error}\n"),
             };

@@ -22,6 +22,7 @@ mod registries;
 mod rules;
 mod schedule;
 mod scope;
+mod secret_files;
 mod service;
 mod tags;
 mod transfer;
@@ -40,7 +41,7 @@ use crate::transfer::Limits;
 
 pub use error::{ConfigError, Problem};
 pub use rules::ScheduledRule;
-pub use service::Service;
+pub use service::{ApiRead, Service};
 
 use keys::Table;
 use places::Places;
@@ -109,7 +110,7 @@ impl Config {
         let folder = file.parent().unwrap_or(Path::new(""));
         let defaults = rules::defaults(raw.defaults, &mut problems);
         let config = Self {
-            service: service::service(raw.service, &mut problems),
+            service: service::service(raw.service, folder, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
             rules: rules::rules(raw.rules, raw.compose, &defaults, &mut problems),

@@ -26,6 +26,8 @@ pub(super) struct File {
 #[derive(Deserialize, Default)]
 pub(super) struct Service {
     pub(super) listen: Entry<String>,
+    pub(super) api_token_file: Entry<String>,
+    pub(super) api_read: Entry<String>,
     pub(super) shutdown_grace: Entry<String>,
 }
 

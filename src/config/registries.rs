@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use super::expand::{is_variable_name, only_variable};
+use super::expand::is_variable_name;
 use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
+use super::secret_files::secret_file;
 use super::values;
-use super::written::{Entry, Written};
+use super::written::{Entry, Written, span};
 use crate::backoff::Patience;
 use crate::oci::{Host, InvalidName, Size};
 use crate::registry::{Credentials, Identity, Limits, Password, Rate, Settings, Tls};
@@ -123,28 +124,6 @@ fn identity(
     }
 }
 
-/// A file with a secret in it, which may come later. Not so one whose path is a variable's whole value: where that is the
-/// secret itself, by a slip, the path would be shown in every error. So the value is not shown here either. `in_place` says
-/// what to do with such a variable.
-fn secret_file(
-    entry: Entry<String>,
-    folder: &Path,
-    in_place: impl FnOnce(&str) -> String,
-    problems: &mut Problems<'_>,
-) -> Option<PathBuf> {
-    let span = span(entry.as_ref())?;
-    let path = folder.join(values::text(entry, problems)?);
-    match only_variable(problems.written(&span)) {
-        Some(name) if !path.metadata().is_ok_and(|found| !found.is_dir()) => {
-            let in_place = in_place(name);
-            let reason = format!("the variable {name} does not hold the path of a file that is there: {in_place}");
-            problems.add(&span, reason);
-            None
-        }
-        _ => Some(path),
-    }
-}
-
 fn hosts(entry: Entry<Vec<Written<String>>>, problems: &mut Problems<'_>) -> Vec<Host> {
     let list = entry.and_then(|list| list.of_kind("a list of hosts, as [\"auth.example.com\"]", problems));
     let hosts = list.map(Spanned::into_inner).unwrap_or_default().into_iter();
@@ -222,10 +201,6 @@ impl Logins {
             }
         }
     }
-}
-
-fn span<T>(entry: Option<&Written<T>>) -> Option<Range<usize>> {
-    entry.map(|written| written.span.clone())
 }
 
 fn password(entry: Entry<SecretString>, problems: &mut Problems<'_>) -> Option<SecretString> {

@@ -1,6 +1,7 @@
 //! `[service]`: what the daemon itself needs.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,6 +9,7 @@ use toml::Spanned;
 use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
+use super::secret_files::secret_file;
 use super::values;
 use super::written::Entry;
 
@@ -16,14 +18,40 @@ use super::written::Entry;
 pub struct Service {
     /// Where metrics and health are served; none turns them off.
     pub listen: Option<SocketAddr>,
+    /// The file with the tokens of who may change something over the API; without it nobody may.
+    pub api_token_file: Option<PathBuf>,
+    /// Who may look over the API.
+    pub api_read: ApiRead,
     /// How long transfers in flight may go on after the signal to stop.
     pub shutdown_grace: Duration,
+}
+
+/// Who may look at what the daemon does over the API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ApiRead {
+    /// Whoever reaches it.
+    #[default]
+    Open,
+    /// Who has a token.
+    Token,
+}
+
+impl ApiRead {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "open" => Ok(Self::Open),
+            "token" => Ok(Self::Token),
+            other => Err(format!("{other:?} is neither \"open\" nor \"token\"")),
+        }
+    }
 }
 
 impl Default for Service {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
+            api_token_file: None,
+            api_read: ApiRead::Open,
             shutdown_grace: Duration::from_secs(30),
         }
     }
@@ -49,11 +77,22 @@ impl Service {
     }
 }
 
-pub(super) fn service(entry: Entry<Table<raw::Service>>, problems: &mut Problems<'_>) -> Service {
+/// Relative paths start from `folder`.
+pub(super) fn service(entry: Entry<Table<raw::Service>>, folder: &Path, problems: &mut Problems<'_>) -> Service {
     let (raw, default) = (section(entry, problems), Service::default());
     let listen = values::parsed(raw.listen, values::TEXT, problems, Service::parse_listen);
+    let read = values::parsed(raw.api_read, values::TEXT, problems, ApiRead::parse);
+    if let Some(read) = &read
+        && raw.api_token_file.is_none()
+        && *read.get_ref() == ApiRead::Token
+    {
+        problems.add(&read.span(), "needs `api_token_file` beside it: without a token nobody could look");
+    }
+    let in_place = |_: &str| "if it holds the token itself, write that into a file, and name the file".to_owned();
     Service {
         listen: listen.map_or(default.listen, Spanned::into_inner),
+        api_token_file: secret_file(raw.api_token_file, folder, in_place, problems),
+        api_read: read.map_or(default.api_read, Spanned::into_inner),
         shutdown_grace: values::duration_or_zero(raw.shutdown_grace, problems).unwrap_or(default.shutdown_grace),
     }
 }

@@ -125,6 +125,11 @@ impl ImageReport {
             differences: Vec::new(),
         }
     }
+
+    /// Whether the target has what it is to have; of a dry run, whether it would.
+    pub fn is_in_place(&self) -> bool {
+        matches!(self.outcome, ImageOutcome::Copied | ImageOutcome::Unchanged)
+    }
 }
 
 impl RuleReport {

@@ -118,6 +118,13 @@ impl Registries {
         Self { open: Mutex::new(open), ..reconfigured }
     }
 
+    /// What these registries may be asked at most, and those that something is set for.
+    pub fn limits_of<'h>(&self, hosts: impl IntoIterator<Item = &'h Host>) -> HashMap<Host, Limits> {
+        let hosts = self.settings.keys().cloned().chain(hosts.into_iter().filter(|host| !host.is_layout()).cloned());
+        let limits = |host: &Host| self.settings.get(host).map(|settings| settings.limits.clone()).unwrap_or_default();
+        hosts.map(|host| (host.clone(), limits(&host))).collect()
+    }
+
     /// The files that the registries which are talked to were set up with, as they were then: certificates, and those
     /// that logins are in. A file that could be there and was not is among them.
     pub fn stamps(&self) -> Stamps {

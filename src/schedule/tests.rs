@@ -118,6 +118,23 @@ fn ticks_during_a_run_are_folded_into_one_more_run() {
 }
 
 #[test]
+fn a_rule_that_is_asked_for_runs_now_or_once_more_after_its_run_and_keeps_its_ticks() {
+    let mut world = World::new(&[every(HOUR)]);
+    world.run();
+    world.pass(MINUTE);
+    let ask = |world: &mut World| world.timetable.ask("0", world.now).is_some();
+    assert!(ask(&mut world));
+    assert!(!ask(&mut world) && !ask(&mut world), "it runs");
+    assert!(world.end(0), "those who asked meanwhile get one run");
+    assert!(!world.end(0));
+    assert!(world.timetable.ask("missing", world.now).is_none());
+    world.pass(HOUR - 2 * MINUTE);
+    assert_eq!(world.start(), NONE);
+    world.pass(MINUTE);
+    assert_eq!(world.start(), [0]);
+}
+
+#[test]
 fn cron_goes_by_the_date() {
     let mut world = World::at("2026-01-05T07:20:00Z", &[cron("0 */6 * * *")]);
     assert_eq!(world.runs_until("2026-01-06T01:00:00Z"), ["05 07:20:00", "05 12:00:00", "05 18:00:00", "06 00:00:00"]);

@@ -112,6 +112,13 @@ impl Timetable {
         self.entries.iter_mut().filter_map(|entry| entry.start_if_due(now)).collect()
     }
 
+    /// A rule is to run now, whatever its schedule says. Returns what is to be started; one that runs is run once more after
+    /// that. There has to be such a rule.
+    pub fn ask(&mut self, rule: &str, now: Now) -> Option<Due> {
+        let now = self.clock.look(now);
+        self.entries.iter_mut().find(|entry| &*entry.rule == rule)?.start(now)
+    }
+
     /// A rule's run ended; if it has looked at images, a recheck that was due is done. Returns what is to be run at
     /// once, since a tick passed meanwhile.
     pub fn ended(&mut self, rule: &str, has_looked: bool, now: Now) -> Option<Due> {
@@ -165,12 +172,22 @@ impl Entry {
         if self.state == State::Leaving || !self.ticks.pass(now) {
             return None;
         }
-        if self.state == State::Idle {
-            self.state = State::Running;
-            return Some(self.due(now));
+        self.start(now)
+    }
+
+    /// Starts it, or lets it run once more after the run in flight.
+    fn start(&mut self, now: Moment) -> Option<Due> {
+        match self.state {
+            State::Idle => {
+                self.state = State::Running;
+                Some(self.due(now))
+            }
+            State::Running | State::RunningAndDue => {
+                self.state = State::RunningAndDue;
+                None
+            }
+            State::Leaving => None,
         }
-        self.state = State::RunningAndDue;
-        None
     }
 
     fn due(&mut self, now: Moment) -> Due {

@@ -1,20 +1,45 @@
-//! What the daemon shows over HTTP: metrics, health and status.
+//! What the daemon shows over HTTP, and what it can be asked to do: metrics, health, and the API.
+//!
+//! Handlers look at [`Status`] and [`Metrics`], and ask [`Operations`] for what they do not do themselves.
 
+mod access;
 mod connections;
+mod events;
+mod headers;
+mod json;
+mod operations;
+mod orders;
+mod problem;
+mod reading;
+mod request;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod writing;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::extract::{FromRef, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::{Metrics, Status};
+
+pub use access::{Access, Reading};
+pub use operations::{ImportJob, JobState, Key, Operations, Refusal, SyncAccepted};
+pub use orders::ImportOrder;
+pub use tokens::check_token_file;
+
+use problem::Problem;
 
 /// What the handlers look at.
 #[derive(Clone)]
@@ -25,6 +50,10 @@ pub struct Service {
     pub status: Arc<Status>,
     /// Whether rules are being run: set at start, cleared when the daemon begins to stop.
     pub ready: Arc<AtomicBool>,
+    /// Who may ask for what.
+    pub access: Arc<Access>,
+    /// Who does what is asked for.
+    pub operations: Arc<dyn Operations>,
 }
 
 impl Service {
@@ -33,18 +62,90 @@ impl Service {
     }
 }
 
-/// Serves until `stop` is done; then requests under way are answered. Dropped, it closes every connection.
-pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
-    connections::serve(listener, router(service), stop).await;
+/// What the handlers have beside it.
+#[derive(Clone)]
+struct Serving {
+    service: Service,
+    followers: Arc<Semaphore>,
+    /// Done when answers without end are to end.
+    ending: CancellationToken,
 }
 
-fn router(service: Service) -> Router {
+impl FromRef<Serving> for Service {
+    fn from_ref(serving: &Serving) -> Self {
+        serving.service.clone()
+    }
+}
+
+impl FromRef<Serving> for Arc<Semaphore> {
+    fn from_ref(serving: &Serving) -> Self {
+        Self::clone(&serving.followers)
+    }
+}
+
+impl FromRef<Serving> for CancellationToken {
+    fn from_ref(serving: &Serving) -> Self {
+        serving.ending.clone()
+    }
+}
+
+/// Serves until `stop` is done; then requests under way are answered. Dropped, it closes every connection.
+pub async fn serve(listener: TcpListener, service: Service, stop: impl Future<Output = ()>) {
+    let ending = CancellationToken::new();
+    let router = router(service, ending.clone());
+    let stop = async {
+        stop.await;
+        ending.cancel();
+    };
+    connections::serve(listener, router, stop).await;
+}
+
+fn router(service: Service, ending: CancellationToken) -> Router {
+    let serving = Serving { service, followers: Arc::new(Semaphore::new(events::MOST)), ending };
+    let reading = Router::new()
+        .route("/api/v1/status", get(reading::status))
+        .route("/api/v1/rules", get(reading::rules))
+        .route("/api/v1/rules/{name}", get(reading::rule))
+        .route("/api/v1/rules/{name}/images", get(reading::images))
+        .route("/api/v1/registries", get(reading::registries))
+        .route("/api/v1/imports", get(reading::imports))
+        .route("/api/v1/imports/{id}", get(reading::import))
+        .route("/api/v1/events", get(events::events))
+        .route_layer(middleware::from_fn_with_state(serving.clone(), may_read));
+    let writing = Router::new()
+        .route("/api/v1/rules/{name}/sync", post(writing::sync))
+        .route("/api/v1/imports", post(writing::import))
+        .route_layer(middleware::from_fn_with_state(serving.clone(), may_write));
+    let api = Router::new().route("/api/v1/openapi.json", get(reading::openapi)).merge(reading).merge(writing);
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/api/v1/status", get(status))
-        .with_state(service)
+        .merge(api)
+        .fallback(nothing_there)
+        .method_not_allowed_fallback(other_method)
+        .layer(middleware::map_response(headers::secure))
+        .with_state(serving)
+}
+
+async fn may_read(State(service): State<Service>, request: Request, next: Next) -> Result<Response, Problem> {
+    service.access.may_read(request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
+async fn may_write(State(service): State<Service>, request: Request, next: Next) -> Result<Response, Problem> {
+    service.access.may_write(request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
+async fn nothing_there(uri: Uri) -> Problem {
+    let advice = "/api/v1/openapi.json tells what is there";
+    Problem::not_found(format!("there is nothing at {}", uri.path()), advice)
+}
+
+async fn other_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} does not take {method}", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail, "the answer's Allow header names what it takes")
 }
 
 async fn readyz(State(service): State<Service>) -> (StatusCode, &'static str) {
@@ -55,44 +156,5 @@ async fn metrics(State(service): State<Service>) -> Response {
     match service.metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-/// The state as JSON, [`crate::telemetry::status::Snapshot`]. It is told while the daemon stops, too.
-async fn status(State(service): State<Service>) -> Response {
-    match serde_json::to_string(&service.status.snapshot(service.is_ready())) {
-        Ok(text) => ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::body::to_bytes;
-    use jiff::Timestamp;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn service() -> Service {
-        Service {
-            metrics: Arc::new(Metrics::new().unwrap()),
-            status: Arc::new(Status::new("1.2.3", Timestamp::UNIX_EPOCH)),
-            ready: Arc::new(AtomicBool::new(true)),
-        }
-    }
-
-    #[tokio::test]
-    async fn the_status_is_json_that_nobody_keeps_and_says_when_the_daemon_stops() {
-        let service = service();
-        for ready in [true, false] {
-            service.ready.store(ready, Ordering::Relaxed);
-            let answer = status(State(service.clone())).await;
-            assert_eq!(answer.status(), StatusCode::OK);
-            assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
-            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store");
-            let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 10_000).await.unwrap()).unwrap();
-            assert_eq!((&body["version"], &body["ready"]), (&json!("1.2.3"), &json!(ready)));
-        }
     }
 }

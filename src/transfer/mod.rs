@@ -62,7 +62,9 @@ pub use compose::{Composer, Composition, Contents, NotComposed, Part};
 pub use config::{read_config, read_image_config};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
-pub use import::{Extent, Import, ImportError, Imported};
+pub use import::{
+    Extent, Import, ImportError, ImportResult, Imported, NoTarget, tagged_target, target_or_latest, untagged_target,
+};
 pub use inventory::{Catalogue, Entry, Order, Reached};
 pub use knowledge::Knowledge;
 pub use listings::Listings;

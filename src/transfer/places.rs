@@ -1,5 +1,7 @@
 //! Where a rule's images come from and where they go.
 
+use std::fmt;
+
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::content::Location;
@@ -104,6 +106,35 @@ impl Source {
             Self::Repository(location) => &location.host,
             Self::Image(reference) => &reference.host,
             Self::Repositories(host, _) => host,
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(location) => location.fmt(f),
+            Self::Image(reference) => reference.fmt(f),
+            Self::Repositories(host, pattern) => write!(f, "{host}/{}", pattern.as_str()),
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository { location, tag: Some(tag) } => write!(f, "{location}:{tag}"),
+            Self::Repository { location, tag: None } => location.fmt(f),
+            Self::Below { host, folder, appends } => {
+                let folder = folder.as_ref().map(|folder| format!("{folder}/")).unwrap_or_default();
+                let glob = match appends {
+                    Appends::Name => "*",
+                    Appends::Path => "**",
+                };
+                write!(f, "{host}/{folder}{glob}")
+            }
         }
     }
 }

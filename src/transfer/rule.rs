@@ -51,8 +51,12 @@ pub struct Scope {
 impl Scope {
     /// Whether images come from this registry, or go there.
     pub fn names(&self, registry: &Host) -> bool {
-        let targets = self.targets.iter().map(Target::host);
-        self.sources.iter().map(Source::host).chain(targets).any(|host| host == registry)
+        self.registries().any(|host| host == registry)
+    }
+
+    /// The registries that images come from, and those that they go to.
+    pub fn registries(&self) -> impl Iterator<Item = &Host> {
+        self.sources.iter().map(Source::host).chain(self.targets.iter().map(Target::host))
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) struct SourceLogin {
 const LONGEST: u64 = 64 << 10;
 
 impl SourceLogin {
+    pub(super) fn is_there(&self) -> bool {
+        self.username.is_some() || self.password_stdin
+    }
+
     pub(super) fn reads_stdin(&self) -> bool {
         self.password_stdin
     }

@@ -1,5 +1,6 @@
 //! `regferry import`: the `az acr import` of any registry.
 
+mod handover;
 mod login;
 mod options;
 mod result;
@@ -7,10 +8,11 @@ mod result;
 use super::output::Results;
 use super::session::Session;
 use super::{Exit, Failure, Format};
-use crate::oci::{Host, LAYOUT_PREFIX, Reference, Repository, Tag};
+use crate::oci::{Host, Reference};
 use crate::telemetry::Log;
-use crate::transfer::Import;
+use crate::transfer::{Import, NoTarget, tagged_target, target_or_latest, untagged_target};
 
+use handover::Handover;
 pub(super) use options::{Options, Targets};
 
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,9 @@ pub(super) struct Args {
     force: bool,
 
     #[command(flatten)]
+    handover: Handover,
+
+    #[command(flatten)]
     options: Options,
 }
 
@@ -61,11 +66,18 @@ Examples:
     regferry import --source alpine:latest --registry registry.example \\
       --image base/alpine --all-tags-of
 
+  By the daemon, whose logins and limits hold; printed is the id of its job:
+    regferry import --source alpine:3.20 --registry registry.example \\
+      --no-wait --server https://mirror.example:9464 --token-file token
+
 A target tag that exists with another digest fails before anything is written, unless --force is given.
 One --platform writes that image of a list, several a smaller list; both have digests of their own, and the lines say so.
 Prints one line for each target: its reference and its digest.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    if args.handover.is_wanted() {
+        return args.handover.run(session, &args.source, &targets(&args)?, args.force, &args.options).await;
+    }
     let import = args.options.import(args.source.clone(), targets(&args)?, args.force)?;
     execute(session, &import, &args.options, Way::Between).await
 }
@@ -106,7 +118,7 @@ pub(super) async fn execute(session: &Session, import: &Import, options: &Option
         Format::Json => result::json(results, import, &imported)?,
         Format::Text => result::text(results, import, &imported)?,
     }
-    Ok(if imported.images.iter().all(result::is_in_place) { Exit::Done } else { Exit::Failed })
+    Ok(if imported.is_in_place() { Exit::Done } else { Exit::Failed })
 }
 
 /// Where it goes. All tags of the image go to every target's repository; a target of which only the repository is named
@@ -132,46 +144,21 @@ fn targets(args: &Args) -> Result<Targets, Failure> {
 }
 
 fn tagged(registry: Option<&Host>, image: &str, all_tags: bool) -> Result<Reference, Failure> {
-    let named = in_registry(registry, "--image", image)?;
-    let mut target = Reference::parse_without_default_tag(&named).map_err(Failure::usage)?;
-    if target.digest.take().is_some() {
-        return Err(Failure::usage(format!(
-            "--image {image}: a target's digest is the source's: name a tag, or use --repository"
-        )));
-    }
-    if !all_tags {
-        target.tag.get_or_insert_with(Tag::latest);
-    }
-    Ok(target)
+    let target = if all_tags { tagged_target(registry, image) } else { target_or_latest(registry, image) };
+    target.map_err(|reason| no_target("--image", image, &reason))
 }
 
 fn untagged(registry: Option<&Host>, repository: &str) -> Result<Reference, Failure> {
-    let target = Reference::parse_without_default_tag(&in_registry(registry, "--repository", repository)?)
-        .map_err(Failure::usage)?;
-    if target.tag.is_some() || target.digest.is_some() {
-        return Err(Failure::usage(format!(
-            "--repository {repository}: it takes no tag or digest: use --image for a tag"
-        )));
-    }
-    Ok(target)
+    untagged_target(registry, repository).map_err(|reason| no_target("--repository", repository, &reason))
 }
 
-/// The target's full name. With `--registry` it is a path in that registry; without, it has to name its own host.
-fn in_registry(registry: Option<&Host>, option: &str, target: &str) -> Result<String, Failure> {
-    let looks_like_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
-    let names_host =
-        target.starts_with(LAYOUT_PREFIX) || target.split_once('/').is_some_and(|(first, _)| looks_like_host(first));
-    match registry {
-        Some(_) if names_host => {
-            Err(Failure::usage(format!("{option} {target}: the host is named twice, here and by --registry")))
-        }
-        Some(host) => {
-            let name = target.split([':', '@']).next().unwrap_or_default();
-            // A host is not put before what only looks like a repository: the error should quote what was written.
-            name.parse::<Repository>().map_err(|error| Failure::usage(format!("{option} {target}: {error}")))?;
-            Ok(format!("{host}/{target}"))
-        }
-        None if names_host => Ok(target.to_owned()),
-        None => Err(Failure::usage(format!("{option} {target}: it names no host: add one, or give --registry HOST"))),
-    }
+fn no_target(option: &str, text: &str, reason: &NoTarget) -> Failure {
+    Failure::usage(match reason {
+        NoTarget::NoHost => format!("{option} {text}: {reason}: add one, or give --registry HOST"),
+        NoTarget::HostTwice => format!("{option} {text}: {reason}, here and by --registry"),
+        NoTarget::Digest => format!("{option} {text}: {reason}: name a tag, or use --repository"),
+        NoTarget::TagOrDigest => format!("{option} {text}: {reason}: use --image for a tag"),
+        NoTarget::Path(_) => format!("{option} {text}: {reason}"),
+        NoTarget::Reference(_) => reason.to_string(),
+    })
 }

@@ -4,6 +4,7 @@ use super::login::SourceLogin;
 use crate::cli::{Failure, Format};
 use crate::content::Location;
 use crate::oci::{Platform, Reference};
+use crate::server::ImportOrder;
 use crate::transfer::{Extent, Import, Referrers};
 
 #[derive(Debug, clap::Args)]
@@ -53,6 +54,10 @@ impl Targets {
         named.retain(|target| !all_tags || target.tag.is_some());
         Self { named, repositories }
     }
+
+    pub(super) fn names_layout(&self) -> bool {
+        self.named.iter().any(|target| target.host.is_layout())
+    }
 }
 
 impl Options {
@@ -69,6 +74,30 @@ impl Options {
     /// Whether stdin is read for a password.
     pub(in crate::cli) fn reads_stdin(&self) -> bool {
         self.login.reads_stdin()
+    }
+
+    /// Which of them only makes sense where the work is done, if one of those is there.
+    pub(super) fn only_here(&self) -> Option<&'static str> {
+        let all = [
+            (self.all_tags_of, "--all-tags-of"),
+            (self.dry_run, "--dry-run"),
+            (self.login.is_there(), "--username and --password-stdin"),
+        ];
+        all.into_iter().find_map(|(is_there, name)| is_there.then_some(name))
+    }
+
+    /// What a daemon is asked for in their place.
+    pub(super) fn order(&self, source: &Reference, targets: &Targets, force: bool) -> ImportOrder {
+        let (images, repositories): (Vec<_>, Vec<_>) = targets.named.iter().partition(|target| target.tag.is_some());
+        let names = |targets: Vec<&Reference>| targets.into_iter().map(ToString::to_string).collect();
+        ImportOrder {
+            source: source.to_string(),
+            images: names(images),
+            repositories: names(repositories),
+            force,
+            platforms: self.platforms.iter().map(ToString::to_string).collect(),
+            referrers: self.referrers,
+        }
     }
 
     /// What they ask for.

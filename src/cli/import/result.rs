@@ -1,34 +1,12 @@
 //! What an import prints.
 
-use serde::Serialize;
-
 use crate::cli::output::Results;
 use crate::cli::{Failure, output, report};
-use crate::events::{ImageOutcome, ImageReport};
-use crate::oci::{Digest, Reference};
+use crate::events::ImageReport;
 use crate::transfer::{Extent, Import, Imported, Mode};
 
-/// The result as JSON. Fields are added, never renamed.
-#[derive(Serialize)]
-struct Json<'a> {
-    source: &'a Reference,
-    source_digest: &'a Digest,
-    /// As they were named; none where all of them were wanted.
-    platforms: Vec<String>,
-    digest_kept: bool,
-    images: &'a [ImageReport],
-    dry_run: bool,
-}
-
 pub(super) fn json(to: Results, import: &Import, imported: &Imported) -> Result<(), Failure> {
-    to.print(&output::json(&Json {
-        source: &import.source,
-        source_digest: &imported.source_digest,
-        platforms: names(&import.extent),
-        digest_kept: imported.digest == imported.source_digest,
-        images: &imported.images,
-        dry_run: import.dry_run,
-    })?)
+    to.print(&output::json(&imported.result(import))?)
 }
 
 /// What is in place goes to where results go, a line each; what is not, with its reason, to stderr. Of a dry run the lines are those
@@ -41,7 +19,7 @@ pub(super) fn text(to: Results, import: &Import, imported: &Imported) -> Result<
     }
     for image in &imported.images {
         match &image.digest {
-            Some(digest) if is_in_place(image) => {
+            Some(digest) if image.is_in_place() => {
                 let chosen = chosen.as_ref().map(|chosen| format!(" ({chosen})")).unwrap_or_default();
                 let referrers = referrers(image);
                 to.print(&format!("{} {digest}{chosen}{referrers}\n", image.target))?;
@@ -52,11 +30,6 @@ pub(super) fn text(to: Results, import: &Import, imported: &Imported) -> Result<
         }
     }
     Ok(())
-}
-
-/// Whether the target has what it is to have; of a dry run, whether it would.
-pub(super) fn is_in_place(image: &ImageReport) -> bool {
-    matches!(image.outcome, ImageOutcome::Copied | ImageOutcome::Unchanged)
 }
 
 /// `linux/arm64 alone, of the list sha256:…: not the source's digest`, where platforms were chosen.

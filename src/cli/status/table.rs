@@ -96,11 +96,12 @@ mod tests {
     }
 
     fn rule(name: &str) -> Rule {
-        Rule { name: name.to_owned(), state: State::Idle, next: None, last_success: None, last_run: None }
+        Rule { name: name.to_owned(), ..Rule::default() }
     }
 
     fn failed(error: Option<&str>) -> Run {
         Run {
+            id: "1-1".to_owned(),
             outcome: RunOutcome::Failure,
             started: at("2026-01-02T00:00:00Z"),
             seconds: 1.0,
@@ -108,8 +109,9 @@ mod tests {
             unchanged: 0,
             skipped: 0,
             failed: 1,
+            pruned: 0,
             bytes: 0,
-            error: error.map(str::to_owned),
+            error: error.map(Into::into),
         }
     }
 

@@ -72,6 +72,13 @@ pub struct Limits {
 /// Requests in flight to one registry where nothing else is configured.
 const MAX_CONNECTIONS: usize = 32;
 
+impl Limits {
+    /// Requests in flight, at most.
+    pub fn max_connections(&self) -> usize {
+        self.max_connections.unwrap_or(MAX_CONNECTIONS)
+    }
+}
+
 /// The line before one registry.
 pub(super) struct Line {
     host: Host,
@@ -86,7 +93,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(host: &Host, limits: &Limits, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let max_connections = limits.max_connections.unwrap_or(MAX_CONNECTIONS);
+        let max_connections = limits.max_connections();
         Arc::new(Self {
             host: host.clone(),
             max_connections,

@@ -1,44 +1,84 @@
-//! What the daemon does now, and how each rule's last run ended: for whoever asks, in one small document.
+//! What the daemon does now, and what became of it: kept within bounds, for whoever asks or follows.
 
+mod feed;
+mod images;
+mod registries;
+mod rules;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use serde_json::json;
 
-use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
+use crate::events::{Direction, ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason};
+use crate::oci::Host;
+use crate::registry::Limits;
 
-pub use snapshot::{Configuration, Reload, Rule, Run, Snapshot, State};
+pub use feed::{Event, Feed, News};
+pub use images::Choice;
+pub use snapshot::{
+    Condition, Configuration, Fault, Health, Image, ImageCounts, ImagePage, Progress, PullsLeft, Registry,
+    RegistryLimits, Reload, Rule, RuleDetail, Run, Snapshot, State, Traffic,
+};
+
+use registries::Registries;
+use rules::Rules;
 
 /// The longest error that is shown, in characters; the log has the whole.
 const LONGEST_ERROR: usize = 1000;
 
-/// Keeps what [`Snapshot`] shows. Rules are those that [`Observer::rules`] last told of.
+/// Keeps what [`Snapshot`] and its neighbours show. Rules are those that [`Observer::rules`] last told of.
+///
+/// Runs, images, registries and events are kept from [`Status::configured`] on: nobody looks at those of a program that
+/// does one thing and ends.
 #[derive(Debug)]
 pub struct Status {
     version: &'static str,
     started: Timestamp,
+    is_of_a_daemon: AtomicBool,
     known: Mutex<Known>,
+    registries: Mutex<Registries>,
+    feed: Feed,
+    moved: Moved,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     config: Configuration,
-    rules: Vec<Rule>,
+    rules: Rules,
+}
+
+/// Told for every piece of a blob: so without a lock.
+#[derive(Debug, Default)]
+struct Moved {
+    read: AtomicU64,
+    written: AtomicU64,
+    transfers: AtomicU64,
 }
 
 impl Status {
     /// The state of a program that began at `started`, and knows no rules yet.
     pub fn new(version: &'static str, started: Timestamp) -> Self {
-        Self { version, started: to_the_second(started), known: Mutex::default() }
+        Self {
+            version,
+            started: to_the_second(started),
+            is_of_a_daemon: AtomicBool::new(false),
+            known: Mutex::default(),
+            registries: Mutex::default(),
+            feed: Feed::default(),
+            moved: Moved::default(),
+        }
     }
 
-    /// Which file the daemon works by, read at `at`.
+    /// This is a daemon, which works by a file that was read at `at`.
     pub fn configured(&self, file: &Path, at: Timestamp) {
+        self.is_of_a_daemon.store(true, Ordering::Relaxed);
         let config = &mut self.known().config;
         config.file = Some(file.display().to_string());
         config.loaded = Some(to_the_second(at));
@@ -46,22 +86,46 @@ impl Status {
 
     /// The file was read again, and holds now, or is wrong as the text says.
     pub fn reloaded(&self, result: Result<(), String>, at: Timestamp) {
-        let (config, at) = (&mut self.known().config, to_the_second(at));
-        if result.is_ok() {
+        let at = to_the_second(at);
+        let reload = Reload { at, successful: result.is_ok(), error: result.err() };
+        self.feed.tell("reload", &reload);
+        let config = &mut self.known().config;
+        if reload.successful {
             config.loaded = Some(at);
         }
-        config.last_reload = Some(Reload { at, successful: result.is_ok(), error: result.err() });
+        config.last_reload = Some(reload);
+    }
+
+    /// Where a rule's images come from, and where they go.
+    pub fn between(&self, rule: &str, sources: Vec<String>, targets: Vec<String>) {
+        self.known().rules.change(rule, |rule| (rule.sources, rule.targets) = (sources, targets));
+    }
+
+    /// The registries that rules and settings name, with what each may be asked.
+    pub fn registries_are(&self, registries: impl IntoIterator<Item = (Host, Limits)>) {
+        self.registries_known().follow(registries);
     }
 
     /// When rules are due next, in the order of the configuration; `None` if a schedule ends.
     pub fn ticks<'r>(&self, next: impl IntoIterator<Item = (&'r str, Option<Timestamp>)>) {
         let mut known = self.known();
         let mut next = next.into_iter().peekable();
-        for rule in &mut known.rules {
+        for rule in known.rules.iter_mut() {
             if let Some((_, at)) = next.next_if(|(name, _)| *name == rule.name) {
                 rule.next = at.map(to_the_second);
             }
         }
+    }
+
+    /// A run of a rule is started, and will soon say that it has begun.
+    pub fn starts(&self, rule: &str) {
+        self.known().rules.start(rule);
+    }
+
+    /// The id of the next run that is started of a rule, whoever asks for it; `None` if there is no such rule.
+    pub fn promise_run(&self, rule: &str) -> Option<String> {
+        let number = self.known().rules.promise(rule)?;
+        Some(self.id(number))
     }
 
     /// The state now. Whether the daemon is ready, who runs it knows.
@@ -72,68 +136,146 @@ impl Status {
             started: self.started,
             ready,
             config: known.config.clone(),
-            rules: known.rules.clone(),
+            rules: known.rules.shown(),
         }
     }
 
-    fn with(&self, name: &str, change: impl FnOnce(&mut Rule)) {
-        if let Some(rule) = self.known().rules.iter_mut().find(|rule| rule.name == name) {
-            change(rule);
+    /// A rule with its last runs; `None` if there is no such rule.
+    pub fn rule(&self, name: &str) -> Option<RuleDetail> {
+        self.known().rules.detail(name)
+    }
+
+    /// A page of a rule's images, from 1 on; `None` if there is no such rule.
+    pub fn images(&self, name: &str, choice: Choice, page: usize, per_page: usize) -> Option<ImagePage> {
+        let skip = page.saturating_sub(1).saturating_mul(per_page);
+        let (total, images) = self.known().rules.images(name, choice, skip, per_page)?;
+        Some(ImagePage { rule: name.to_owned(), page, per_page, total, images })
+    }
+
+    /// The registries, by their names.
+    pub fn registries(&self) -> Vec<Registry> {
+        self.registries_known().shown(Timestamp::now())
+    }
+
+    /// What moves now.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_read: self.moved.read.load(Ordering::Relaxed),
+            bytes_written: self.moved.written.load(Ordering::Relaxed),
+            transfers: self.moved.transfers.load(Ordering::Relaxed),
+            runs: self.known().rules.under_way(),
         }
+    }
+
+    /// What happens.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// A number of this process's, which no other process has.
+    pub fn id(&self, number: u64) -> String {
+        format!("{:x}-{number}", self.started.as_second())
+    }
+
+    /// The number of an id of this process's.
+    pub fn number_of(&self, id: &str) -> Option<u64> {
+        let (started, number) = id.split_once('-')?;
+        (i64::from_str_radix(started, 16) == Ok(self.started.as_second())).then(|| number.parse().ok())?
+    }
+
+    fn keeps(&self) -> bool {
+        self.is_of_a_daemon.load(Ordering::Relaxed)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn registries_known(&self) -> MutexGuard<'_, Registries> {
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Observer for Status {
     fn rules(&self, names: &[&str]) {
-        let rules = &mut self.known().rules;
-        let mut old = std::mem::take(rules);
-        rules.extend(names.iter().map(|name| match old.iter().position(|rule| rule.name == *name) {
-            Some(place) => old.swap_remove(place),
-            None => new_rule(name),
-        }));
+        self.known().rules.follow(names);
+        if self.keeps() {
+            self.feed.tell("rules", &json!({ "rules": names }));
+        }
+    }
+
+    fn request(&self, request: &Request<'_>) {
+        if self.keeps() {
+            self.registries_known().requested(request, now());
+        }
+    }
+
+    fn retry(&self, retry: &Retry<'_>) {
+        if self.keeps() {
+            self.registries_known().tried_again(retry, now());
+        }
+    }
+
+    fn throttled(&self, registry: &Host, reason: ThrottleReason, waited: Duration) {
+        if self.keeps() {
+            self.registries_known().throttled(registry, reason, waited);
+        }
+    }
+
+    fn pulls_left(&self, registry: &Host, remaining: u64, window: Duration) {
+        if self.keeps() {
+            self.registries_known().pulls_left(registry, remaining, window, now());
+        }
+    }
+
+    fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {
+        self.known().rules.wait(rule, wait.to_string());
+    }
+
+    fn bytes(&self, _registry: &Host, direction: Direction, bytes: u64) {
+        let moved = match direction {
+            Direction::Read => &self.moved.read,
+            Direction::Written => &self.moved.written,
+        };
+        moved.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn transfer_started(&self) {
+        self.moved.transfers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn transfer_ended(&self) {
+        self.moved.transfers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn image(&self, rule: &str, image: &ImageReport) {
+        if !self.keeps() {
+            return;
+        }
+        let known = self.known().rules.image(rule, image, now());
+        // Of what is in place, every run would tell again.
+        if let Some(known) = known.filter(|_| image.outcome != ImageOutcome::Unchanged) {
+            self.feed.tell("image", &json!({ "rule": rule, "image": known }));
+        }
+    }
+
+    fn found(&self, rule: &str, images: usize) {
+        self.known().rules.found(rule, images);
     }
 
     fn run_started(&self, rule: &str) {
-        self.with(rule, |rule| rule.state = State::Running);
+        let run = self.known().rules.begin(rule, |number| self.id(number), now());
+        if let Some(run) = run.filter(|_| self.keeps()) {
+            self.feed.tell("run_started", &json!({ "rule": rule, "run": run }));
+        }
     }
 
     fn run_ended(&self, report: &RuleReport) {
-        self.with(&report.name, |rule| {
-            rule.state = State::Idle;
-            if report.outcome == RunOutcome::Success {
-                rule.last_success = Some(second_of(report.started + report.elapsed));
-            }
-            rule.last_run = Some(run(report));
-        });
+        let run = self.known().rules.end(report);
+        if let Some(run) = run.filter(|_| self.keeps()) {
+            self.feed.tell("run_ended", &json!({ "rule": report.name, "run": run }));
+        }
     }
-}
-
-fn new_rule(name: &str) -> Rule {
-    Rule { name: name.to_owned(), state: State::Idle, next: None, last_success: None, last_run: None }
-}
-
-fn run(report: &RuleReport) -> Run {
-    Run {
-        outcome: report.outcome,
-        started: second_of(report.started),
-        seconds: (report.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
-        copied: report.count(ImageOutcome::Copied),
-        unchanged: report.count(ImageOutcome::Unchanged),
-        skipped: report.count(ImageOutcome::Skipped),
-        failed: report.count(ImageOutcome::Failed),
-        bytes: report.images.iter().map(|image| image.bytes).sum(),
-        error: first_error(report),
-    }
-}
-
-fn first_error(report: &RuleReport) -> Option<String> {
-    let failed = report.images.iter().find(|image| image.outcome == ImageOutcome::Failed);
-    let of_image = || failed.and_then(|image| Some(format!("{}: {}", image.target, image.error.as_ref()?)));
-    report.error.clone().or_else(of_image).map(shortened)
 }
 
 fn shortened(mut error: String) -> String {
@@ -142,6 +284,11 @@ fn shortened(mut error: String) -> String {
         error.push('…');
     }
     error
+}
+
+/// The time, to the second, as documents have it.
+pub fn now() -> Timestamp {
+    to_the_second(Timestamp::now())
 }
 
 /// A date outside of what calendars know shows as the epoch.

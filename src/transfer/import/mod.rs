@@ -7,6 +7,8 @@
 mod extent;
 mod names;
 mod piped;
+mod result;
+mod target;
 mod work;
 
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 pub use extent::Extent;
+pub use result::ImportResult;
+pub use target::{NoTarget, tagged_target, target_or_latest, untagged_target};
 
 use super::choice::ChoiceError;
 use super::engine::Engine;

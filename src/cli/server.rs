@@ -1,20 +1,37 @@
-//! Where a daemon is, and what it says.
+//! A running daemon, as other processes ask it: where it is, what it says, and what lets us in.
 
 use std::fmt;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use reqwest::{Client, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::Failure;
 use crate::config::Service;
 use crate::oci::Host;
-use crate::registry::install_provider;
+use crate::registry::{install_provider, without_newline};
 use crate::telemetry::status::Snapshot;
 
-/// A health check that takes longer has failed.
+/// A daemon that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The variable that holds a token.
+const TOKEN_VARIABLE: &str = "REGFERRY_API_TOKEN";
+
+/// What lets us in.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Entrance {
+    /// A file with a token of the daemon's [service] api_token_file; else REGFERRY_API_TOKEN holds one
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
 
 /// The URL below which a daemon shows what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,28 +72,57 @@ impl Server {
     ///
     /// # Errors
     /// A text that says where no daemon is, or what is there instead.
-    pub(super) async fn ask(&self) -> Result<Answer, String> {
-        let failed = |reason: &dyn fmt::Display| {
-            format!(
-                "asking {self}: {reason}; is `regferry serve` there? --server and REGFERRY_SERVER name another place"
-            )
-        };
-        let response = self.client().map_err(|error| failed(&reason(error)))?.get(self.url()).send().await;
-        let response = response.map_err(|error| failed(&reason(error)))?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(failed(&format!("the answer is {status}")));
-        }
-        let text = response.text().await.map_err(|error| failed(&reason(error)))?;
+    pub(super) async fn ask(&self, token: Option<&SecretString>) -> Result<Answer, String> {
+        let text = self.exchange(token, |client| client.get(self.url("status"))).await?;
         match serde_json::from_str(&text) {
             Ok(snapshot) => Ok(Answer { text, snapshot }),
-            Err(error) => Err(failed(&format!("the answer is no status of a regferry's ({error})"))),
+            Err(error) => Err(self.failed(&format!("the answer is no status of a regferry's ({error})"))),
         }
     }
 
-    fn url(&self) -> Url {
+    /// Sends something that is to be done. Returns what it says of that.
+    ///
+    /// # Errors
+    /// As [`Server::ask`], and what the daemon says if it refuses.
+    pub(super) async fn send(
+        &self,
+        what: &str,
+        body: &impl Serialize,
+        token: Option<&SecretString>,
+    ) -> Result<String, String> {
+        let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
+        let json = |client: &Client| client.post(self.url(what)).header(CONTENT_TYPE, "application/json").body(body);
+        self.exchange(token, json).await
+    }
+
+    async fn exchange(
+        &self,
+        token: Option<&SecretString>,
+        request: impl FnOnce(&Client) -> RequestBuilder,
+    ) -> Result<String, String> {
+        let client = self.client().map_err(|error| self.failed(&reason(error)))?;
+        let mut request = request(&client);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let response = request.send().await.map_err(|error| self.failed(&reason(error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return response.text().await.map_err(|error| self.failed(&reason(error)));
+        }
+        Err(match refusal(response).await {
+            Some(Refusal { detail, advice }) => format!("{self} refuses: {detail}: {advice}"),
+            None => self.failed(&format!("the answer is {status}")),
+        })
+    }
+
+    fn failed(&self, reason: &dyn fmt::Display) -> String {
+        format!("asking {self}: {reason}; is `regferry serve` there? --server and REGFERRY_SERVER name another place")
+    }
+
+    fn url(&self, what: &str) -> Url {
         let mut url = self.0.clone();
-        url.set_path(&format!("{}/api/v1/status", self.0.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/api/v1/{what}", self.0.path().trim_end_matches('/')));
         url
     }
 
@@ -93,6 +139,52 @@ impl Server {
         }
         builder.user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION"))).build()
     }
+}
+
+impl Entrance {
+    /// The token, from the named file, from the environment, or else from the first line of `usual`, if there is one.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or what is there is no token.
+    pub(super) fn token(&self, usual: Option<&Path>) -> Result<Option<SecretString>, Failure> {
+        let wrong = |place: &dyn fmt::Display, reason: &dyn fmt::Display| Failure::usage(format!("{place}: {reason}"));
+        let (place, text) = match (&self.token_file, std::env::var(TOKEN_VARIABLE), usual) {
+            (Some(file), _, _) => {
+                let place = format!("--token-file {}", file.display());
+                let text = fs::read_to_string(file).map_err(|error| wrong(&place, &error))?;
+                (place, text)
+            }
+            (None, Ok(token), _) => (TOKEN_VARIABLE.to_owned(), token),
+            // Who may not read it may be let in without.
+            (None, Err(_), Some(file)) => match fs::read_to_string(file) {
+                Ok(text) => (file.display().to_string(), text),
+                Err(_) => return Ok(None),
+            },
+            (None, Err(_), None) => return Ok(None),
+        };
+        let token = text.lines().map(without_newline).find(|line| !line.is_empty());
+        let token = token.ok_or_else(|| wrong(&place, &"it is empty: it should hold a token"))?;
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(wrong(
+                &place,
+                &"what it holds is no token: it has spaces, or characters that no header carries",
+            ));
+        }
+        Ok(Some(SecretString::from(token)))
+    }
+}
+
+/// What a daemon says when it does not do something.
+#[derive(Deserialize)]
+struct Refusal {
+    detail: String,
+    advice: String,
+}
+
+async fn refusal(response: Response) -> Option<Refusal> {
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
+    let text = response.text().await.ok().filter(|_| is_problem)?;
+    serde_json::from_str(&text).ok()
 }
 
 impl FromStr for Server {
@@ -172,8 +264,8 @@ mod tests {
     fn a_server_is_a_url_which_may_have_a_path_and_shows_no_login() {
         let server: Server = "https://bot:s3cret@mirror.example/ferry/".parse().unwrap();
         assert_eq!(server.to_string(), "https://mirror.example/ferry");
-        assert_eq!(server.url().path(), "/ferry/api/v1/status");
-        assert_eq!("http://r:1".parse::<Server>().unwrap().url().as_str(), "http://r:1/api/v1/status");
+        assert_eq!(server.url("status").path(), "/ferry/api/v1/status");
+        assert_eq!("http://r:1".parse::<Server>().unwrap().url("status").as_str(), "http://r:1/api/v1/status");
         for text in ["", "127.0.0.1:9464", "localhost:9464", "ftp://r"] {
             assert!(text.parse::<Server>().unwrap_err().contains("write http://"), "{text}");
         }

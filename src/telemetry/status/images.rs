@@ -1,0 +1,243 @@
+//! The images of a rule, each as it was when it was last looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::shortened;
+use super::snapshot::{Image, ImageCounts};
+use crate::events::{ImageOutcome, ImageReport};
+
+/// The images of one rule, by what they are at the target.
+#[derive(Debug, Default)]
+pub(super) struct Images(BTreeMap<Box<str>, Kept>);
+
+/// What is kept of an image; its target is the key.
+#[derive(Debug)]
+struct Kept {
+    source: Box<str>,
+    digest: Option<Box<str>>,
+    platforms: Option<Arc<[String]>>,
+    outcome: ImageOutcome,
+    seen: Timestamp,
+    copied: Option<Timestamp>,
+    bytes: u64,
+    seconds: f32,
+    error: Option<Arc<str>>,
+    /// The run of the rule that looked at it last.
+    run: u64,
+}
+
+/// Which images are wanted, and in which order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only those of which this became.
+    pub outcome: Option<ImageOutcome>,
+    /// By the time of their last copy, the latest first; else by their names.
+    pub latest_first: bool,
+}
+
+impl Images {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn counts(&self) -> ImageCounts {
+        let failed = self.0.values().filter(|kept| kept.outcome == ImageOutcome::Failed).count();
+        ImageCounts { total: self.0.len(), failed }
+    }
+
+    /// It was looked at by a run. Returns it as it is known now.
+    pub(super) fn note(&mut self, report: &ImageReport, run: u64, at: Timestamp) -> Image {
+        let target = report.target.to_string();
+        let before = self.0.get(target.as_str());
+        let mut kept = Kept::new(report, run, at, before);
+        if let Some(before) = before
+            && before.error == kept.error
+        {
+            // One text, however many look at it.
+            kept.error = before.error.clone();
+        }
+        let image = kept.shown(&target);
+        self.0.insert(target.into(), kept);
+        image
+    }
+
+    /// Forgets those that a run which looked at everything has not seen.
+    pub(super) fn keep_seen_by(&mut self, run: u64) {
+        self.0.retain(|_, kept| kept.run == run);
+    }
+
+    /// Forgets all but so many: those that failed stay before the others, and of these the ones that were seen last.
+    pub(super) fn keep_at_most(&mut self, most: usize) {
+        let excess = self.0.len().saturating_sub(most);
+        if excess == 0 {
+            return;
+        }
+        let worth = |kept: &Kept| (kept.outcome == ImageOutcome::Failed, kept.run, kept.seen);
+        let mut worths: Vec<_> = self.0.values().map(worth).collect();
+        let (_, border, _) = worths.select_nth_unstable(excess - 1);
+        let border = *border;
+        // Of several that are worth as much as the last one to go, only so many go.
+        let mut to_go = excess;
+        self.0.retain(|_, kept| {
+            let goes = to_go > 0 && worth(kept) <= border;
+            to_go -= usize::from(goes);
+            !goes
+        });
+    }
+
+    /// So many of those that are chosen, after so many others, and how many there are in all.
+    pub(super) fn page(&self, choice: Choice, skip: usize, take: usize) -> (usize, Vec<Image>) {
+        let is_chosen = |kept: &Kept| choice.outcome.is_none_or(|outcome| kept.outcome == outcome);
+        let mut chosen: Vec<_> = self.0.iter().filter(|(_, kept)| is_chosen(kept)).collect();
+        if choice.latest_first {
+            chosen.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.copied));
+        }
+        let page = chosen.iter().skip(skip).take(take).map(|(target, kept)| kept.shown(target)).collect();
+        (chosen.len(), page)
+    }
+}
+
+impl Kept {
+    fn new(report: &ImageReport, run: u64, seen: Timestamp, before: Option<&Self>) -> Self {
+        let (was_copied, was_tried) = (
+            report.outcome == ImageOutcome::Copied,
+            matches!(report.outcome, ImageOutcome::Copied | ImageOutcome::Failed),
+        );
+        let (bytes, seconds) = match before {
+            Some(before) if !was_tried => (before.bytes, before.seconds),
+            _ => (report.bytes, report.elapsed.as_secs_f32()),
+        };
+        let digest = report.digest.as_ref().map(|digest| digest.to_string().into_boxed_str());
+        let same_before = before.filter(|before| before.digest == digest);
+        Self {
+            source: report.source.to_string().into(),
+            platforms: same_before.and_then(|before| before.platforms.clone()),
+            digest,
+            outcome: report.outcome,
+            seen,
+            copied: if was_copied { Some(seen) } else { before.and_then(|before| before.copied) },
+            bytes,
+            seconds,
+            error: report.error.clone().map(|error| shortened(error).into()),
+            run,
+        }
+    }
+
+    fn shown(&self, target: &str) -> Image {
+        Image {
+            target: target.to_owned(),
+            source: self.source.to_string(),
+            digest: self.digest.as_ref().map(ToString::to_string),
+            platforms: self.platforms.as_ref().map(|platforms| platforms.to_vec()),
+            outcome: self.outcome,
+            seen: self.seen,
+            copied: self.copied,
+            bytes: self.bytes,
+            seconds: (f64::from(self.seconds) * 1000.0).round() / 1000.0,
+            error: self.error.clone(),
+        }
+    }
+}
+
+/// How many each may keep, so that all together keep so many at most: who has few keeps all of them.
+pub(super) fn fair_share(most: usize, lengths: impl IntoIterator<Item = usize>) -> usize {
+    let mut lengths: Vec<usize> = lengths.into_iter().collect();
+    lengths.sort_unstable();
+    let (mut left, mut sharing) = (most, lengths.len());
+    for length in lengths {
+        if length * sharing > left {
+            return left / sharing;
+        }
+        left -= length;
+        sharing -= 1;
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn report(target: &str, outcome: ImageOutcome, error: Option<&str>) -> ImageReport {
+        let target: crate::oci::Reference = target.parse().unwrap();
+        ImageReport { outcome, error: error.map(str::to_owned), bytes: 7, ..ImageReport::new(target.clone(), target) }
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn names(images: &Images, choice: Choice) -> Vec<String> {
+        images.page(choice, 0, 100).1.into_iter().map(|image| image.target).collect()
+    }
+
+    #[test]
+    fn what_is_in_place_shows_when_it_was_copied_and_how_large_that_was() {
+        let mut images = Images::default();
+        images.note(&report("r.example/a:1", ImageOutcome::Copied, None), 1, second(10));
+        let unchanged = ImageReport { bytes: 0, ..report("r.example/a:1", ImageOutcome::Unchanged, None) };
+        let image = images.note(&unchanged, 2, second(20));
+        assert_eq!((image.seen, image.copied, image.bytes), (second(20), Some(second(10)), 7));
+        assert_eq!(image.outcome, ImageOutcome::Unchanged);
+    }
+
+    #[test]
+    fn pages_have_an_order_and_can_be_of_one_outcome() {
+        let mut images = Images::default();
+        images.note(&report("r.example/b:1", ImageOutcome::Copied, None), 1, second(10));
+        images.note(&report("r.example/a:1", ImageOutcome::Failed, Some("no")), 1, second(11));
+        images.note(&report("r.example/c:1", ImageOutcome::Copied, None), 1, second(12));
+        let choice = Choice::default();
+        assert_eq!(names(&images, choice), ["r.example/a:1", "r.example/b:1", "r.example/c:1"]);
+        let latest_first = Choice { latest_first: true, ..choice };
+        assert_eq!(names(&images, latest_first), ["r.example/c:1", "r.example/b:1", "r.example/a:1"]);
+        let failed = Choice { outcome: Some(ImageOutcome::Failed), ..choice };
+        assert_eq!(names(&images, failed), ["r.example/a:1"]);
+        let (total, page) = images.page(choice, 1, 1);
+        assert_eq!((total, &*page[0].target), (3, "r.example/b:1"));
+        assert_eq!(images.counts(), ImageCounts { total: 3, failed: 1 });
+    }
+
+    #[test]
+    fn failed_ones_stay_when_there_are_too_many_and_then_the_ones_seen_last() {
+        let mut images = Images::default();
+        for (number, outcome) in [(1, ImageOutcome::Failed), (2, ImageOutcome::Copied), (3, ImageOutcome::Copied)] {
+            images.note(&report(&format!("r.example/a:{number}"), outcome, None), 1, second(number));
+        }
+        images.keep_at_most(2);
+        assert_eq!(names(&images, Choice::default()), ["r.example/a:1", "r.example/a:3"]);
+        images.keep_at_most(0);
+        assert_eq!(images.len(), 0);
+    }
+
+    #[test]
+    fn what_a_whole_run_has_not_seen_is_forgotten() {
+        let mut images = Images::default();
+        images.note(&report("r.example/a:1", ImageOutcome::Copied, None), 1, second(1));
+        images.note(&report("r.example/a:2", ImageOutcome::Copied, None), 2, second(1));
+        images.keep_seen_by(2);
+        assert_eq!(names(&images, Choice::default()), ["r.example/a:2"]);
+    }
+
+    #[test]
+    fn who_has_few_keeps_all_of_them() {
+        assert_eq!(fair_share(100, [10, 20, 30]), 100);
+        assert_eq!(fair_share(100, [10, 200, 300]), 45);
+        assert_eq!(fair_share(100, [200]), 100);
+        assert_eq!(fair_share(2, [1, 1, 1]), 0);
+        assert_eq!(fair_share(5, []), 5);
+    }
+
+    proptest! {
+        #[test]
+        fn all_together_keep_no_more_than_there_is_room_for(most in 0_usize..1000, lengths in prop::collection::vec(0_usize..500, 0..20)) {
+            let share = fair_share(most, lengths.iter().copied());
+            prop_assert!(lengths.iter().map(|length| share.min(*length)).sum::<usize>() <= most);
+        }
+    }
+}
