@@ -1,6 +1,7 @@
 //! The program itself, as a process, from its arguments to its exit code: between real registries, and before
 //! registries in memory that misbehave.
 
+mod api;
 mod artifacts;
 mod certificates;
 mod chaos;
