@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regferry::config::{Config, ConfigError};
+use regferry::config::{ApiRead, Config, ConfigError};
 use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::registry::{Password, Tls};
 use regferry::schedule::{Cron, Schedule, Timing, Zone};
@@ -874,4 +874,16 @@ fn what_one_rule_would_write_twice_is_told() {
     let told =
         mistake("[[rules]]\nname = 'r'\nsource = ['ghcr.io/a/x', 'ghcr.io/b/x']\ntarget = 'registry.example/m/*'\n");
     assert!(told.contains("would mirror two repositories into registry.example/m/x"), "{told}");
+}
+
+#[test]
+fn who_may_use_the_api_is_said_by_a_file_and_a_word() {
+    let service = parse("[service]\napi_token_file = 'token'\napi_read = 'token'\n").unwrap().service;
+    assert_eq!((service.api_token_file, service.api_read), (Some(PathBuf::from("token")), ApiRead::Token));
+    let service = parse("").unwrap().service;
+    assert_eq!((service.api_token_file, service.api_read), (None, ApiRead::Open));
+    assert!(mistake("[service]\napi_read = 'token'\n").contains("needs `api_token_file` beside it"));
+    assert!(mistake("[service]\napi_read = 'closed'\n").contains("neither \"open\" nor \"token\""));
+    let secret = mistake("[service]\napi_token_file = '${SECRET}'\n");
+    assert!(secret.contains("the variable SECRET") && !secret.contains("hunter2"), "{secret}");
 }

@@ -288,7 +288,7 @@ async fn an_import_that_cannot_be_is_refused_before_it_is_accepted() {
 #[tokio::test]
 async fn what_is_not_done_now_says_why_and_when_to_come_again() {
     for (refusal, code) in
-        [(Refusal::UnknownRule, 404), (Refusal::KeyTaken, 422), (Refusal::Full, 429), (Refusal::Stopping, 503)]
+        [(Refusal::UnknownRule, 404), (Refusal::KeyTaken, 409), (Refusal::Full, 429), (Refusal::Stopping, 503)]
     {
         let api = Api::new(Some(refusal));
         let answer = api.post("/api/v1/rules/a%20rule/sync", &[], "").await;

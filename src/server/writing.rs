@@ -54,7 +54,8 @@ const SOON: u64 = 10;
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::UnknownRule => Problem::not_found("there is no such rule", "GET /api/v1/rules lists them"),
-        Refusal::KeyTaken => Problem::unprocessable(
+        Refusal::KeyTaken => Problem::new(
+            StatusCode::CONFLICT,
             "the Idempotency-Key was that of another request within the last hour",
             "send a new key with a new request, and the same key only with the same one",
         ),
