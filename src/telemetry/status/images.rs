@@ -18,7 +18,6 @@ pub(super) struct Images(BTreeMap<Box<str>, Kept>);
 struct Kept {
     source: Box<str>,
     digest: Option<Box<str>>,
-    platforms: Option<Arc<[String]>>,
     outcome: ImageOutcome,
     seen: Timestamp,
     copied: Option<Timestamp>,
@@ -111,10 +110,8 @@ impl Kept {
             _ => (report.bytes, report.elapsed.as_secs_f32()),
         };
         let digest = report.digest.as_ref().map(|digest| digest.to_string().into_boxed_str());
-        let same_before = before.filter(|before| before.digest == digest);
         Self {
             source: report.source.to_string().into(),
-            platforms: same_before.and_then(|before| before.platforms.clone()),
             digest,
             outcome: report.outcome,
             seen,
@@ -131,7 +128,6 @@ impl Kept {
             target: target.to_owned(),
             source: self.source.to_string(),
             digest: self.digest.as_ref().map(ToString::to_string),
-            platforms: self.platforms.as_ref().map(|platforms| platforms.to_vec()),
             outcome: self.outcome,
             seen: self.seen,
             copied: self.copied,

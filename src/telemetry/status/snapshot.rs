@@ -203,8 +203,6 @@ pub struct Image {
     pub source: String,
     /// Its digest, if it is known.
     pub digest: Option<String>,
-    /// The platforms that it is for, if they are known.
-    pub platforms: Option<Vec<String>>,
     /// What became of it.
     pub outcome: ImageOutcome,
     /// When it was looked at.
