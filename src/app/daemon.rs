@@ -22,6 +22,7 @@ use super::systemd::{self, Watchdog};
 use crate::config::ScheduledRule;
 use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
+use crate::queue;
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server;
 use crate::telemetry::{Metrics, Status};
@@ -81,6 +82,7 @@ struct Daemon {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     listen: Option<SocketAddr>,
+    cluster: Option<queue::Settings>,
     shutdown_grace: Duration,
     reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
@@ -101,6 +103,7 @@ impl Daemon {
             metrics: app.metrics,
             status: app.status,
             listen: app.listen,
+            cluster: app.cluster,
             shutdown_grace: app.shutdown_grace,
             reloads,
             watchdog: Watchdog::of_the_environment(),
@@ -180,9 +183,12 @@ impl Daemon {
         }
     }
 
-    fn take_over(&mut self, Loaded { engine, rules, service }: Loaded) {
+    fn take_over(&mut self, Loaded { engine, rules, service, cluster }: Loaded) {
         if service.listen != self.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
+        }
+        if cluster != self.cluster {
+            tracing::warn!("[cluster] has changed: it takes effect when regferry is started again");
         }
         (self.engine, self.shutdown_grace) = (engine, service.shutdown_grace);
         let Changes { added, changed, removed } = self.follow(rules);

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, SyncReport};
+use crate::queue;
 use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
@@ -29,6 +30,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     listen: Option<SocketAddr>,
+    cluster: Option<queue::Settings>,
     shutdown_grace: Duration,
 }
 
@@ -57,6 +59,7 @@ impl App {
             metrics,
             status,
             listen: config.service.listen,
+            cluster: config.cluster,
             shutdown_grace: config.service.shutdown_grace,
         })
     }

@@ -33,6 +33,11 @@ impl<T> Written<T> {
     }
 }
 
+/// Where a key's value stands, if the file has it.
+pub(super) fn span<T>(entry: Option<&Written<T>>) -> Option<Range<usize>> {
+    entry.map(|written| written.span.clone())
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<OfKind<T>>::deserialize(deserializer)?;
