@@ -882,7 +882,8 @@ fn what_one_rule_would_write_twice_is_told() {
 }
 
 fn cluster(text: &str) -> regferry::queue::Settings {
-    parse(&format!("[cluster]\nname = 'prod'\n{text}\n")).unwrap().cluster.unwrap()
+    let config = parse(&format!("[cluster]\nname = 'prod'\n{text}\n")).expect("nothing is wrong with it");
+    config.cluster.expect("it has the section")
 }
 
 #[test]
