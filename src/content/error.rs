@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Refusal;
+use super::{Displaced, Refusal};
 use crate::backoff::RetryReason;
 use crate::oci::{Digest, Host, ManifestError, Size};
 
@@ -118,6 +118,9 @@ pub enum Cause {
     /// Stopped by the user, a timeout of the rule, or the end of the program.
     #[error("stopped before it was done")]
     Cancelled,
+    /// Another process has taken the work over.
+    #[error(transparent)]
+    Displaced(#[from] Displaced),
 }
 
 /// No document may be read now: the registry counts them, and has announced that none are left for us.
@@ -273,9 +276,9 @@ impl Error {
         self.host.as_ref() == Some(host)
     }
 
-    /// Whether this is a stop that somebody asked for, not a failure.
+    /// Whether this is a stop that somebody asked for, or another's taking over: not a failure.
     pub fn is_cancelled(&self) -> bool {
-        matches!(*self.cause, Cause::Cancelled)
+        matches!(*self.cause, Cause::Cancelled | Cause::Displaced(_))
     }
 
     /// Whether a slow target was let go by the others, to take the bytes from them later.
@@ -335,7 +338,8 @@ impl Error {
             | Cause::NotMended(_)
             | Cause::Layout(_)
             | Cause::Incomplete(_)
-            | Cause::Cancelled => None,
+            | Cause::Cancelled
+            | Cause::Displaced(_) => None,
         }
     }
 
@@ -414,7 +418,8 @@ impl Error {
             | Cause::TagTaken(_)
             | Cause::Layout(_)
             | Cause::Incomplete(_)
-            | Cause::Cancelled => return None,
+            | Cause::Cancelled
+            | Cause::Displaced(_) => return None,
         })
     }
 }
