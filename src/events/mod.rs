@@ -1,5 +1,6 @@
 //! What happens, told to whoever listens: metrics, the log, a progress bar.
 
+mod cluster;
 mod report;
 mod selected;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::backoff::RetryReason;
 use crate::oci::{Host, Reference};
 
+pub use cluster::{ClusterNews, LeaseKind, Queue};
 pub use report::{BlobCounts, ImageOutcome, ImageReport, RuleReport, RunOutcome, SyncReport, Totals};
 pub use selected::{Selected, StageReport};
 
@@ -54,6 +56,8 @@ pub trait Observer: Send + Sync {
     fn run_started(&self, _rule: &str) {}
     /// A rule's run ended.
     fn run_ended(&self, _run: &RuleReport) {}
+    /// This process is one of a cluster, and learnt something of it.
+    fn cluster(&self, _news: &ClusterNews<'_>) {}
 }
 
 /// Listens to nothing.
@@ -224,5 +228,8 @@ impl Observer for Observers {
     }
     fn run_ended(&self, run: &RuleReport) {
         self.0.iter().for_each(|o| o.run_ended(run));
+    }
+    fn cluster(&self, news: &ClusterNews<'_>) {
+        self.0.iter().for_each(|o| o.cluster(news));
     }
 }
