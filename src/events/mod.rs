@@ -48,6 +48,9 @@ pub trait Observer: Send + Sync {
     fn blob(&self, _rule: &str, _outcome: BlobOutcome) {}
     /// An image of a rule is done.
     fn image(&self, _rule: &str, _image: &ImageReport) {}
+    /// An image of a rule's run is done, and was told of by [`Observer::image`] where it was worked on, which may be in
+    /// another process.
+    fn brought(&self, _rule: &str, _image: &ImageReport) {}
     /// A rule's run knows how many images it has to look at: so many more.
     fn found(&self, _rule: &str, _images: usize) {}
     /// A tag was deleted, since its rule would not write it.
@@ -216,6 +219,9 @@ impl Observer for Observers {
     }
     fn image(&self, rule: &str, image: &ImageReport) {
         self.0.iter().for_each(|o| o.image(rule, image));
+    }
+    fn brought(&self, rule: &str, image: &ImageReport) {
+        self.0.iter().for_each(|o| o.brought(rule, image));
     }
     fn found(&self, rule: &str, images: usize) {
         self.0.iter().for_each(|o| o.found(rule, images));
