@@ -196,27 +196,34 @@ async fn smaller_lists_are_made_by_the_crew_and_what_they_lack_is_told_together(
     }
 }
 
-#[tokio::test]
-async fn referrers_come_along_whether_the_listing_names_few_of_their_tags_or_many() {
-    for others in [0, 40] {
-        let (world, replicas, report) = compared_by(1, 1, &["v*"], |world| {
-            for n in 0..3 {
-                world.source.seed("app", &format!("v{n}"), &image(n));
-                let cosign = Image::artifact("text/sig").layer(100 + n, 40).build();
-                world.source.seed("app", &format!("{}.sig", image(n).digest().replacen(':', "-", 1)), &cosign);
-            }
-            for n in 0..others {
-                let tag = format!("sha256-{n:064x}.sig");
-                world.source.seed("app", &tag, &image(50));
-            }
-            world.change(|rule| rule.referrers = Referrers::All);
-        })
-        .await;
-        assert_eq!(failures(&report), Vec::<String>::new());
-        assert!(report.images.iter().all(|image| image.referrers == 1), "{report:?}");
-        assert_eq!(world.targets[0].tags("app").len(), 6);
-        assert_eq!(replicas.tasks().len(), 3);
+/// Three images with a signature each, under cosign's tags, and others whose images are not mirrored.
+fn signed(world: &mut World, others: u64) {
+    for n in 0..3 {
+        world.source.seed("app", &format!("v{n}"), &image(n));
+        let signature = Image::artifact("text/sig").layer(100 + n, 40).build();
+        world.source.seed("app", &format!("{}.sig", image(n).digest().replacen(':', "-", 1)), &signature);
     }
+    (0..others).for_each(|n| drop(world.source.seed("app", &format!("sha256-{n:064x}.sig"), &image(50))));
+    world.change(|rule| rule.referrers = Referrers::All);
+}
+
+#[tokio::test]
+async fn referrers_come_along_and_are_not_listed_anew_where_their_tags_are_few() {
+    let (world, _, report) = compared_by(1, 1, &["v*"], |world| signed(world, 5)).await;
+    assert_eq!((failures(&report), world.targets[0].tags("app").len()), (vec![], 6));
+    assert!(report.images.iter().all(|image| image.referrers == 1), "{report:?}");
+}
+
+#[tokio::test]
+async fn where_tags_of_referrers_are_many_each_replica_lists_them_once() {
+    let mut world = World::new(1, &["v*"]).await;
+    signed(&mut world, 40);
+
+    let report = world.run_with(&world.replicas()).await;
+
+    assert_eq!((failures(&report), world.targets[0].tags("app").len()), (vec![], 6));
+    assert!(report.images.iter().all(|image| image.referrers == 1), "{report:?}");
+    assert_eq!(world.source.count(&Method::GET, Endpoint::Tags), 3, "its owner and two replicas");
 }
 
 #[tokio::test]
