@@ -1,6 +1,9 @@
 //! The composition root: from a configuration to something that runs, until it is told to stop.
 
 mod daemon;
+mod hands;
+mod member;
+mod ordered;
 mod reload;
 mod runs;
 mod systemd;
@@ -15,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, SyncReport};
-use crate::queue;
+use crate::queue::{self, Cluster};
 use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
 
+pub use member::Duty;
 pub use reload::Source;
 
 /// Everything built, nothing running.
@@ -77,6 +81,17 @@ impl App {
     /// How long work under way may go on after a stop was asked for.
     pub fn shutdown_grace(&self) -> Duration {
         self.shutdown_grace
+    }
+
+    /// The cluster that the configuration names, connected; none if it names none.
+    ///
+    /// # Errors
+    /// What NATS refuses and why, and what to do about it.
+    pub async fn cluster(&self) -> Result<Option<Arc<Cluster>>, queue::Error> {
+        match &self.cluster {
+            Some(settings) => Cluster::connect(settings.clone()).await.map(|cluster| Some(Arc::new(cluster))),
+            None => Ok(None),
+        }
     }
 
     /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.

@@ -64,6 +64,17 @@ impl Session {
         })
     }
 
+    /// The configuration has to name a cluster.
+    pub(super) fn check_cluster(&self, config: &Config) -> Result<(), Failure> {
+        if config.cluster.is_none() {
+            let file = self.config_file()?.display();
+            return Err(Failure::usage(format!(
+                "{file}: it has no [cluster]: name its NATS there (see config.example.toml)"
+            )));
+        }
+        Ok(())
+    }
+
     /// Where the daemon's configuration comes from: the file, and `over` it what the command line says.
     pub(super) fn source(&self, over: impl Fn(&mut Config) + Send + Sync + 'static) -> Result<Source, Failure> {
         let (global, file) = (self.global.clone(), self.config_file()?.to_owned());
