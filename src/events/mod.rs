@@ -100,6 +100,8 @@ pub enum ThrottleReason {
     Quota,
     /// The registry asked for it.
     RetryAfter,
+    /// Its cluster: this replica has no part of the registry's limits.
+    Cluster,
 }
 
 impl ThrottleReason {
@@ -112,6 +114,7 @@ impl ThrottleReason {
             Self::Bandwidth => "bandwidth",
             Self::Quota => "quota",
             Self::RetryAfter => "retry_after",
+            Self::Cluster => "cluster",
         }
     }
 }

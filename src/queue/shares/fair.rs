@@ -1,6 +1,6 @@
 //! Who is to have how much: as much as it wants, and where that is too much for all, nobody more than another.
 
-use super::WHOLE;
+use crate::registry::WHOLE;
 
 /// What everybody who wants anything is to have at least, as long as there is enough for all of them.
 const FLOOR: u32 = WHOLE / 20;

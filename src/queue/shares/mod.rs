@@ -20,5 +20,5 @@ mod holder;
 mod table;
 
 pub use fair::divide;
-pub use holder::{Beat, Holder, InUse, Timing, Wish};
-pub use table::{Entry, Table, Unreadable, WHOLE};
+pub use holder::{Beat, Holder, Timing};
+pub use table::{Entry, Table, Unreadable};

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// All of a limit: shares are parts of a million.
-pub const WHOLE: u32 = 1_000_000;
-
 /// The form that this version writes and understands.
 const VERSION: u64 = 1;
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fair::divide;
-use super::table::{Entry, Table, WHOLE};
+use super::table::{Entry, Table};
+use crate::registry::{Part, WHOLE, Wish};
 
 /// How long what holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,24 +28,6 @@ impl Timing {
         Self { beat: Duration::from_secs(1), ttl: Duration::from_secs(4), margin: Duration::from_secs(1) };
 }
 
-/// What a replica would have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Wish {
-    /// What it would use if it had the whole limit.
-    pub want: u32,
-    /// What it cannot give back now, of what it has: connections that are open, say.
-    pub bound: u32,
-}
-
-/// What may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct InUse {
-    /// The share.
-    pub share: u32,
-    /// From then on none.
-    pub until: Instant,
-}
-
 /// Something to write in place of the table that it was made from, and of no other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Beat {
@@ -58,7 +41,7 @@ pub struct Beat {
 pub struct Holder {
     me: Arc<str>,
     timing: Timing,
-    in_use: Option<InUse>,
+    in_use: Option<Part>,
     /// What was sent and is not known to be written.
     sent: Option<Sent>,
     beats: u64,
@@ -80,7 +63,7 @@ impl Holder {
     }
 
     /// What may be used now.
-    pub fn in_use(&self, now: Instant) -> Option<InUse> {
+    pub fn in_use(&self, now: Instant) -> Option<Part> {
         self.in_use.filter(|in_use| now < in_use.until)
     }
 
@@ -127,7 +110,7 @@ impl Holder {
     /// certain any more.
     pub fn written(&mut self, beat: &Beat) {
         if let Some(Sent { share, at, .. }) = self.sent.take_if(|sent| sent.number == beat.number) {
-            self.in_use = Some(InUse { share, until: at + self.timing.ttl });
+            self.in_use = Some(Part { share, until: at + self.timing.ttl });
         }
     }
 
