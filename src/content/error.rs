@@ -136,7 +136,17 @@ pub struct NoPulls {
     pub window: Duration,
 }
 
+/// While nothing is left, it is looked again as often as a pull comes back in the mean, within these bounds.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
 impl NoPulls {
+    /// How long it is not worth another look.
+    pub fn look_again(&self) -> Duration {
+        let (soonest, latest) = LOOK_AGAIN;
+        let limit = self.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
+        (self.window / limit.unwrap_or(1)).clamp(soonest, latest)
+    }
+
     /// Whether waiting helps: not where all that there ever are is reserved for others.
     pub fn may_end(&self) -> bool {
         self.limit.is_none_or(|limit| limit > self.reserve)

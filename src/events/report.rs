@@ -156,6 +156,16 @@ impl RuleReport {
         self.error.is_some() || self.images.iter().any(|image| image.outcome == ImageOutcome::Failed)
     }
 
+    /// Whether it came so far that it looked at images: a registry that was down shows none.
+    pub fn has_looked(&self) -> bool {
+        match self.outcome {
+            // One that takes too long would take as long the next time.
+            RunOutcome::Success | RunOutcome::Timeout => true,
+            RunOutcome::Failure => self.count(ImageOutcome::Copied) + self.count(ImageOutcome::Unchanged) > 0,
+            RunOutcome::Cancelled => false,
+        }
+    }
+
     /// How many images had this outcome.
     pub fn count(&self, outcome: ImageOutcome) -> usize {
         self.images.iter().filter(|image| image.outcome == outcome).count()
@@ -201,7 +211,7 @@ pub struct SyncReport {
 }
 
 /// Sums over all images of a report.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Images whose target was written.
     pub copied: u64,
@@ -214,7 +224,7 @@ pub struct Totals {
     /// Bytes of blobs sent.
     pub bytes: u64,
     /// From the first rule's begin to the last one's end.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
+    #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "read_seconds")]
     pub elapsed: Duration,
 }
 

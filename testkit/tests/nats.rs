@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::{Cut, NatsCluster, NatsServer};
 
@@ -41,6 +41,24 @@ impl Client {
     }
 }
 
+/// Asks a server that may have to find the others first: until then nobody answers for a stream.
+fn ask_until_told(host: &str, subject: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let mut client = Client::connect(host);
+        client.0.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket has a time limit");
+        client.say(&format!("SUB answer 1\r\nPUB {subject} answer 0\r\n\r\n"));
+        let mut bytes = [0; 4096];
+        if let Ok(count) = client.0.read(&mut bytes) {
+            let told = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            if told.contains("\"type\"") && !told.contains("\"error\"") {
+                return told;
+            }
+        }
+        assert!(Instant::now() < deadline, "{host} has not found the others");
+    }
+}
+
 const STREAM: &str = r#"{"name":"jobs","subjects":["jobs.>"],"storage":"file","num_replicas":REPLICAS}"#;
 
 fn create(client: &mut Client, replicas: usize) -> String {
@@ -71,7 +89,7 @@ fn a_server_alone_keeps_a_stream_once_and_three_keep_it_three_times() {
     assert!(client.ask("jobs.one", "work").contains("\"seq\":1"));
 
     cluster.server(0).restart();
-    let told = Client::connect(cluster.server(0).host()).ask("$JS.API.STREAM.INFO.jobs", "");
+    let told = ask_until_told(cluster.server(0).host(), "$JS.API.STREAM.INFO.jobs");
     assert!(told.contains("\"messages\":1"), "{told}\n{}", cluster.server(0).log());
 }
 

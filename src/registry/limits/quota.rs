@@ -17,8 +17,6 @@ use crate::content::NoPulls;
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 /// Nor is any taken for longer than a week.
 const LONGEST_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// While nothing is left, it is looked again as often as a pull comes back in the mean, within these bounds.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// Who has not wanted a pull for so long is not waited for by those behind.
 const CLAIM_HOLDS: Duration = Duration::from_secs(30);
@@ -238,12 +236,9 @@ impl Seat {
             let _ = tokio::time::timeout(CLAIM_HOLDS, changed).await;
             return Waited::Heard;
         }
-        let (soonest, latest) = LOOK_AGAIN;
-        let limit = none.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let look_again = (none.window / limit.unwrap_or(1)).clamp(soonest, latest);
         tokio::select! {
             () = changed => Waited::Heard,
-            () = tokio::time::sleep(look_again) => Waited::AskAgain,
+            () = tokio::time::sleep(none.look_again()) => Waited::AskAgain,
         }
     }
 }

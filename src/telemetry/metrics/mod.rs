@@ -1,5 +1,6 @@
 //! Prometheus metrics. Base units, bounded labels: never a tag or a digest.
 
+mod cluster;
 mod earlier;
 mod families;
 mod pulls;
@@ -14,11 +15,14 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
-use crate::events::{BlobOutcome, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason};
+use crate::events::{
+    BlobOutcome, ClusterNews, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason,
+};
 use crate::oci::{Host, Reference};
 
 pub use earlier::NoMetrics;
 
+use cluster::Cluster;
 use families::Families;
 use pulls::Pulls;
 use registries::Registries;
@@ -34,6 +38,7 @@ pub struct Metrics {
     rules: Rules,
     registries: Registries,
     pulls: Pulls,
+    cluster: Cluster,
     in_flight: IntGauge,
     last_reload: IntGauge,
 }
@@ -58,6 +63,7 @@ impl Metrics {
             rules: Rules::new(&families)?,
             registries: Registries::new(&families)?,
             pulls: Pulls::new(&families)?,
+            cluster: Cluster::default(),
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
             registry,
@@ -175,5 +181,9 @@ impl Observer for Metrics {
 
     fn run_ended(&self, run: &RuleReport) {
         self.rules.count_run(run);
+    }
+
+    fn cluster(&self, news: &ClusterNews<'_>) {
+        self.cluster.learnt(&self.registry, news);
     }
 }

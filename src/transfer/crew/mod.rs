@@ -6,12 +6,22 @@
 //! who is alive, is the crew's business.
 
 mod brought;
+mod document;
+mod hand_out;
+mod shift;
 mod task;
+mod watched;
+mod work;
+mod working;
 
 use futures_util::future::BoxFuture;
 
 pub use brought::{Brought, Parked, Sighting, Worked};
+pub use document::Document;
+pub(super) use hand_out::HandOut;
+pub(super) use shift::Shifts;
 pub use task::{Hangs, Stop, Task};
+pub use work::ForeignTask;
 
 /// Who brings a run's images, in this process or others.
 pub trait Crew: Send + Sync {

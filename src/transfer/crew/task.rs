@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Brought;
+use super::{Brought, Document};
 use crate::content::Location;
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, Tag, TagOrDigest};
@@ -34,6 +34,9 @@ pub struct Task {
     /// How many tasks before this one are for the very same image and targets.
     #[serde(default)]
     pub copy: u32,
+    /// What of it was fetched before it was parked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
 }
 
 /// One target of an image, and what its listing told.
@@ -94,7 +97,8 @@ impl Task {
         self.targets.iter().map(ended).collect()
     }
 
-    fn report(&self, stop: &Stop) -> ImageReport {
+    /// A report before it is done.
+    pub(super) fn report(&self, stop: &Stop) -> ImageReport {
         ImageReport::new(self.source.reference(&self.from), stop.location.reference(&stop.to))
     }
 }

@@ -1,0 +1,30 @@
+//! What the cluster's streams, buckets and subjects are called.
+
+use crate::oci::Digest;
+
+/// All names of one cluster: two clusters may share a NATS.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    cluster: String,
+}
+
+impl Names {
+    pub(super) fn of(cluster: &str) -> Self {
+        Self { cluster: cluster.to_owned() }
+    }
+
+    /// `regferry-prod-runs`
+    pub(super) fn stream(&self, what: &str) -> String {
+        format!("regferry-{}-{what}", self.cluster)
+    }
+
+    /// `regferry.prod.run`, before what the subject is about.
+    pub(super) fn subject(&self, what: &str) -> String {
+        format!("regferry.{}.{what}", self.cluster)
+    }
+}
+
+/// A rule's name as part of a subject or a key: 16 hex digits. Rules are called anything.
+pub(super) fn token(rule: &str) -> String {
+    Digest::of(rule.as_bytes()).hex()[..16].to_owned()
+}
