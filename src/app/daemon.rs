@@ -20,7 +20,7 @@ use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
 use crate::config::ScheduledRule;
-use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
+use crate::events::{Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
 use crate::queue;
 use crate::schedule::{Due, Now, Planned, Timetable};
@@ -152,7 +152,7 @@ impl Daemon {
             self.engine.forget_rule(rule);
             self.tell_rules();
         }
-        if let Some(due) = self.timetable.ended(rule, has_looked(&report), now()) {
+        if let Some(due) = self.timetable.ended(rule, report.has_looked(), now()) {
             self.start(due);
         }
     }
@@ -252,17 +252,6 @@ impl Daemon {
         }
         self.runs.abort().await;
         end
-    }
-}
-
-/// Whether a run came so far that it looked at images: a registry that was down shows none.
-fn has_looked(report: &RuleReport) -> bool {
-    let seen = report.count(ImageOutcome::Copied) + report.count(ImageOutcome::Unchanged);
-    match report.outcome {
-        // One that takes too long would take as long the next time.
-        RunOutcome::Success | RunOutcome::Timeout => true,
-        RunOutcome::Failure => seen > 0,
-        RunOutcome::Cancelled => false,
     }
 }
 

@@ -156,6 +156,16 @@ impl RuleReport {
         self.error.is_some() || self.images.iter().any(|image| image.outcome == ImageOutcome::Failed)
     }
 
+    /// Whether it came so far that it looked at images: a registry that was down shows none.
+    pub fn has_looked(&self) -> bool {
+        match self.outcome {
+            // One that takes too long would take as long the next time.
+            RunOutcome::Success | RunOutcome::Timeout => true,
+            RunOutcome::Failure => self.count(ImageOutcome::Copied) + self.count(ImageOutcome::Unchanged) > 0,
+            RunOutcome::Cancelled => false,
+        }
+    }
+
     /// How many images had this outcome.
     pub fn count(&self, outcome: ImageOutcome) -> usize {
         self.images.iter().filter(|image| image.outcome == outcome).count()
@@ -201,7 +211,7 @@ pub struct SyncReport {
 }
 
 /// Sums over all images of a report.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Images whose target was written.
     pub copied: u64,
@@ -214,7 +224,7 @@ pub struct Totals {
     /// Bytes of blobs sent.
     pub bytes: u64,
     /// From the first rule's begin to the last one's end.
-    #[serde(rename = "seconds", serialize_with = "seconds")]
+    #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "read_seconds")]
     pub elapsed: Duration,
 }
 
@@ -257,4 +267,38 @@ fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S
 
 fn read_timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
     humantime::parse_rfc3339(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_report_of_a_run_reads_as_it_is_written(
+            started in 0..4_000_000_000u64,
+            elapsed in 0..10_000_000_000u64,
+            outcome in prop::sample::select(RunOutcome::ALL.to_vec()),
+            error in proptest::option::of(".*"),
+            warnings in prop::collection::vec(".*", 0..3),
+        ) {
+            let image: Reference = "r.example/app:v1".parse().unwrap();
+            let started = SystemTime::UNIX_EPOCH + Duration::from_secs(started);
+            let stage = super::super::StageReport { stage: "include".to_owned(), dropped: 2, examples: warnings.clone() };
+            let selected = Selected { source: "tags".to_owned(), listed: 3, chosen: 1, stages: vec![stage] };
+            let report = RuleReport {
+                outcome,
+                elapsed: Duration::from_millis(elapsed),
+                selections: vec![selected],
+                images: vec![ImageReport::new(image.clone(), image.clone())],
+                pruned: vec![image],
+                warnings,
+                error,
+                ..RuleReport::begun(&Arc::from("app"), started)
+            };
+            let json = serde_json::to_string(&report).unwrap();
+            prop_assert_eq!(serde_json::from_str::<RuleReport>(&json).unwrap(), report, "{}", json);
+        }
+    }
 }

@@ -86,7 +86,11 @@ impl From<jetstream::Error> for Reason {
         match error.error_code() {
             Code::JETSTREAM_NOT_ENABLED => Self::NoJetStream,
             Code::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT | Code::NO_ACCOUNT => Self::NoJetStreamForAccount,
-            Code::STREAM_NOT_FOUND | Code::CONSUMER_NOT_FOUND | Code::NO_MESSAGE_FOUND => Self::Gone,
+            Code::STREAM_NOT_FOUND
+            | Code::CONSUMER_NOT_FOUND
+            | Code::NO_MESSAGE_FOUND
+            | Code::SEQUENCE_NOT_FOUND
+            | Code::STREAM_MESSAGE_DELETE_FAILED => Self::Gone,
             Code::STREAM_WRONG_LAST_SEQUENCE => Self::Conflict,
             Code::CLUSTER_NOT_AVAILABLE
             | Code::CLUSTER_NOT_LEADER

@@ -1,18 +1,40 @@
 //! Who: many processes that share the work of one mirror, over NATS JetStream.
 
-#![expect(dead_code, reason = "the work on top of it follows")]
-
+mod belief;
 mod bucket;
+mod claim;
 mod cluster;
 mod connect;
+mod crew;
+mod desk;
 mod error;
+mod hands;
+mod inbox;
+mod job_fence;
+mod jobs;
+mod lease;
 mod link;
+mod message;
 mod names;
+mod order;
+mod pull;
+mod replica;
+mod reports;
+mod results;
+mod runs;
 mod settings;
+pub mod shares;
 mod stored;
 mod streams;
+mod tally;
+mod ticks;
 
 pub use bucket::{Bucket, Change, Entry, Watch};
 pub use cluster::Cluster;
 pub use error::Error;
+pub use hands::Hands;
+pub use lease::Lease;
+pub use order::Order;
+pub use replica::{Part, Replica};
+pub use reports::{RunNews, RunState, Runs};
 pub use settings::{Login, Settings};

@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::error::Reason;
 use super::link::Link;
@@ -58,6 +60,38 @@ impl Link {
         };
         let headers = String::from_utf8_lossy(&decoded(hdrs)?).into_owned();
         Ok(Some(Stored { sequence: seq, payload: decoded(data)?.into(), headers }))
+    }
+}
+
+impl Link {
+    /// Takes all messages with these subjects out of a stream, whoever works on them. One by one: a purge of some subjects
+    /// makes a consumer of 2.9 forget what others work on.
+    pub(super) async fn take_away(&self, stream: &str, subjects: &str) -> Result<(), Reason> {
+        const AT_ONCE: usize = 64;
+        let stream = self.names.stream(stream);
+        let mut from = 0;
+        loop {
+            let mut sequences = Vec::new();
+            while sequences.len() < AT_ONCE
+                && let Some(stored) = self.stored(&stream, Which::Next(subjects, from)).await?
+            {
+                from = stored.sequence + 1;
+                sequences.push(stored.sequence);
+            }
+            try_join_all(sequences.iter().map(|sequence| self.delete(&stream, *sequence))).await?;
+            if sequences.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {
+        let question = json!({ "seq": sequence, "no_erase": true });
+        match self.ask::<serde_json::Value>(format!("STREAM.MSG.DELETE.{stream}"), &question).await {
+            // Somebody has done it meanwhile.
+            Ok(_) | Err(Reason::Gone) => Ok(()),
+            Err(reason) => Err(reason),
+        }
     }
 }
 

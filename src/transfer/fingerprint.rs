@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_never_changes_or_replicas_of_one_version_would_refuse_each_other() {
-        insta::assert_snapshot!(plain().fingerprint(), @"");
+        insta::assert_snapshot!(plain().fingerprint(), @"sha256:d382fa9320d6e9bc34060b7bebddbac7f6e23106eaad0f9c4742aa0f0f7c1898");
         assert_eq!(Rule { name: "other".into(), ..plain() }.fingerprint(), plain().fingerprint());
     }
 }

@@ -62,7 +62,7 @@ mod verify;
 pub use choice::{ChoiceError, image_for, only_image};
 pub use compose::{Composer, Composition, Contents, NotComposed, Part};
 pub use config::{read_config, read_image_config};
-pub use crew::{Brought, Crew, Document, ForeignTask, Hangs, Parked, Sighting, Stop, Task, Worked};
+pub use crew::{Brought, Crew, Document, ForeignTask, Hangs, Parked, Sighting, Task, TaskTarget, Worked};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
 pub use import::{Extent, Import, ImportError, Imported};

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
 mod buckets;
+mod hands;
+mod images;
 mod refusals;
+mod runs;
 mod support;

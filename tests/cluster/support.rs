@@ -35,3 +35,14 @@ pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
     }
     panic!("not in 20 s: {what}");
 }
+
+/// JetStream as others see it.
+pub(crate) async fn jetstream(server: &NatsServer) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
+}
+
+/// How a stream is.
+pub(crate) async fn stream(server: &NatsServer, what: &str) -> async_nats::jetstream::stream::Info {
+    let stream = jetstream(server).await.get_stream(format!("regferry-test-{what}")).await.unwrap();
+    stream.cached_info().clone()
+}

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FusedFuture as _, FutureExt as _, join_all};
 use futures_util::stream::FuturesUnordered;
 
-use super::{Brought, Crew, Hangs, Stop, Task};
+use super::{Brought, Crew, Hangs, Task, TaskTarget};
 use crate::content::{Location, Pull as _};
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, Tag};
@@ -160,7 +160,7 @@ impl<'a> Tasks<'a> {
             source: first.way.source.location().clone(),
             from: first.original.from.clone(),
             hangs: hangs(&first.way),
-            targets: image.iter().map(|(_, job)| self.stop(job)).collect(),
+            targets: image.iter().map(|(_, job)| self.target(job)).collect(),
             copy: 0,
             documents: Vec::new(),
         };
@@ -169,9 +169,9 @@ impl<'a> Tasks<'a> {
         task
     }
 
-    fn stop(&self, job: &Job) -> Stop {
+    fn target(&self, job: &Job) -> TaskTarget {
         let location = job.way.target.location();
-        Stop {
+        TaskTarget {
             location: location.clone(),
             to: job.to.clone(),
             is_absent: job.before == Before::Absent,

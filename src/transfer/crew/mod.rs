@@ -8,6 +8,8 @@
 mod brought;
 mod document;
 mod hand_out;
+#[cfg(test)]
+mod properties;
 mod shift;
 mod task;
 mod watched;
@@ -20,7 +22,7 @@ pub use brought::{Brought, Parked, Sighting, Worked};
 pub use document::Document;
 pub(super) use hand_out::HandOut;
 pub(super) use shift::Shifts;
-pub use task::{Hangs, Stop, Task};
+pub use task::{Hangs, Task, TaskTarget};
 pub use work::ForeignTask;
 
 /// Who brings a run's images, in this process or others.

@@ -30,7 +30,7 @@ pub struct Task {
     /// What the source's listing tells of referrers.
     pub hangs: Hangs,
     /// Where it goes: at least one.
-    pub targets: Vec<Stop>,
+    pub targets: Vec<TaskTarget>,
     /// How many tasks before this one are for the very same image and targets.
     #[serde(default)]
     pub copy: u32,
@@ -41,7 +41,7 @@ pub struct Task {
 
 /// One target of an image, and what its listing told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stop {
+pub struct TaskTarget {
     /// The repository.
     pub location: Location,
     /// Under what it is written.
@@ -72,8 +72,8 @@ impl Task {
     /// run never have the same.
     pub fn id(&self) -> String {
         let mut named = format!("{}\n{}\n{}\n{}", self.rule, self.source, self.from, self.copy);
-        for stop in &self.targets {
-            named.push_str(&format!("\n{}\n{}", stop.location, stop.to));
+        for target in &self.targets {
+            named.push_str(&format!("\n{}\n{}", target.location, target.to));
         }
         Digest::of(named.as_bytes()).hex()[..32].to_owned()
     }
@@ -90,15 +90,15 @@ impl Task {
     }
 
     fn ended(&self, outcome: ImageOutcome, reason: &str) -> Vec<Brought> {
-        let ended = |stop: &Stop| {
-            let image = ImageReport { outcome, error: Some(reason.to_owned()), ..self.report(stop) };
-            stop.brought.clone().unwrap_or_else(|| Brought::untold(image))
+        let ended = |target: &TaskTarget| {
+            let image = ImageReport { outcome, error: Some(reason.to_owned()), ..self.report(target) };
+            target.brought.clone().unwrap_or_else(|| Brought::untold(image))
         };
         self.targets.iter().map(ended).collect()
     }
 
     /// A report before it is done.
-    pub(super) fn report(&self, stop: &Stop) -> ImageReport {
-        ImageReport::new(self.source.reference(&self.from), stop.location.reference(&stop.to))
+    pub(super) fn report(&self, target: &TaskTarget) -> ImageReport {
+        ImageReport::new(self.source.reference(&self.from), target.location.reference(&target.to))
     }
 }

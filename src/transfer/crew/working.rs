@@ -52,17 +52,25 @@ struct Rest {
 
 impl Working<'_> {
     pub(super) async fn run(mut self) -> Worked {
-        let hosts = self.task.targets.iter().map(|stop| &stop.location.host);
+        let hosts = self.task.targets.iter().map(|target| &target.location.host);
         let shares: Vec<_> =
             hosts.map(|host| (self.context.images.join(host), self.context.blobs.join(host))).collect();
         let original = Arc::new(Original::new(self.task.from.clone()));
+        // What one target has fetched is there for the next, and to go along.
+        let _serving = original.serve();
         std::mem::take(&mut self.task.documents).iter().for_each(|document| document.keep_in(&original.documents));
-        let mut running = JoinSet::new();
-        match self.origin(Arc::clone(&original)).await {
-            Ok(origin) => self.start(&origin, &mut running),
-            Err(error) => (0..self.task.targets.len()).for_each(|target| self.fail(target, &error)),
+        let origin = self.origin(Arc::clone(&original)).await;
+        let (mut running, mut rest) = (JoinSet::new(), Rest::default());
+        for target in 0..self.task.targets.len() {
+            if self.task.targets[target].brought.is_some() {
+                continue;
+            }
+            match origin.as_ref().map_err(Error::clone).and_then(|origin| self.job(target, origin)) {
+                Ok(job) => self.start(target, job, &mut running),
+                Err(error) => self.fail(target, &error, &mut rest),
+            }
         }
-        let rest = self.wait(running).await;
+        self.wait(running, &mut rest).await;
         drop(shares);
         match rest.none {
             Some(none) if !self.context.cancel.is_cancelled() => self.parked(rest, none, &original),
@@ -82,53 +90,39 @@ impl Working<'_> {
         Ok(Origin { source, seat, hung, original })
     }
 
-    /// Serves the targets side by side, but those that were before the task was parked.
-    fn start(&mut self, origin: &Origin, running: &mut JoinSet<(usize, Ended, Arc<Notes>)>) {
-        for target in 0..self.task.targets.len() {
-            if self.task.targets[target].brought.is_some() {
-                continue;
-            }
-            match self.job(target, origin) {
-                Ok(job) => {
-                    let (engine, rule) = (Arc::clone(self.engine), Arc::clone(self.rule));
-                    let (context, mode, notes) = (self.context.clone(), self.task.mode, Arc::clone(&job.way.notes));
-                    running.spawn(
-                        async move { (target, Box::pin(engine.image(&context, &rule, mode, job)).await, notes) },
-                    );
-                }
-                Err(error) => self.fail(target, &error),
-            }
-        }
+    fn start(&self, target: usize, job: Job, running: &mut JoinSet<(usize, Ended, Arc<Notes>)>) {
+        let (engine, rule) = (Arc::clone(self.engine), Arc::clone(self.rule));
+        let (context, mode, notes) = (self.context.clone(), self.task.mode, Arc::clone(&job.way.notes));
+        running.spawn(async move { (target, Box::pin(engine.image(&context, &rule, mode, job)).await, notes) });
     }
 
     fn job(&self, target: usize, origin: &Origin) -> Result<Job, Error> {
-        let (task, stop) = (&self.task, &self.task.targets[target]);
+        let (task, there) = (&self.task, &self.task.targets[target]);
         let store = |location| self.engine.target(location, task.mode, &self.context);
-        if stop.is_new {
-            self.context.knowledge.learn_new(&stop.location);
+        if there.is_new {
+            self.context.knowledge.learn_new(&there.location);
         }
         let others = task.targets.iter().enumerate().filter(|(number, _)| *number != target);
         let way = Way {
             source: origin.source.clone(),
-            target: store(&stop.location)?,
+            target: store(&there.location)?,
             siblings: others.filter_map(|(_, other)| store(&other.location).ok()).collect(),
             seat: origin.seat.clone(),
             relays: Arc::clone(&self.shift.relays),
             hung: origin.hung.clone(),
             notes: Arc::default(),
-            checked: self.shift.checked(&task.source, &stop.location),
+            checked: self.shift.checked(&task.source, &there.location),
         };
         Ok(Job {
             way: Arc::new(way),
             original: Arc::clone(&origin.original),
-            to: stop.to.clone(),
-            before: if stop.is_absent { Before::Absent } else { Before::Unknown },
+            to: there.to.clone(),
+            before: if there.is_absent { Before::Absent } else { Before::Unknown },
             serving: None,
         })
     }
 
-    async fn wait(&mut self, mut running: JoinSet<(usize, Ended, Arc<Notes>)>) -> Rest {
-        let mut rest = Rest::default();
+    async fn wait(&mut self, mut running: JoinSet<(usize, Ended, Arc<Notes>)>, rest: &mut Rest) {
         while let Some(ended) = running.join_next().await {
             match ended {
                 Ok((target, Ended::Reported(image), notes)) => self.done(target, *image, notes.sighting()),
@@ -140,13 +134,17 @@ impl Working<'_> {
                 Err(panic) => rest.fault = Some(format!("a fault in regferry itself: {panic}")),
             }
         }
-        rest
     }
 
-    fn fail(&mut self, target: usize, error: &Error) {
+    /// It could not be begun.
+    fn fail(&mut self, target: usize, error: &Error, rest: &mut Rest) {
         let mut image = self.task.report(&self.task.targets[target]);
         note_failure(&mut image, error);
-        self.done(target, image, Sighting::Unknown);
+        if error.is_cancelled() {
+            rest.stopped.push((target, image));
+        } else {
+            self.done(target, image, Sighting::Unknown);
+        }
     }
 
     fn done(&mut self, target: usize, image: ImageReport, sighting: Sighting) {
