@@ -107,6 +107,8 @@ pub enum ThrottleReason {
     Quota,
     /// The registry asked for it.
     RetryAfter,
+    /// Its cluster: this replica has no part of the registry's limits.
+    Cluster,
 }
 
 impl ThrottleReason {
@@ -119,6 +121,7 @@ impl ThrottleReason {
             Self::Bandwidth => "bandwidth",
             Self::Quota => "quota",
             Self::RetryAfter => "retry_after",
+            Self::Cluster => "cluster",
         }
     }
 }

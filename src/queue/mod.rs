@@ -27,6 +27,7 @@ mod reports;
 mod results;
 mod runs;
 mod settings;
+pub mod shares;
 mod stored;
 mod streams;
 mod tally;
