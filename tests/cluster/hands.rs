@@ -9,7 +9,7 @@ use regferry::content::Fence;
 use regferry::events::{ImageOutcome, ImageReport, RuleReport, RunOutcome};
 use regferry::oci::Digest;
 use regferry::queue::{Cluster, Hands, Order, Part, Replica, RunNews, RunState};
-use regferry::transfer::{Brought, Crew, Hangs, Mode, Sighting, Stop, Task, Worked};
+use regferry::transfer::{Brought, Crew, Hangs, Mode, Sighting, Task, TaskTarget, Worked};
 use testkit::NatsServer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -131,7 +131,7 @@ pub(crate) fn task(rule: &Arc<str>, mode: Mode, number: usize) -> Task {
         source: "source.example/app".parse().unwrap(),
         from: format!("v{number}").parse().unwrap(),
         hangs: Hangs::Unlisted,
-        targets: vec![Stop {
+        targets: vec![TaskTarget {
             location: "target.example/app".parse().unwrap(),
             to: format!("v{number}").parse().unwrap(),
             is_absent: true,
