@@ -1,5 +1,7 @@
 //! What the cluster's streams, buckets and subjects are called.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use crate::oci::Digest;
 
 /// All names of one cluster: two clusters may share a NATS.
@@ -24,7 +26,12 @@ impl Names {
     }
 }
 
-/// A rule's name as part of a subject or a key: 16 hex digits. Rules are called anything.
+/// What no other replica is called: 16 hex digits.
+pub(super) fn own_token() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// A name as part of a subject or a key: 16 hex digits. Rules are called anything, and hosts have ports.
 pub(super) fn token(rule: &str) -> String {
     Digest::of(rule.as_bytes()).hex()[..16].to_owned()
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::desk::Desk;
 use super::error::{Error, Reason};
 use super::hands::Hands;
 use super::lease::Lease;
+use super::names::own_token;
 use super::streams::{IMAGES, RUNS, WORKERS};
 use super::tally::Tally;
 use super::{jobs, runs};
@@ -40,7 +40,7 @@ pub struct Part {
 impl Replica {
     /// One that does the work by these hands, and tells of its part in the cluster to `observer`.
     pub fn new(cluster: Arc<Cluster>, hands: Arc<dyn Hands>, observer: Arc<dyn Observer>) -> Self {
-        let token = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+        let token = own_token();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = format!("{} {token}", host.trim()).trim().into();
         let tally = Arc::new(Tally::new(observer));

@@ -7,4 +7,5 @@ mod hands;
 mod images;
 mod refusals;
 mod runs;
+mod sharing;
 mod support;

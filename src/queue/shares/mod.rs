@@ -21,4 +21,4 @@ mod table;
 
 pub use fair::divide;
 pub use holder::{Beat, Holder, Timing};
-pub use table::{Entry, Table, Unreadable};
+pub use table::{Entry, Left, Table};

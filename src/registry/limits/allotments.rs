@@ -79,14 +79,10 @@ impl Allotments {
         }
     }
 
-    /// What registries announced to this process of their quotas of pulls since it was last asked.
-    pub fn heard(&self) -> Vec<(Host, PullsLeft)> {
-        let registries = self.registries();
-        let heard = registries.iter().filter_map(|(host, all)| {
-            let heard = all.iter().filter_map(|registry| registry.quota.upgrade()?.take_heard());
-            Some((host.clone(), heard.max_by_key(|pulls| pulls.at)?))
-        });
-        heard.collect()
+    /// What a registry announced to this process of its quota of pulls, if it did so since it was last asked.
+    pub fn heard(&self, host: &Host) -> Option<PullsLeft> {
+        let heard = self.of(host, Shared::Pulls).into_iter();
+        heard.filter_map(|registry| registry.quota.upgrade()?.take_heard()).max_by_key(|pulls| pulls.at)
     }
 
     /// Takes in what a registry announced to another process.

@@ -168,7 +168,9 @@ impl Quota {
             return Ok(());
         };
         let none = announced.no_pulls(self.reserve);
-        if state.pending >= self.ours(state, announced, now) {
+        // Who takes no part in the sharing was asked for by somebody, and waits for nobody.
+        let ours = if seat.is_some() { self.ours(state, announced, now) } else { self.all(announced) };
+        if state.pending >= ours {
             return Err(none);
         }
         // For the window in which it came back, too.
@@ -184,10 +186,14 @@ impl Quota {
         state.announced.map_or(u64::MAX, |announced| self.ours(&state, announced, now())).max(1)
     }
 
-    /// What may be under way of what is left. Parts are rounded up, since else the last pulls would be nobody's: of
+    fn all(&self, announced: PullsLeft) -> u64 {
+        announced.remaining.saturating_sub(self.reserve)
+    }
+
+    /// What may be under way of what is left, by this process's part. Parts are rounded up, since else the last pulls would be nobody's: of
     /// several processes that want them at once, each may be one too far.
     fn ours(&self, state: &State, announced: PullsLeft, now: Instant) -> u64 {
-        let left = announced.remaining.saturating_sub(self.reserve);
+        let left = self.all(announced);
         let share = state.part.map_or(WHOLE, |part| if now < part.until { part.share } else { 0 });
         let ours = (u128::from(left) * u128::from(share)).div_ceil(u128::from(WHOLE));
         u64::try_from(ours).unwrap_or(left)
@@ -339,12 +345,14 @@ mod tests {
     #[test]
     fn of_what_is_left_a_process_takes_its_part_and_no_more_when_it_is_over() {
         let (quota, now) = (Quota::shared(10, Arc::default()), Instant::now());
+        let seat = quota.join(None);
         quota.hear(&headers("100;w=600", "20;w=600"), now);
         quota.give(Part { share: WHOLE / 2, until: now + Duration::from_secs(4) });
-        let pulls: Vec<Pull> = std::iter::from_fn(|| quota.take(None, now).ok()).collect();
+        let pulls: Vec<Pull> = std::iter::from_fn(|| quota.take(Some(&seat), now).ok()).collect();
         assert_eq!(pulls.len(), 5);
+        assert!(quota.take(None, now).is_ok(), "who is no run's waits for nobody");
         drop(pulls);
-        assert!(quota.take(None, now + Duration::from_secs(4)).is_err());
+        assert!(quota.take(Some(&seat), now + Duration::from_secs(4)).is_err());
     }
 
     #[test]
