@@ -106,8 +106,7 @@ impl Daemon {
         app.status.configured(&source.file, Timestamp::now());
         let watching = Arc::new(source).watch(made_of, Arc::clone(&app.engine), sender);
         let duty = member.as_ref().map(|(_, duty)| *duty);
-        let member = member
-            .map(|(cluster, duty)| Member::new(cluster, &app.engine, &app.rules, Arc::clone(&app.observer), duty));
+        let member = member.map(|(cluster, duty)| Member::new(cluster, &app, duty));
         let drained = match &member {
             Some(member) if duty == Some(Duty::Drain) => member.drained().boxed(),
             _ => std::future::pending().boxed(),

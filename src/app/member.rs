@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::App;
 use super::hands::{EngineHands, moment};
 use crate::config::ScheduledRule;
-use crate::events::{Observer, Queue};
-use crate::queue::{Cluster, Error, Part, Replica, RunNews, Runs};
+use crate::events::Queue;
+use crate::queue::{Cluster, Error, Part, Replica, RunNews, Runs, Sharing};
 use crate::schedule::{DueTick, is_news};
 use crate::transfer::Engine;
 
@@ -49,20 +50,25 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(
-        cluster: Arc<Cluster>,
-        engine: &Arc<Engine>,
-        rules: &[ScheduledRule],
-        observer: Arc<dyn Observer>,
-        duty: Duty,
-    ) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>, app: &App, duty: Duty) -> Self {
+        let (engine, observer) = (&app.engine, &app.observer);
         let hands = Arc::new(EngineHands::new(engine));
-        hands.follow(engine, rules);
-        let replica = Replica::new(Arc::clone(&cluster), Arc::clone(&hands) as _, observer);
+        hands.follow(engine, &app.rules);
+        let replica = Replica::new(Arc::clone(&cluster), Arc::clone(&hands) as _, Arc::clone(observer));
         let (stop, changed, name) = (CancellationToken::new(), Arc::new(Notify::new()), replica.name().to_owned());
         let part = Part { images: engine.limits().max_images.saturating_mul(1 + CHECKS) };
         let stopped = stop.clone();
-        let working = tokio::spawn(async move { replica.work(part, &stopped).await });
+        let allotments = app.allotments.clone().unwrap_or_default();
+        let sharing = Sharing::new(Arc::clone(&cluster), allotments, Arc::clone(observer));
+        let working = tokio::spawn(async move {
+            // What is being committed needs its part of the limits to the end.
+            let no_more = CancellationToken::new();
+            let work = async {
+                replica.work(part, &stopped).await;
+                no_more.cancel();
+            };
+            tokio::join!(work, sharing.keep(&no_more));
+        });
         let scheduling = (duty == Duty::Serve).then(|| {
             let schedule = schedule(Arc::clone(&cluster), Arc::clone(&hands), Arc::clone(&changed));
             AbortOnDropHandle::new(tokio::spawn(schedule))

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, SyncReport};
 use crate::queue::{self, Cluster};
-use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
+use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
 
@@ -35,6 +35,7 @@ pub struct App {
     status: Arc<Status>,
     listen: Option<SocketAddr>,
     cluster: Option<queue::Settings>,
+    allotments: Option<Arc<Allotments>>,
     shutdown_grace: Duration,
 }
 
@@ -49,6 +50,31 @@ impl App {
         certificates: CertificateFolders,
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
+        Self::built(config, docker_config, certificates, listeners, None)
+    }
+
+    /// The same for a process that works for the configuration's cluster, if there is one: it talks to no registry whose
+    /// limits are shared before it has a part of them.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_member(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+    ) -> prometheus::Result<Self> {
+        let allotments = config.cluster.is_some().then(Arc::default);
+        Self::built(config, docker_config, certificates, listeners, allotments)
+    }
+
+    fn built(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+        allotments: Option<Arc<Allotments>>,
+    ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let status = Arc::new(Status::new(env!("CARGO_PKG_VERSION"), Timestamp::now()));
         let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::clone(&status) as _];
@@ -56,6 +82,10 @@ impl App {
         observer.rules(&config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect::<Vec<_>>());
         let registries =
             Registries::new(config.registries, docker_config, Arc::clone(&observer)).with_certificates(certificates);
+        let registries = match &allotments {
+            Some(allotments) => registries.with_allotments(Arc::clone(allotments)),
+            None => registries,
+        };
         Ok(Self {
             engine: Arc::new(Engine::new(registries, config.limits, Arc::clone(&observer))),
             rules: config.rules,
@@ -64,6 +94,7 @@ impl App {
             status,
             listen: config.service.listen,
             cluster: config.cluster,
+            allotments,
             shutdown_grace: config.service.shutdown_grace,
         })
     }

@@ -50,7 +50,7 @@ pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<
         session.check_cluster(&config)?;
     }
     let (rules, address) = (config.rules.len(), config.service.listen);
-    let app = session.app(config, Log::Everything)?;
+    let app = session.member(config, Log::Everything)?;
     let cluster = app.cluster().await.map_err(Failure::failed)?;
     let member = cluster.map(|cluster| (cluster, duty));
     let listener = match address {
