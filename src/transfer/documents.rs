@@ -29,6 +29,11 @@ impl Documents {
         self.0.get(digest, fetch).await
     }
 
+    /// Those that are here.
+    pub(super) fn known(&self) -> Vec<Manifest> {
+        self.0.known()
+    }
+
     /// Drops them.
     pub(super) fn clear(&self) {
         self.0.clear();

@@ -25,6 +25,8 @@ use crate::oci::{Digest, TagOrDigest};
 pub(super) enum Ended {
     /// It is done, well or not.
     Reported(Box<ImageReport>),
+    /// It was stopped in the middle, which its report says.
+    Stopped(Box<ImageReport>),
     /// It needs pulls that are not left now, and has changed nothing that a reader sees.
     Parked(Job, NoPulls),
 }
@@ -62,6 +64,9 @@ impl Engine {
                     }
                     _ => note_failure(&mut report, &error),
                 }
+                report.elapsed = clock.elapsed();
+                let ended = if error.is_cancelled() { Ended::Stopped } else { Ended::Reported };
+                return ended(Box::new(report));
             }
         }
         report.elapsed = clock.elapsed();

@@ -34,6 +34,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
         let _ = self.cell(key).set(value);
     }
 
+    /// All answers that there are.
+    pub(super) fn known(&self) -> Vec<V> {
+        self.cells().values().filter_map(|cell| cell.get().cloned()).collect()
+    }
+
     pub(super) fn forget(&self, key: &K) {
         self.cells().remove(key);
     }
