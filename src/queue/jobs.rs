@@ -19,12 +19,10 @@ use super::job_fence::JobFence;
 use super::message::{Read, read, written};
 use super::results::{JobResult, Results};
 use super::streams::IMAGES;
+use super::suspects::{SUSPECTED, Suspects, Verdict};
 use crate::content::Fence;
 use crate::events::Queue;
 use crate::transfer::{Brought, Parked, Task, Worked};
-
-/// A job that was begun so often and never ended is not begun again: it kills who begins it.
-const MOST_BEGUN: u64 = 5;
 
 /// How long a job waits for a replica that has its rule, and how long until the next try.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -37,6 +35,7 @@ const OTHERS_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn work(desk: Arc<Desk>, places: usize, stop: CancellationToken) {
     let worker = Arc::new(Worker {
         results: Results::new(Arc::clone(&desk.cluster.link)),
+        suspects: Suspects::new(&desk.cluster),
         stopped_runs: StoppedRuns::default(),
         stop: stop.clone(),
         desk,
@@ -68,6 +67,7 @@ pub(super) async fn work(desk: Arc<Desk>, places: usize, stop: CancellationToken
 struct Worker {
     desk: Arc<Desk>,
     results: Results,
+    suspects: Suspects,
     stopped_runs: StoppedRuns,
     stop: CancellationToken,
 }
@@ -89,14 +89,30 @@ impl Worker {
         if self.stop.is_cancelled() {
             return claim.anew(Duration::ZERO).await;
         }
-        if deliveries > MOST_BEGUN {
-            let reason = format!("{MOST_BEGUN} replicas died or were cut off while they worked on this image");
-            return self.bury(&claim, Some(&task), &reason).await;
-        }
         if deliveries > 1 + u64::from(claim.was_put_off()) {
             desk.tally.redelivered(Queue::Images);
         }
+        if deliveries > SUSPECTED {
+            return self.suspect(claim, task).await;
+        }
         self.begin(claim, task).await;
+    }
+
+    /// A job that too many have had.
+    async fn suspect(&self, claim: Arc<Claim>, task: Task) {
+        let run = run_of(claim.subject()).unwrap_or_default();
+        match self.suspects.judge(run, &task.id(), &self.stop).await {
+            // While it waited for its turn it may have become another's.
+            Ok(Some(Verdict::Turn(_turn))) if claim.holds() => self.begin(claim, task).await,
+            Ok(Some(Verdict::Turn(_))) => {}
+            Ok(Some(Verdict::Guilty(deaths))) => {
+                let reason = format!("{deaths} replicas died or were cut off while they had this image");
+                self.bury(&claim, Some(&task), &reason).await;
+            }
+            Ok(None) => claim.anew(Duration::ZERO).await,
+            // It comes again, and is looked at then.
+            Err(error) => tracing::debug!(%error, "looking at an image that too many have had"),
+        }
     }
 
     async fn begin(&self, claim: Arc<Claim>, task: Task) {

@@ -31,6 +31,7 @@ pub mod shares;
 mod sharing;
 mod stored;
 mod streams;
+mod suspects;
 mod tally;
 mod ticks;
 

@@ -31,7 +31,7 @@ use crate::transfer::{Brought, Crew, Mode, Sighting};
 /// So many runs of one replica at once; each keeps its lists.
 const PLACES: usize = 64;
 
-/// A run that was begun so often and never ended is not begun again: it kills who begins it.
+/// A run that was begun so often, and came no further, is not begun again: it kills who begins it.
 const MOST_BEGUN: u64 = 5;
 
 /// How long until it is looked again whether a rule's run has ended.
@@ -117,17 +117,17 @@ impl Run {
         let Some(mode) = due.map(|due| self.order.mode.unwrap_or(due)) else {
             return self.not_here().await;
         };
-        let times = self.desk.cluster.note_begun(&self.order).await?;
-        if times > MOST_BEGUN {
+        let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
+        let early = inbox.kept().await.map_err(failed)?;
+        let begun = self.desk.cluster.note_begun(&self.order, early.len()).await?;
+        if begun.in_vain > MOST_BEGUN {
             return self.bury().await;
         }
-        if times > 1 {
+        if begun.times > 1 {
             self.desk.tally.redelivered(Queue::Runs);
         }
         // What an owner before us has handed out, of this run or another, is handed out anew.
         self.clear().await.map_err(failed)?;
-        let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
-        let early = inbox.kept().await.map_err(failed)?;
         self.tell(RunState::Began).await?;
         self.go(mode, inbox, early).await
     }

@@ -63,17 +63,22 @@ impl Cluster {
         self.note(RECHECK, rule, at).await
     }
 
-    /// Notes that a run is begun, and returns how many times it was, this time among them.
-    pub(super) async fn note_begun(&self, order: &Order) -> Result<u64, Error> {
+    /// Notes that a run is begun when so many of its jobs are done, and returns how often it was.
+    pub(super) async fn note_begun(&self, order: &Order, done: usize) -> Result<Begun, Error> {
         let (ticks, key, run) = (self.ticks(), key(BEGUN, &order.rule), order.run());
         let before = ticks.get(&key).await?;
-        let times = match before.as_ref().map(|entry| read::<Begun>(&entry.value)) {
-            Some(Read::Body(begun)) if begun.run == run => begun.times + 1,
-            _ => 1,
+        let begun = match before.as_ref().map(|entry| read::<Begun>(&entry.value)) {
+            Some(Read::Body(before)) if before.run == run => {
+                let in_vain = if done > before.done { 1 } else { before.in_vain + 1 };
+                Begun { run, times: before.times + 1, in_vain, done }
+            }
+            _ => Begun { run, times: 1, in_vain: 1, done },
         };
-        let Ok(value) = written(&Begun { run, times }) else { return Ok(times) };
-        // Who has the rule's lease writes alone.
-        ticks.put(&key, value).await.map(|_| times)
+        if let Ok(value) = written(&begun) {
+            // Who has the rule's lease writes alone.
+            ticks.put(&key, value).await?;
+        }
+        Ok(begun)
     }
 
     async fn noted(&self, what: &str, rule: &str) -> Result<Option<(u64, Entry)>, Error> {
@@ -142,10 +147,15 @@ struct Noted {
     at: u64,
 }
 
+/// How often a run was begun.
 #[derive(Serialize, Deserialize)]
-struct Begun {
+pub(super) struct Begun {
     run: String,
-    times: u64,
+    pub(super) times: u64,
+    /// So often since the last time that more of its jobs were done than before: who comes further each time is killed by
+    /// others than the run.
+    pub(super) in_vain: u64,
+    done: usize,
 }
 
 fn key(what: &str, rule: &str) -> String {

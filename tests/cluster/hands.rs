@@ -1,5 +1,6 @@
 //! Hands that work on nothing, and note what they were given.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -57,6 +58,28 @@ impl TestHands {
     /// Each image takes for ever.
     pub(crate) fn stuck(images: usize) -> Arc<Self> {
         Self::quick(images, Duration::from_secs(600))
+    }
+
+    /// One image is brought at once, and all others take for ever.
+    pub(crate) fn only_one_of(images: usize) -> Arc<Self> {
+        let is_to_do = Arc::new(AtomicBool::new(true));
+        Self::new(
+            images,
+            Box::new(move |task, fence, _cancel| {
+                let is_to_do = Arc::clone(&is_to_do);
+                async move {
+                    if !is_to_do.swap(false, Ordering::Relaxed) {
+                        std::future::pending::<()>().await;
+                    }
+                    if fence.hold().await.is_ok() && fence.check().await.is_ok() {
+                        return Some(done(&task));
+                    }
+                    is_to_do.store(true, Ordering::Relaxed);
+                    Some(Worked::Displaced)
+                }
+                .boxed()
+            }),
+        )
     }
 
     pub(crate) fn begun(&self) -> usize {

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use regferry::content::NoPulls;
 use regferry::events::{ImageOutcome, Queue, RunOutcome};
-use regferry::queue::Order;
+use regferry::queue::{Cluster, Order};
 use regferry::transfer::{Mode, Parked, Worked};
 use testkit::{Cut, NatsServer};
 
@@ -99,29 +99,52 @@ async fn a_replica_that_was_cut_off_stands_down_and_its_late_word_counts_for_not
     owner.stop().await;
 }
 
-#[tokio::test]
-async fn a_job_that_nobody_survived_is_not_begun_again_and_its_run_says_so() {
-    let server = NatsServer::start();
-    let cluster = connect(&server).await;
-    let owner = Working::start(&server, &TestHands::quick(1, Duration::ZERO), 0).await;
+/// A run with one job, which five replicas were given and did not end.
+async fn a_suspect(server: &NatsServer) -> (Working, Cluster, u64) {
+    let cluster = connect(server).await;
+    let owner = Working::start(server, &TestHands::quick(1, Duration::ZERO), 0).await;
     let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
     eventually("it waits", async || cluster.backlog(Queue::Images).await.unwrap() == 1).await;
-    // Five replicas are given it, and die.
     let consumer: async_nats::jetstream::consumer::PullConsumer =
-        jetstream(&server).await.get_consumer_from_stream("workers", "regferry-test-images").await.unwrap();
+        jetstream(server).await.get_consumer_from_stream("workers", "regferry-test-images").await.unwrap();
     for _ in 0..5 {
         let mut batch = consumer.batch().max_messages(1).expires(Duration::from_secs(5)).messages().await.unwrap();
         let message = batch.next().await.unwrap().unwrap();
         message.ack_with(async_nats::jetstream::AckKind::Nak(None)).await.unwrap();
+    }
+    (owner, cluster, sequence)
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_survives_alone_either_is_put_aside_and_its_run_says_so() {
+    let server = NatsServer::start();
+    let (owner, cluster, sequence) = a_suspect(&server).await;
+    for turn in 1..=3 {
+        let hands = TestHands::stuck(1);
+        let replica = Working::start(&server, &hands, 8).await;
+        eventually(&format!("begun alone for the {turn}. time"), async || hands.begun() == 1).await;
+        replica.kill().await;
     }
     let hands = TestHands::quick(1, Duration::ZERO);
     let replica = Working::start(&server, &hands, 8).await;
     let (report, images) = ended(&cluster, "rule", sequence).await;
     assert_eq!(hands.begun(), 0);
     assert_eq!((report.outcome, images[0].outcome), (RunOutcome::Failure, ImageOutcome::Failed));
-    assert!(images[0].error.as_ref().unwrap().contains("5 replicas died"), "{images:?}");
+    assert!(images[0].error.as_ref().unwrap().contains("8 replicas died"), "{images:?}");
     assert_eq!(stream(&server, "dead").await.state.messages, 1);
     assert_eq!(cluster.backlog(Queue::Images).await.unwrap(), 0);
+    replica.stop().await;
+    owner.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_only_lay_there_when_replicas_died_is_brought_in_its_turn() {
+    let server = NatsServer::start();
+    let (owner, cluster, sequence) = a_suspect(&server).await;
+    let replica = Working::start(&server, &TestHands::quick(1, Duration::ZERO), 8).await;
+    let (report, images) = ended(&cluster, "rule", sequence).await;
+    assert_eq!((report.outcome, images[0].outcome), (RunOutcome::Success, ImageOutcome::Copied));
+    assert_eq!(stream(&server, "dead").await.state.messages, 0);
     replica.stop().await;
     owner.stop().await;
 }

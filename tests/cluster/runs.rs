@@ -96,14 +96,38 @@ async fn a_run_that_kills_everybody_who_begins_it_is_put_aside() {
         replica.kill().await;
     }
     let hands = TestHands::quick(1, Duration::ZERO);
-    let replica = Working::start(&server, &hands, 1).await;
+    // Nobody brings an image of it meanwhile.
+    let replica = Working::start(&server, &hands, 0).await;
     let (report, _) = ended(&cluster, "rule", sequence).await;
     assert_eq!(report.outcome, RunOutcome::Failure);
     assert!(report.error.unwrap().contains("5 replicas died"));
     assert!(hands.ran.lock().unwrap().is_empty());
     assert_eq!(stream(&server, "dead").await.state.messages, 1);
+    replica.stop().await;
+    let replica = Working::start(&server, &hands, 1).await;
     let (report, _) = run(&server, "rule", 2).await;
     assert_eq!(report.outcome, RunOutcome::Success, "the next run is begun as ever");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_comes_further_with_every_owner_is_not_put_aside_however_many_die() {
+    const OWNERS: u64 = 7;
+    let server = NatsServer::start();
+    let cluster = connect(&server).await;
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    for owner in 1..=OWNERS {
+        let hands = TestHands::only_one_of(8);
+        let replica = Working::start(&server, &hands, 8).await;
+        eventually(&format!("the {owner}. owner has told of an image"), async || {
+            stream(&server, "results").await.state.messages == owner
+        })
+        .await;
+        replica.kill().await;
+    }
+    let replica = Working::start(&server, &TestHands::quick(8, Duration::ZERO), 8).await;
+    let (report, images) = ended(&cluster, "rule", sequence).await;
+    assert_eq!((report.outcome, images.len()), (RunOutcome::Success, 8));
     replica.stop().await;
 }
 
