@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -16,38 +18,44 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::App;
+use super::member::{Duty, Member};
 use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
 use crate::config::ScheduledRule;
 use crate::events::{Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
-use crate::queue;
+use crate::queue::{self, Cluster, RunNews, RunState};
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server;
 use crate::telemetry::{Metrics, Status};
-use crate::transfer::{Engine, Mode};
+use crate::transfer::Engine;
 
 /// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// How often it is found out in a cluster when rules are due next.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
+
 impl App {
     /// The daemon: runs every rule on its schedule and shows metrics and health on `listener`, until `cancel`; then
     /// lets runs end within the grace. The configuration was read from `source` when its file was as `made_of` says, and is
-    /// read again when it is asked to, or has changed.
+    /// read again when it is asked to, or has changed. As a `member` of a cluster it shares the work with others.
     pub async fn serve(
         self,
         listener: Option<TcpListener>,
         (source, made_of): (Source, Stamps),
+        member: Option<(Arc<Cluster>, Duty)>,
         cancel: &CancellationToken,
     ) {
         let ready = Arc::new(AtomicBool::new(true));
         let stop_serving = CancellationToken::new();
         let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
-        let service = server::Service { metrics, status, ready: Arc::clone(&ready) };
+        let cluster = member.as_ref().map(|(cluster, _)| Arc::clone(cluster));
+        let service = server::Service { metrics, status, ready: Arc::clone(&ready), cluster };
         let serving = serve(listener, service, stop_serving.clone());
         let working = async {
-            let mut daemon = Daemon::new(self, source, made_of);
+            let mut daemon = Daemon::new(self, source, made_of, member);
             daemon.until(cancel).await;
             ready.store(false, Ordering::Relaxed);
             let end = daemon.stop().await;
@@ -83,6 +91,9 @@ struct Daemon {
     status: Arc<Status>,
     listen: Option<SocketAddr>,
     cluster: Option<queue::Settings>,
+    /// In a cluster it does the work, and the timetable and the runs here are empty.
+    member: Option<Member>,
+    drained: BoxFuture<'static, ()>,
     shutdown_grace: Duration,
     reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
@@ -90,10 +101,16 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn new(app: App, source: Source, made_of: Stamps) -> Self {
+    fn new(app: App, source: Source, made_of: Stamps, member: Option<(Arc<Cluster>, Duty)>) -> Self {
         let (sender, reloads) = mpsc::channel(1);
         app.status.configured(&source.file, Timestamp::now());
         let watching = Arc::new(source).watch(made_of, Arc::clone(&app.engine), sender);
+        let duty = member.as_ref().map(|(_, duty)| *duty);
+        let member = member.map(|(cluster, duty)| Member::new(cluster, &app, duty));
+        let drained = match &member {
+            Some(member) if duty == Some(Duty::Drain) => member.drained().boxed(),
+            _ => std::future::pending().boxed(),
+        };
         let mut daemon = Self {
             engine: app.engine,
             rules: Vec::new(),
@@ -104,6 +121,8 @@ impl Daemon {
             status: app.status,
             listen: app.listen,
             cluster: app.cluster,
+            member,
+            drained,
             shutdown_grace: app.shutdown_grace,
             reloads,
             watchdog: Watchdog::of_the_environment(),
@@ -121,11 +140,18 @@ impl Daemon {
                 self.start(due);
             }
             let tick = |wait| now.wall.checked_add(wait).ok();
-            self.status.ticks(self.timetable.waits().map(|(rule, wait)| (&**rule, tick(wait))));
-            let look = self.timetable.next_look();
+            match &self.member {
+                Some(member) => {
+                    self.status.ticks(member.next_ticks().iter().map(|(rule, at)| (&**rule, *at)));
+                }
+                None => self.status.ticks(self.timetable.waits().map(|(rule, wait)| (&**rule, tick(wait)))),
+            }
+            let look = self.next_look();
             tokio::select! {
                 () = cancel.cancelled() => return,
+                () = &mut self.drained => return,
                 (rule, ended) = self.runs.next_end() => self.ended(&rule, ended),
+                news = heard(&mut self.member) => self.heard(&news),
                 Some(loaded) = self.reloads.recv() => self.reload(loaded),
                 () = self.watchdog.feed() => {}
                 () = sleep_until(look) => {}
@@ -133,14 +159,30 @@ impl Daemon {
         }
     }
 
+    fn next_look(&self) -> Option<std::time::Instant> {
+        match &self.member {
+            // Whoever asks is told when rules are due next.
+            Some(_) => Some(std::time::Instant::now() + SHOWN_EVERY),
+            None => self.timetable.next_look(),
+        }
+    }
+
+    /// What becomes of another replica's run is shown here too.
+    fn heard(&self, news: &RunNews) {
+        match &news.state {
+            RunState::Began => self.status.began_elsewhere(&news.order.rule),
+            RunState::Ended { report, totals } => {
+                self.status.ended_elsewhere(report, totals);
+                if report.outcome == RunOutcome::Success {
+                    self.metrics.succeeded_elsewhere(&report.name, report.started + report.elapsed);
+                }
+            }
+        }
+    }
+
     fn start(&mut self, due: Due) {
         if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
-            let mode = match (due.recheck, scheduled.timing.recheck) {
-                (true, _) => Mode::Repair,
-                (false, Some(_)) => Mode::Follow,
-                // Nobody would look again at what was in place once.
-                (false, None) => Mode::Execute,
-            };
+            let mode = scheduled.mode(due.recheck);
             let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
             self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
         }
@@ -203,7 +245,11 @@ impl Daemon {
         let is_changed = |scheduled: &ScheduledRule| {
             before.get(&scheduled.rule.name).is_some_and(|before| before.rule != scheduled.rule)
         };
-        let planned = rules.iter().map(|scheduled| Planned {
+        if let Some(member) = &self.member {
+            member.follow(&self.engine, &rules);
+        }
+        let own = if self.member.is_some() { &[] } else { &rules[..] };
+        let planned = own.iter().map(|scheduled| Planned {
             rule: &scheduled.rule.name,
             timing: &scheduled.timing,
             is_changed: is_changed(scheduled),
@@ -240,6 +286,12 @@ impl Daemon {
         systemd::stopping(self.shutdown_grace);
         let end = Instant::now() + self.shutdown_grace;
         self.runs.stop_all();
+        if let Some(member) = &mut self.member {
+            tokio::select! {
+                () = member.stop(end) => {}
+                () = self.watchdog.feed() => {}
+            }
+        }
         while self.runs.rules().next().is_some() {
             tokio::select! {
                 (rule, ended) = self.runs.next_end() => drop(ended.map_err(|fault| self.broken_off(&rule, &fault))),
@@ -252,6 +304,13 @@ impl Daemon {
         }
         self.runs.abort().await;
         end
+    }
+}
+
+async fn heard(member: &mut Option<Member>) -> RunNews {
+    match member {
+        Some(member) => member.news().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The composition root: from a configuration to something that runs, until it is told to stop.
 
 mod daemon;
+mod hands;
+mod member;
+mod ordered;
 mod reload;
 mod runs;
 mod systemd;
@@ -15,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule};
 use crate::events::{Observer, Observers, SyncReport};
-use crate::queue;
-use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
+use crate::queue::{self, Cluster};
+use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
 
+pub use member::Duty;
 pub use reload::Source;
 
 /// Everything built, nothing running.
@@ -31,6 +35,7 @@ pub struct App {
     status: Arc<Status>,
     listen: Option<SocketAddr>,
     cluster: Option<queue::Settings>,
+    allotments: Option<Arc<Allotments>>,
     shutdown_grace: Duration,
 }
 
@@ -45,6 +50,31 @@ impl App {
         certificates: CertificateFolders,
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
+        Self::built(config, docker_config, certificates, listeners, None)
+    }
+
+    /// The same for a process that works for the configuration's cluster, if there is one: it talks to no registry whose
+    /// limits are shared before it has a part of them.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_member(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+    ) -> prometheus::Result<Self> {
+        let allotments = config.cluster.is_some().then(Arc::default);
+        Self::built(config, docker_config, certificates, listeners, allotments)
+    }
+
+    fn built(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+        allotments: Option<Arc<Allotments>>,
+    ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let status = Arc::new(Status::new(env!("CARGO_PKG_VERSION"), Timestamp::now()));
         let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::clone(&status) as _];
@@ -52,6 +82,10 @@ impl App {
         observer.rules(&config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect::<Vec<_>>());
         let registries =
             Registries::new(config.registries, docker_config, Arc::clone(&observer)).with_certificates(certificates);
+        let registries = match &allotments {
+            Some(allotments) => registries.with_allotments(Arc::clone(allotments)),
+            None => registries,
+        };
         Ok(Self {
             engine: Arc::new(Engine::new(registries, config.limits, Arc::clone(&observer))),
             rules: config.rules,
@@ -60,6 +94,7 @@ impl App {
             status,
             listen: config.service.listen,
             cluster: config.cluster,
+            allotments,
             shutdown_grace: config.service.shutdown_grace,
         })
     }
@@ -77,6 +112,17 @@ impl App {
     /// How long work under way may go on after a stop was asked for.
     pub fn shutdown_grace(&self) -> Duration {
         self.shutdown_grace
+    }
+
+    /// The cluster that the configuration names, connected; none if it names none.
+    ///
+    /// # Errors
+    /// What NATS refuses and why, and what to do about it.
+    pub async fn cluster(&self) -> Result<Option<Arc<Cluster>>, queue::Error> {
+        match &self.cluster {
+            Some(settings) => Cluster::connect(settings.clone()).await.map(|cluster| Some(Arc::new(cluster))),
+            None => Ok(None),
+        }
     }
 
     /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::Bucket;
-use super::error::{Error, Reason};
+use super::error::Error;
 use super::link::Link;
 use super::settings::Settings;
 
@@ -69,14 +69,17 @@ impl Cluster {
 /// Makes streams again when they are lost, for as long as the cluster is there.
 async fn keep(link: Arc<Link>, settings: Settings) {
     let mut connections = link.happened.connections();
+    let mut failures = 0;
     loop {
         tokio::select! {
             changed = connections.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(LOOK) => {}
         }
         match link.ensure(&settings).await {
-            Ok(()) => {}
-            Err(error) if matches!(error.reason(), Reason::Silent | Reason::Busy(_)) => {
+            Ok(()) => failures = 0,
+            // A server that is just starting has nothing yet.
+            Err(error) if failures == 0 || error.is_passing() => {
+                failures += 1;
                 tracing::debug!(%error, "looking after the streams");
             }
             Err(error) => tracing::error!(%error, "the cluster's streams"),

@@ -38,6 +38,15 @@ impl Happened {
         *self.is_up.borrow()
     }
 
+    /// Ends when the connection is lost, if it is there now.
+    pub(super) async fn loss(&self) {
+        let mut is_up = self.is_up.subscribe();
+        let was_up = *is_up.borrow_and_update();
+        if !was_up || is_up.wait_for(|is_up| !is_up).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// What the server has not allowed since `begun`: it says so beside the answer, which never comes.
     pub(super) fn denied_since(&self, begun: Instant) -> Option<String> {
         let denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +59,8 @@ impl Happened {
                 self.is_up.send_replace(true);
                 self.connections.send_modify(|count| *count += 1);
             }
-            Event::Disconnected | Event::Closed => {
+            Event::Closed => drop(self.is_up.send_replace(false)),
+            Event::Disconnected => {
                 if self.is_up.send_replace(false) {
                     tracing::warn!("the connection to NATS is lost: it is tried again until it is back");
                 }

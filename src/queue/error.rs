@@ -20,10 +20,6 @@ impl Error {
         Self { operation: operation.to_string(), place: Arc::clone(place), reason }
     }
 
-    pub(super) fn reason(&self) -> &Reason {
-        &self.reason
-    }
-
     /// Whether it may be gone by itself soon: nobody has to do anything about it.
     pub fn is_passing(&self) -> bool {
         matches!(self.reason, Reason::Unreachable(_) | Reason::Silent | Reason::Busy(_))

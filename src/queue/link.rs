@@ -59,7 +59,18 @@ impl Link {
             PublishErrorKind::MaxPayloadExceeded => Reason::TooLarge(size),
             _ => Reason::from(error),
         };
-        self.context.send_publish(subject, message).await.map_err(reason)?.await.map_err(reason)
+        let publishing =
+            async { self.context.send_publish(subject, message).await.map_err(reason)?.await.map_err(reason) };
+        self.unless_lost(publishing).await
+    }
+
+    /// The answer to what was sent: with the connection it is lost, and need not be waited for.
+    async fn unless_lost<T>(&self, answer: impl Future<Output = Result<T, Reason>>) -> Result<T, Reason> {
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.happened.loss() => Err(Reason::Silent),
+        }
     }
 
     /// Asks JetStream's API for something that is there.
@@ -81,17 +92,16 @@ impl Link {
     async fn send<A: DeserializeOwned>(&self, subject: String, question: Bytes) -> Result<A, Reason> {
         let begun = Instant::now();
         let request = Request::new().payload(question).timeout(Some(ANSWER));
-        let answer = match self.client.send_request(format!("$JS.API.{subject}"), request).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return Err(match (error.kind(), self.happened.denied_since(begun)) {
-                    (RequestErrorKind::NoResponders, _) => Reason::NoJetStream,
-                    (RequestErrorKind::TimedOut, Some(denied)) => Reason::NotAllowed(denied),
-                    (RequestErrorKind::TimedOut, None) => Reason::Silent,
-                    _ => Reason::Refused(error.to_string()),
-                });
-            }
+        let asking = async {
+            let answer = self.client.send_request(format!("$JS.API.{subject}"), request).await;
+            answer.map_err(|error| match (error.kind(), self.happened.denied_since(begun)) {
+                (RequestErrorKind::NoResponders, _) => Reason::NoJetStream,
+                (RequestErrorKind::TimedOut, Some(denied)) => Reason::NotAllowed(denied),
+                (RequestErrorKind::TimedOut, None) => Reason::Silent,
+                _ => Reason::Refused(error.to_string()),
+            })
         };
+        let answer = self.unless_lost(asking).await?;
         match serde_json::from_slice(&answer.payload) {
             Ok(Response::Ok(answer)) => Ok(answer),
             Ok(Response::Err { error }) => Err(error.into()),
@@ -103,13 +113,14 @@ impl Link {
     pub(super) async fn settle(&self, message: &Message, how: AckKind) -> Result<(), Reason> {
         let Some(reply) = message.reply.clone() else { return Err(Reason::Gone) };
         let request = Request::new().payload(how.into()).timeout(Some(ANSWER));
-        match self.client.send_request(reply, request).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.kind() {
-                RequestErrorKind::NoResponders => Err(Reason::Gone),
-                _ => Err(Reason::Silent),
-            },
-        }
+        let asking = async {
+            let answer = self.client.send_request(reply, request).await;
+            answer.map(drop).map_err(|error| match error.kind() {
+                RequestErrorKind::NoResponders => Reason::Gone,
+                _ => Reason::Silent,
+            })
+        };
+        self.unless_lost(asking).await
     }
 
     /// A moment before the next try of something that goes on for ever.

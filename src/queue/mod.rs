@@ -1,4 +1,8 @@
 //! Who: many processes that share the work of one mirror, over NATS JetStream.
+//!
+//! [`Cluster`] is the connection with the streams and buckets; [`Replica`] works for it, by somebody's [`Hands`]: it takes
+//! runs (`runs.rs`), whose images go out through a crew (`crew.rs`), and image jobs (`jobs.rs`), which come back as results.
+//! Who may write is a [`Lease`]'s to say. What a process may believe without asking, `belief.rs` says.
 
 mod belief;
 mod bucket;
@@ -40,3 +44,4 @@ pub use replica::{Part, Replica};
 pub use reports::{RunNews, RunState, Runs};
 pub use settings::{Login, Settings};
 pub use sharing::Sharing;
+pub use ticks::ToldTicks;

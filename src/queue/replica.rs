@@ -47,6 +47,11 @@ impl Replica {
         Self { desk: Arc::new(Desk { cluster, hands, tally, name, token, owned: AtomicU64::new(0) }) }
     }
 
+    /// What it is called, unlike any other.
+    pub fn name(&self) -> &str {
+        &self.desk.name
+    }
+
     /// Works until `stop`; then everything that is not done is given back at once. Ends when all of it is. Dropped, it
     /// leaves its work to others, who have it after `ack_wait`.
     pub async fn work(&self, part: Part, stop: &CancellationToken) {

@@ -5,7 +5,7 @@ use async_nats::header::NATS_MESSAGE_ID;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{Bucket, Entry};
+use super::bucket::{Bucket, Change, Entry, Watch};
 use super::cluster::Cluster;
 use super::error::{Error, Reason};
 use super::message::{Read, read, written};
@@ -30,6 +30,11 @@ impl Cluster {
         let order = Order { rule: rule.to_owned(), at, mode: None };
         self.order(&order).await?;
         self.note(TICK, rule, at).await
+    }
+
+    /// Tells of the ticks that became runs, first of the last of each rule, and then of those that do.
+    pub fn told_ticks(&self) -> ToldTicks {
+        ToldTicks(self.ticks().watch())
     }
 
     /// Has a run be done, and returns its place in the queue. An order of the same kind that waits is folded into it.
@@ -74,7 +79,7 @@ impl Cluster {
     async fn noted(&self, what: &str, rule: &str) -> Result<Option<(u64, Entry)>, Error> {
         let entry = self.ticks().get(&key(what, rule)).await?;
         Ok(entry.and_then(|entry| match read(&entry.value) {
-            Read::Body(at) => Some((at, entry)),
+            Read::Body(Noted { at, .. }) => Some((at, entry)),
             Read::Newer | Read::Garbage(_) => None,
         }))
     }
@@ -83,7 +88,7 @@ impl Cluster {
     /// a clock that went wrong: ours counts, as [`is_news`](crate::schedule) has it.
     async fn note(&self, what: &str, rule: &str, at: u64) -> Result<(), Error> {
         let (ticks, key) = (self.ticks(), key(what, rule));
-        let Ok(value) = written(&at) else { return Ok(()) };
+        let Ok(value) = written(&Noted { rule: rule.to_owned(), at }) else { return Ok(()) };
         while !self.try_note(&ticks, &key, value.clone(), (what, rule, at)).await? {}
         Ok(())
     }
@@ -112,6 +117,30 @@ const BEGUN: &str = "begun";
 
 /// By so many milliseconds clocks may differ.
 const SKEW: u64 = 300_000;
+
+/// The ticks of rules. Watching ends when it is dropped.
+#[derive(Debug)]
+pub struct ToldTicks(Watch);
+
+impl ToldTicks {
+    /// The next rule whose last tick is another, and that tick, in milliseconds since 1970. May be cancelled, and loses
+    /// none.
+    pub async fn next(&mut self) -> Option<(String, u64)> {
+        loop {
+            let Change { key, value, .. } = self.0.next().await?;
+            let value = value.filter(|_| key.split_once('.').is_some_and(|(what, _)| what == TICK));
+            if let Some(Read::Body(Noted { rule, at })) = value.as_ref().map(|value| read(value)) {
+                return Some((rule, at));
+            }
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Noted {
+    rule: String,
+    at: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Begun {

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::queue::Cluster;
 use crate::telemetry::{Metrics, Status};
 
 /// What the handlers look at.
@@ -25,6 +26,8 @@ pub struct Service {
     pub status: Arc<Status>,
     /// Whether rules are being run: set at start, cleared when the daemon begins to stop.
     pub ready: Arc<AtomicBool>,
+    /// The cluster that rules are run in, if they are.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Service {
@@ -48,7 +51,12 @@ fn router(service: Service) -> Router {
 }
 
 async fn readyz(State(service): State<Service>) -> (StatusCode, &'static str) {
-    if service.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") }
+    let is_cut_off = service.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected());
+    match service.is_ready() {
+        false => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        true if is_cut_off => (StatusCode::SERVICE_UNAVAILABLE, "NATS is not reached: others do the work meanwhile\n"),
+        true => (StatusCode::OK, "ready\n"),
+    }
 }
 
 async fn metrics(State(service): State<Service>) -> Response {
@@ -79,6 +87,7 @@ mod tests {
             metrics: Arc::new(Metrics::new().unwrap()),
             status: Arc::new(Status::new("1.2.3", Timestamp::UNIX_EPOCH)),
             ready: Arc::new(AtomicBool::new(true)),
+            cluster: None,
         }
     }
 

@@ -88,6 +88,11 @@ impl Engine {
         }
     }
 
+    /// What all of its work shares.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The registries, for commands that only look.
     pub fn registries(&self) -> &Registries {
         &self.registries

@@ -9,7 +9,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
@@ -101,6 +101,13 @@ impl Metrics {
             self.rules.succeeded_elsewhere(&rule, time);
         }
         Ok(())
+    }
+
+    /// A rule has succeeded at `time` on another replica of the cluster: each of them shows when it last did, the runs of
+    /// others it does not count.
+    pub fn succeeded_elsewhere(&self, rule: &str, time: SystemTime) {
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.rules.succeeded_in_cluster(rule, time.as_secs_f64());
     }
 
     /// All metrics in Prometheus' text format.

@@ -1,5 +1,6 @@
 //! What the daemon does now, and how each rule's last run ended: for whoever asks, in one small document.
 
+mod elsewhere;
 mod snapshot;
 #[cfg(test)]
 mod tests;
