@@ -11,14 +11,14 @@ use crate::oci::{Digest, Platform, Tag};
 #[derive(Default)]
 pub(super) struct Memory {
     /// What a list becomes when only these platforms of it are wanted.
-    pub(super) smaller: Bounded<(Digest, Vec<Platform>), Digest>,
+    pub(super) smaller: Arc<Bounded<(Digest, Vec<Platform>), Digest>>,
     /// The documents that a document lists, those inside of lists too, as far as they are for these platforms; for any
     /// if none is named.
-    pub(super) listed: Bounded<(Digest, Vec<Platform>), Vec<Digest>>,
+    pub(super) listed: Arc<Bounded<(Digest, Vec<Platform>), Vec<Digest>>>,
     /// The list that is composed of the documents that its sources point at.
-    pub(super) composed: Bounded<Vec<Digest>, Digest>,
+    pub(super) composed: Arc<Bounded<Vec<Digest>, Digest>>,
     /// What a rule waits for that is to compose a list of these.
-    pub(super) awaited: Bounded<(Arc<str>, Vec<Digest>), Arc<str>>,
+    pub(super) awaited: Arc<Bounded<(Arc<str>, Vec<Digest>), Arc<str>>>,
     /// What the source listed as referring to a document, when all of it was at this target.
     pub(super) referrers: Bounded<(Location, Digest), Vec<Digest>>,
     /// What a tag pointed at when the target had the same.
@@ -26,6 +26,18 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// The same facts, and nothing of what was seen to be in place: where others write to the same targets, that is
+    /// true no longer than until their next run, and nobody tells us when a tag is moved away and back.
+    pub(super) fn among_others(&self) -> Self {
+        Self {
+            smaller: Arc::clone(&self.smaller),
+            listed: Arc::clone(&self.listed),
+            composed: Arc::clone(&self.composed),
+            awaited: Arc::clone(&self.awaited),
+            ..Self::default()
+        }
+    }
+
     /// Drops what was seen to be in place in a repository, since something of it was deleted.
     pub(super) fn forget(&self, at: &Location) {
         self.referrers.retain(|(location, _)| location != at);
