@@ -16,7 +16,7 @@ use super::App;
 use super::hands::{EngineHands, moment};
 use crate::config::ScheduledRule;
 use crate::events::Queue;
-use crate::queue::{Cluster, Error, Order, Part, Replica, RunNews, Runs, Sharing};
+use crate::queue::{Cluster, Error, Knowing, Order, Part, Replica, RunNews, Runs, Sharing};
 use crate::schedule::{DueTick, is_news};
 use crate::server::{Refusal, SyncAccepted};
 use crate::transfer::Engine;
@@ -64,6 +64,7 @@ impl Member {
         let stopped = stop.clone();
         let allotments = app.allotments.clone().unwrap_or_default();
         let sharing = Sharing::new(Arc::clone(&cluster), allotments, Arc::clone(observer));
+        let knowing = Knowing::new(&cluster, engine.hearsay());
         let working = tokio::spawn(async move {
             // What is being committed needs its part of the limits to the end.
             let no_more = CancellationToken::new();
@@ -71,7 +72,7 @@ impl Member {
                 replica.work(part, &stopped).await;
                 no_more.cancel();
             };
-            tokio::join!(work, sharing.keep(&no_more));
+            tokio::join!(work, sharing.keep(&no_more), knowing.keep(&no_more));
         });
         let scheduling = (duty == Duty::Serve).then(|| {
             let schedule = schedule(Arc::clone(&cluster), Arc::clone(&hands), Arc::clone(&changed));

@@ -66,7 +66,7 @@ impl Link {
             self.bucket("leases", ack_wait),
             self.bucket("ticks", Duration::ZERO),
             self.bucket("shares", Duration::ZERO),
-            Config { max_bytes: 64 << 20, ..self.bucket("known", 24 * HOUR) },
+            Config { max_bytes: 64 << 20, ..self.bucket("known", HOUR) },
         ]
     }
 

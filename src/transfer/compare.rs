@@ -111,7 +111,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         }
         let digest = original.digest(self.source, Wanted::Digest).await?;
         let remembered = (digest.clone(), platforms.wanted().to_vec());
-        if let Some(root) = self.context.memory.smaller.get(&remembered) {
+        if let Some(root) = self.context.memory.facts.smaller.get(&remembered) {
             let found = self.found(to, before, &root).await?;
             let as_written = root == digest;
             return Ok(match found {
@@ -124,7 +124,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         };
         let found = there.digest().clone();
         if platforms.made_from(&digest, &there) {
-            self.context.memory.smaller.insert(remembered, found.clone());
+            self.context.memory.facts.smaller.insert(remembered, found.clone());
             return Ok(Comparison::Same { root: found, as_written: false });
         }
         if found == digest {
@@ -152,7 +152,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// if nobody remembers it.
     async fn compare_untagged(&self, original: &Original, platforms: &Platforms) -> Result<Comparison, Error> {
         let digest = original.digest(self.source, Wanted::Digest).await?;
-        let root = match self.context.memory.smaller.get(&(digest.clone(), platforms.wanted().to_vec())) {
+        let root = match self.context.memory.facts.smaller.get(&(digest.clone(), platforms.wanted().to_vec())) {
             Some(root) => root,
             None => self.shape(&original.documents, &digest, Some(platforms)).await?.root,
         };

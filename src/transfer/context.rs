@@ -29,6 +29,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// The same for work that another process may take over, and does at other times.
+    pub(super) fn fenced(self, fence: Arc<dyn Fence>) -> Self {
+        Self { memory: Arc::new(self.memory.among_others()), fence: Some(fence), ..self }
+    }
+
     /// Does `work` unless the run is stopped first; for everything but commits.
     ///
     /// On the heap: what is handed on from future to future by value is moved each time.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::crew::Shifts;
+use super::hearsay::Hearsay;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
@@ -49,6 +50,7 @@ pub struct Engine {
 #[derive(Default)]
 struct Learnt {
     knowledge: Shared,
+    hearsay: Arc<Hearsay>,
     planned_knowledge: Shared,
     memory: Arc<Memory>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
@@ -101,12 +103,17 @@ impl Engine {
     /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
-        self.learnt.knowledge.get()
+        self.learnt.knowledge.get(|| Knowledge::beside(&self.learnt.hearsay))
     }
 
-    /// The same for plans, which learn from each other what a run would do.
+    /// What other processes say, and what they are told: of blobs that runs and imports find or bring.
+    pub fn hearsay(&self) -> &Arc<Hearsay> {
+        &self.learnt.hearsay
+    }
+
+    /// The knowledge of plans, which learn from each other what a run would do.
     pub fn planned_knowledge(&self) -> Arc<Knowledge> {
-        self.learnt.planned_knowledge.get()
+        self.learnt.planned_knowledge.get(Knowledge::default)
     }
 
     /// Begins a pass: runs that begin while this is held read each listing once for all of them. A run outside of a
@@ -164,11 +171,11 @@ const KNOWLEDGE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 struct Shared(Mutex<Option<(Weak<Knowledge>, Instant)>>);
 
 impl Shared {
-    fn get(&self) -> Arc<Knowledge> {
+    fn get(&self, fresh: impl FnOnce() -> Knowledge) -> Arc<Knowledge> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let young = shared.as_ref().filter(|(_, since)| since.elapsed() < KNOWLEDGE_LIFETIME);
         young.and_then(|(current, _)| current.upgrade()).unwrap_or_else(|| {
-            let fresh = Arc::default();
+            let fresh = Arc::new(fresh());
             *shared = Some((Arc::downgrade(&fresh), Instant::now()));
             fresh
         })

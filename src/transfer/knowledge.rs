@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
+use super::hearsay::Hearsay;
 use crate::content::Location;
 use crate::oci::{Digest, Host, Repository, Tag};
 
@@ -13,6 +14,7 @@ use crate::oci::{Digest, Host, Repository, Tag};
 pub struct Knowledge {
     facts: Mutex<Facts>,
     flights: Mutex<HashMap<Flight, Arc<tokio::sync::Mutex<()>>>>,
+    hearsay: Arc<Hearsay>,
 }
 
 #[derive(Default)]
@@ -61,10 +63,19 @@ pub(super) enum Known {
 }
 
 impl Knowledge {
+    /// Nothing yet, but for what other processes say.
+    pub(super) fn beside(hearsay: &Arc<Hearsay>) -> Self {
+        Self { hearsay: Arc::clone(hearsay), ..Self::default() }
+    }
+
     pub(super) fn blob(&self, at: &Location, digest: &Digest) -> Known {
         let facts = self.facts();
         match facts.blobs.get(&(at.host.clone(), digest.clone())).map(Vec::as_slice) {
-            None | Some([]) => Known::Nowhere,
+            None | Some([]) => match self.hearsay.repository(&at.host, digest) {
+                Some(repository) if repository == at.repository => Known::Here,
+                Some(repository) => Known::Elsewhere(repository),
+                None => Known::Nowhere,
+            },
             Some(repositories) if repositories.contains(&at.repository) => Known::Here,
             Some([first, ..]) => Known::Elsewhere(first.clone()),
         }
@@ -75,6 +86,8 @@ impl Knowledge {
         let repositories = facts.blobs.entry((at.host.clone(), digest.clone())).or_default();
         if !repositories.contains(&at.repository) {
             repositories.push(at.repository.clone());
+            drop(facts);
+            self.hearsay.tell(at, digest);
         }
     }
 
@@ -104,6 +117,7 @@ impl Knowledge {
 
     /// Drops what was believed of a repository, since the registry says otherwise.
     pub(super) fn forget(&self, at: &Location) {
+        self.hearsay.forget(at);
         let mut facts = self.facts();
         facts.new.remove(at);
         facts.manifests.retain(|(location, _)| location != at);
@@ -117,6 +131,7 @@ impl Knowledge {
     /// Drops what was believed of one part of a repository, which was found to be damaged there. Registries keep a blob
     /// once for all repositories: if its bytes are wrong, it is not to be mounted from another one either.
     pub(super) fn forget_part(&self, at: &Location, digest: &Digest, is_wrong_everywhere: bool) {
+        self.hearsay.forget_blob(&at.host, digest);
         let mut facts = self.facts();
         facts.manifests.remove(&(at.clone(), digest.clone()));
         if let Some(repositories) = facts.blobs.get_mut(&(at.host.clone(), digest.clone())) {

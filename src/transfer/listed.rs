@@ -23,7 +23,7 @@ where
     F: Future<Output = Result<Option<Manifest>, Error>>,
 {
     let remembered = (root.clone(), chosen.map(|platforms| platforms.wanted().to_vec()).unwrap_or_default());
-    if let Some(listed) = memory.listed.get(&remembered) {
+    if let Some(listed) = memory.facts.listed.get(&remembered) {
         return Ok(listed);
     }
     let (mut below, mut lists, mut seen) = (Vec::new(), vec![(root.clone(), chosen)], HashSet::new());
@@ -44,7 +44,7 @@ where
         }
     }
     if is_complete {
-        memory.listed.insert(remembered, below.clone());
+        memory.facts.listed.insert(remembered, below.clone());
     }
     Ok(below)
 }

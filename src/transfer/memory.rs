@@ -10,6 +10,17 @@ use crate::oci::{Digest, Platform, Tag};
 /// Facts that stay true, and what was last seen to be in place.
 #[derive(Default)]
 pub(super) struct Memory {
+    /// The former.
+    pub(super) facts: Arc<Facts>,
+    /// What the source listed as referring to a document, when all of it was at this target.
+    pub(super) referrers: Bounded<(Location, Digest), Vec<Digest>>,
+    /// What a tag pointed at when the target had the same.
+    pub(super) tags: Bounded<(Location, Tag), Digest>,
+}
+
+/// What stays true, wherever it was found out.
+#[derive(Default)]
+pub(super) struct Facts {
     /// What a list becomes when only these platforms of it are wanted.
     pub(super) smaller: Bounded<(Digest, Vec<Platform>), Digest>,
     /// The documents that a document lists, those inside of lists too, as far as they are for these platforms; for any
@@ -19,17 +30,19 @@ pub(super) struct Memory {
     pub(super) composed: Bounded<Vec<Digest>, Digest>,
     /// What a rule waits for that is to compose a list of these.
     pub(super) awaited: Bounded<(Arc<str>, Vec<Digest>), Arc<str>>,
-    /// What the source listed as referring to a document, when all of it was at this target.
-    pub(super) referrers: Bounded<(Location, Digest), Vec<Digest>>,
-    /// What a tag pointed at when the target had the same.
-    pub(super) tags: Bounded<(Location, Tag), Digest>,
 }
 
 impl Memory {
+    /// The same facts, and nothing of what was seen to be in place: where others write to the same targets, that is
+    /// true no longer than until their next run, and nobody tells us when a tag is moved away and back.
+    pub(super) fn among_others(&self) -> Self {
+        Self { facts: Arc::clone(&self.facts), ..Self::default() }
+    }
+
     /// Drops what was seen to be in place in a repository, since something of it was deleted.
     pub(super) fn forget(&self, at: &Location) {
-        self.referrers.retain(|(location, _)| location != at);
-        self.tags.retain(|(location, _)| location != at);
+        self.referrers.retain(|(location, _), _| location != at);
+        self.tags.retain(|(location, _), _| location != at);
     }
 }
 
@@ -99,9 +112,9 @@ impl<K: Eq + Hash, V: Clone + Digests> Bounded<K, V> {
         }
     }
 
-    fn retain(&self, is_kept: impl Fn(&K) -> bool) {
+    pub(super) fn retain(&self, is_kept: impl Fn(&K, &V) -> bool) {
         let mut kept = self.kept();
-        kept.entries.retain(|key, _| is_kept(key));
+        kept.entries.retain(|key, value| is_kept(key, value));
         kept.digests = kept.entries.values().map(Digests::count).sum();
     }
 
@@ -122,7 +135,7 @@ mod tests {
             memory.insert(key, long.clone());
             assert!(memory.kept().digests <= MOST_DIGESTS && memory.get(&key).is_some());
         }
-        memory.retain(|key| *key == 999);
+        memory.retain(|key, _| *key == 999);
         assert_eq!(memory.kept().digests, long.len());
     }
 }

@@ -22,6 +22,7 @@ mod done;
 mod engine;
 mod expand;
 mod fingerprint;
+mod hearsay;
 mod image;
 mod import;
 mod inventory;
@@ -65,6 +66,7 @@ pub use config::{read_config, read_image_config};
 pub use crew::{Brought, Crew, Document, ForeignTask, Hangs, Parked, Sighting, Task, TaskTarget, Worked};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
+pub use hearsay::{BlobPlace, Hearsay};
 pub use import::{
     Extent, Import, ImportError, ImportResult, Imported, NoTarget, tagged_target, target_or_latest, untagged_target,
 };

@@ -57,7 +57,11 @@ impl Engine {
         let own_cancel = cancel.child_token();
         let (crew, fence) = cluster.unzip();
         let crew = crew.filter(|_| mode.changes() && !rule.scope.names_layouts());
-        let context = Context { fence, ..self.context(&rule.name, mode, own_cancel.clone()) };
+        let context = self.context(&rule.name, mode, own_cancel.clone());
+        let context = match fence {
+            Some(fence) => context.fenced(fence),
+            None => context,
+        };
         context.observer.run_started(&rule.name);
         let mut report = RuleReport::begun(&rule.name, SystemTime::now());
         let clock = Instant::now();

@@ -73,7 +73,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         };
         let missing = platforms.missing(&seen).map_err(|error| self.no_such_platform(image.digest(), &error))?;
         let remembered = (image.digest().clone(), platforms.wanted().to_vec());
-        self.context.memory.smaller.insert(remembered, image.digest().clone());
+        self.context.memory.facts.smaller.insert(remembered, image.digest().clone());
         Ok(Shape { seen: Some(seen), missing, ..Shape::whole(image.digest().clone()) })
     }
 
@@ -126,7 +126,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             missing: smaller.missing,
         };
         let remembered = (root.digest().clone(), platforms.wanted().to_vec());
-        self.context.memory.smaller.insert(remembered, shape.root.clone());
+        self.context.memory.facts.smaller.insert(remembered, shape.root.clone());
         smaller.inner.into_iter().for_each(|list| documents.keep(list));
         documents.keep(smaller.root);
         Ok(shape)

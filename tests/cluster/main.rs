@@ -5,6 +5,7 @@
 mod buckets;
 mod hands;
 mod images;
+mod knowing;
 mod refusals;
 mod runs;
 mod sharing;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use regferry::events::ImageReport;
-use regferry::transfer::Engine;
+use regferry::transfer::{BlobPlace, Engine};
 use testkit::{Effect, Endpoint, FakeRegistry, Fault, Image, Method};
 
-use crate::support::{copy, engine_with, login};
+use crate::support::{copy, engine_with, location, login};
 
 /// A source with one image in `a` and in `b`, and a target that has the first already: in the same process, so that the
 /// second can be mounted from it.
@@ -121,4 +121,49 @@ async fn the_session_of_a_mount_that_nobody_needs_is_closed() {
     assert!(report.error.unwrap().contains("403"));
     assert_eq!(second.target.count(&Method::DELETE, Endpoint::Upload), 2, "{}", second.target.summary());
     assert_eq!(second.target.open_sessions(), 0);
+}
+
+#[tokio::test]
+async fn another_process_mounts_what_it_was_told_of_and_learns_by_itself_when_that_is_not_true() {
+    for is_true in [true, false] {
+        let second = Second::at(FakeRegistry::start().await).await;
+        let (from, to) = (second.source.host(), second.target.host());
+        let other = engine_with(HashMap::from([login(to, "u", "p")]), Arc::new(()));
+        let mut told = second.engine.hearsay().listen();
+        if is_true {
+            let report = copy(&second.engine, &format!("{from}/a:v1"), &format!("{to}/a:v1")).await;
+            assert_eq!((report.error, told.len()), (None, 2));
+            while let Ok(place) = told.try_recv() {
+                other.hearsay().hear(place);
+            }
+        } else {
+            for blob in second.image.blobs() {
+                for repository in ["b", "nowhere"] {
+                    let (location, digest) = (location(to, repository), blob.digest().parse().unwrap());
+                    other.hearsay().hear(BlobPlace { location, digest });
+                }
+            }
+        }
+
+        let report = copy(&other, &format!("{from}/b:v1"), &format!("{to}/b:v1")).await;
+
+        let (copied, mounted) = if is_true { (0, 2) } else { (2, 0) };
+        assert_eq!((report.error, report.blobs.copied, report.blobs.mounted), (None, copied, mounted));
+        assert_eq!(second.target.check_whole("b", "v1"), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_said_to_be_there_and_is_not_is_sent_after_all() {
+    let second = Second::at(FakeRegistry::start().await).await;
+    let (from, to) = (second.source.host(), second.target.host());
+    for blob in second.image.blobs() {
+        let (location, digest) = (location(to, "a"), blob.digest().parse().unwrap());
+        second.engine.hearsay().hear(BlobPlace { location, digest });
+    }
+
+    let report = copy(&second.engine, &format!("{from}/a:v1"), &format!("{to}/a:v1")).await;
+
+    assert_eq!(report.error, None);
+    assert_eq!(second.target.check_whole("a", "v1"), Ok(()));
 }

@@ -142,7 +142,7 @@ impl Composer<'_> {
     /// it was composed of.
     async fn look_at(&self, keeping: &Keeping<'_>, digests: &[Digest]) -> Result<There, Error> {
         let route = self.route(&keeping.target, &keeping.target, Tags::Move);
-        let composed = &self.context.memory.composed;
+        let composed = &self.context.memory.facts.composed;
         let there = match composed.get(&digests.to_vec()) {
             Some(root) if keeping.mode == Mode::Follow && route.seen(&keeping.at).as_ref() == Some(&root) => {
                 return Ok(There::UpToDate(root));
@@ -184,14 +184,14 @@ impl Composer<'_> {
         }
         let _permit = self.route(&keeping.target, &keeping.target, Tags::Move).permit().await?;
         let awaited = (Arc::clone(&rule.name), digests.to_vec());
-        if let Some(reason) = memory.awaited.get(&awaited).filter(|_| keeping.kept.same_revision) {
+        if let Some(reason) = memory.facts.awaited.get(&awaited).filter(|_| keeping.kept.same_revision) {
             return Ok(waiting_for(&reason));
         }
         let contents = self.read_sources(keeping, digests).await?;
         if keeping.kept.same_revision
             && let Some(reason) = self.awaited_revision(&keeping.sources, &contents).await?
         {
-            memory.awaited.insert(awaited, Arc::from(reason.as_str()));
+            memory.facts.awaited.insert(awaited, Arc::from(reason.as_str()));
             return Ok(waiting_for(&reason));
         }
         let Made { list, composition } = compose(keeping, digests, contents)?;
@@ -206,7 +206,7 @@ impl Composer<'_> {
         let put = self.assemble(&list, &composition.manifests, &keeping.target, &keeping.at, tags).await;
         let done = Done::of_put(put, root)?;
         if matches!(done, Done::Copied) {
-            memory.composed.insert(digests.to_vec(), root.clone());
+            memory.facts.composed.insert(digests.to_vec(), root.clone());
         }
         Ok(done)
     }

@@ -52,8 +52,7 @@ impl Engine {
         let context = Context {
             knowledge: Arc::clone(&shift.knowledge),
             listings: Arc::clone(&shift.listings),
-            fence: Some(Arc::clone(&fence) as _),
-            ..self.context(&rule.name, task.mode, cancel)
+            ..self.context(&rule.name, task.mode, cancel).fenced(Arc::clone(&fence) as _)
         };
         // On the heap, as a run is.
         let worked = Box::pin(Working { engine: self, rule, context, shift, task }.run()).await;

@@ -230,3 +230,20 @@ async fn images_of_layouts_stay_on_the_machine_that_has_them() {
     let report = run(Arc::new(Open::default())).await;
     assert_eq!((report.images[0].outcome, replicas.tasks().len()), (ImageOutcome::Copied, 0));
 }
+
+/// What one replica saw in place another may have replaced since.
+#[tokio::test]
+async fn a_tag_that_another_replica_has_moved_is_moved_back_when_the_source_is() {
+    let world = World::new(1, &["v1"]).await;
+    let engines = [engine(), engine()];
+    world.source.seed("app", "v1", &image(1));
+    let task = Task { mode: Mode::Follow, ..only_task(&world).await };
+
+    for (engine, number) in [(0, 1), (0, 1), (1, 2), (0, 1)] {
+        world.source.seed("app", "v1", &image(number));
+        let (fence, cancel) = (Arc::new(Open::default()), CancellationToken::new());
+        let worked = engines[engine].work(&world.rule, task.clone(), fence, &cancel);
+        assert!(matches!(worked.await, Ok(Worked::Done(_))));
+        assert_eq!(world.targets[0].manifest("app", "v1").unwrap().digest(), image(number).digest());
+    }
+}
