@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::Selected;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Platform, Reference};
 
 /// What became of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -88,6 +88,9 @@ pub struct ImageReport {
     pub target: Reference,
     /// The root document's digest, if it is known.
     pub digest: Option<Digest>,
+    /// The platforms that a list which was brought has at the target; empty where nobody looked.
+    #[serde(serialize_with = "names")]
+    pub platforms: Vec<Platform>,
     /// What became of it.
     pub outcome: ImageOutcome,
     /// Bytes of blobs sent to the target.
@@ -115,6 +118,7 @@ impl ImageReport {
             sources: Vec::new(),
             target,
             digest: None,
+            platforms: Vec::new(),
             outcome: ImageOutcome::Failed,
             bytes: 0,
             blobs: BlobCounts::default(),
@@ -235,6 +239,10 @@ impl SyncReport {
 
 fn seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((elapsed.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+fn names<S: Serializer>(platforms: &[Platform], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(platforms.iter().map(ToString::to_string))
 }
 
 fn timestamp<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
-use super::platforms::PlatformMode;
+use super::platforms::{PlatformMode, Seen};
 use super::referrers::Search;
 use super::route::{Before, Route, Tags};
 use super::rule::Rule;
@@ -186,6 +186,11 @@ impl Engine {
         if let Ok(Some(plan)) = &together {
             let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
             return Ok(Done::Planned(blobs, bytes));
+        }
+        if together.is_ok()
+            && let Ok(root) = route.document(&job.original.documents, &shape.root).await
+        {
+            report.platforms = Seen::at_target(&root, &shape.left_out).into_platforms();
         }
         Done::of_put(together.map(drop), &shape.root)
     }
