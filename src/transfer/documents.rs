@@ -29,6 +29,11 @@ impl Documents {
         self.0.get(digest, fetch).await
     }
 
+    /// A document, if it is here.
+    pub(super) fn known(&self, digest: &Digest) -> Option<Manifest> {
+        self.0.known(digest)
+    }
+
     /// Drops them.
     pub(super) fn clear(&self) {
         self.0.clear();

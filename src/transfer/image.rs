@@ -187,9 +187,7 @@ impl Engine {
             let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
             return Ok(Done::Planned(blobs, bytes));
         }
-        if together.is_ok()
-            && let Ok(root) = route.document(&job.original.documents, &shape.root).await
-        {
+        if let (Ok(None), Some(root)) = (&together, job.original.documents.known(&shape.root)) {
             report.platforms = Seen::at_target(&root, &shape.left_out).into_platforms();
         }
         Done::of_put(together.map(drop), &shape.root)

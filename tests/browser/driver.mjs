@@ -37,5 +37,16 @@ export async function barriers(page) {
 }
 
 export async function settled(page) {
-  await page.waitForSelector(".rules tbody tr, #gate:not([hidden]), #rule:not([hidden])");
+  await page.waitForSelector(".rules tbody tr, #rule:not([hidden])");
+}
+
+/** Waits until what is there says this. */
+export async function says(page, selector, text) {
+  const wanted = text instanceof RegExp ? text.source : `^${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`;
+  await page.waitForFunction(([selector, wanted]) => new RegExp(wanted).test(document.querySelector(selector)?.textContent ?? ""), [selector, wanted]);
+}
+
+/** Waits until there are so many. */
+export async function has(page, selector, count) {
+  await page.waitForFunction(([selector, count]) => document.querySelectorAll(selector).length === count, [selector, count]);
 }

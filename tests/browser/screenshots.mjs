@@ -8,8 +8,8 @@ async function shoot(file, { hash = "", height, ...options }) {
   await browse(async (page) => {
     await page.goto(`${url}/${hash}`);
     await settled(page);
-    // The chart of what moves needs something that moved.
-    await page.waitForTimeout(Number(process.env.WAIT ?? 12_000));
+    // What moves has moved for so long that its chart has a shape.
+    await page.waitForTimeout(70_000);
     await page.screenshot({ path: `${folder}/${file}.png` });
   }, { viewport: { ...WIDE, height: 1000 }, ...options });
 }

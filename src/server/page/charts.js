@@ -1,12 +1,11 @@
 // Charts, each with what it says as a text.
 
 import { drawn, mark } from "./dom.js";
-import { count, duration, several, size } from "./format.js";
+import { absolute, count, duration, several, size } from "./format.js";
+import { ENDS } from "./states.js";
 
 /** The daemon keeps so many runs of a rule. */
 const SLOTS = 20;
-
-const ENDS = { success: "succeeded", failure: "failed", timeout: "took too long", cancelled: "was stopped" };
 
 /**
  * The last runs of a rule, the latest on the right: bytes upwards, images copied downwards, and a mark below those that
@@ -49,7 +48,7 @@ function fault(x, y) {
 function runTitle(run) {
   const images = [[run.copied, "copied"], [run.unchanged, "unchanged"], [run.failed, "failed"]];
   const told = images.filter(([number]) => number).map(([number, what]) => `${count(number)} ${what}`).join(", ");
-  const at = new Date(run.started).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const at = absolute(Date.parse(run.started), Date.now());
   return `${at}: ${ENDS[run.outcome]} after ${duration(run.seconds)}; ${told || "no images"}; ${size(run.bytes)}`;
 }
 

@@ -1,6 +1,12 @@
 // Numbers, sizes and times as people read them.
 
+// Made once: making one costs more than a thousand uses of it.
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const CLOCK = dates({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const SHORT_CLOCK = dates({ hour: "2-digit", minute: "2-digit" });
+const DAY = dates({ day: "numeric", month: "short" });
+const DAY_OF_YEAR = dates({ day: "numeric", month: "short", year: "numeric" });
+const IN_FULL = dates({ dateStyle: "full", timeStyle: "long" });
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 export function count(number) {
@@ -51,16 +57,23 @@ export function relative(time, now) {
 /** The time of a day; of another day or year, that too. */
 export function absolute(time, now) {
   const [date, today] = [new Date(time), new Date(now)];
-  const clock = date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  if (date.toDateString() === today.toDateString()) return clock;
-  const year = date.getFullYear() === today.getFullYear() ? undefined : "numeric";
-  const day = date.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
-  return `${day}, ${clock.slice(0, 5)}`;
+  if (date.toDateString() === today.toDateString()) return CLOCK.format(date);
+  const day = date.getFullYear() === today.getFullYear() ? DAY : DAY_OF_YEAR;
+  return `${day.format(date)}, ${SHORT_CLOCK.format(date)}`;
+}
+
+/** The time of a day, to the minute. */
+export function clock(time) {
+  return SHORT_CLOCK.format(new Date(time));
 }
 
 /** The moment in full, with its zone. */
 export function exact(time) {
-  return new Date(time).toLocaleString("en-GB", { dateStyle: "full", timeStyle: "long" });
+  return IN_FULL.format(new Date(time));
+}
+
+function dates(parts) {
+  return new Intl.DateTimeFormat("en-GB", parts);
 }
 
 /** Enough of a digest to tell it from others. */

@@ -66,7 +66,7 @@ export class ImagesTable {
     const asked = (this.#asked += 1);
     const { outcome, order, contains, page } = this.#choice;
     this.order.value = order;
-    this.chips.forEach((chip) => mark(chip, "aria-pressed", chip.dataset.outcome === outcome));
+    this.chips.forEach((chip) => mark(chip, "aria-pressed", String(chip.dataset.outcome === outcome)));
     const query = new URLSearchParams({ page, per_page: PER_PAGE, order });
     if (outcome) query.set("outcome", outcome);
     if (contains) query.set("contains", contains);

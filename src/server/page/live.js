@@ -55,20 +55,25 @@ export class Live {
 
   async #follow() {
     const stop = (this.#stop = new AbortController());
-    let quiet = setTimeout(() => stop.abort(new Silence()), HELD_BACK);
+    let quiet = null;
+    const expectWithin = (milliseconds) => {
+      clearTimeout(quiet);
+      quiet = setTimeout(() => stop.abort(new Silence()), milliseconds);
+    };
+    expectWithin(HELD_BACK);
     try {
       const headers = this.#last ? { "Last-Event-ID": this.#last } : {};
       const answer = await ask("events", { headers, signal: stop.signal });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       const events = new EventReader((event) => this.#told(event));
       const first = await reader.read();
+      expectWithin(SILENT);
       // What happens from here on is told; so nothing is lost between the two.
       await this.load();
       this.connection("live");
       this.#tries = 0;
       for (let part = first; !part.done; part = await reader.read()) {
-        clearTimeout(quiet);
-        quiet = setTimeout(() => stop.abort(new Silence()), SILENT);
+        expectWithin(SILENT);
         events.read(part.value);
       }
     } catch (error) {
@@ -91,15 +96,16 @@ export class Live {
       this.connection("closed", refusal);
       return this.#pause(Infinity);
     }
-    if (!(refusal instanceof Silence) && status !== 429) return this.#lost();
-    // It is there, and this page cannot follow.
+    // A connection that broke is begun anew at once, without a word.
+    if (!(refusal instanceof Silence) && this.#tries++ === 0) return;
     try {
       await this.#poll();
     } catch (error) {
-      await this.#refused(error);
+      await (error.status === 401 ? this.#refused(error) : this.#lost());
     }
   }
 
+  /** It may be there all the same: nobody can follow any more, or something on the way does not let events through. */
   async #poll() {
     for (let polls = 0; polls < POLLS; polls += 1) {
       await this.#seen();
@@ -109,12 +115,9 @@ export class Live {
     }
   }
 
-  /** A connection that broke is begun anew at once, without a word. */
   async #lost() {
-    const pause = this.#tries ? PAUSES[Math.min(this.#tries, PAUSES.length) - 1] : 0;
-    this.#tries += 1;
-    if (!pause) return;
-    this.connection("lost", Math.round(pause / 1000));
+    const pause = PAUSES[Math.min(this.#tries, PAUSES.length) - 1];
+    this.connection("lost", pause / 1000);
     await this.#pause(pause);
   }
 

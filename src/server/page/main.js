@@ -1,11 +1,12 @@
 // The page: which part of it is shown, and what is asked for when.
 
-import { get, post, token } from "./api.js";
+import { get, token } from "./api.js";
 import { announce, byId, element, icon, mark, say } from "./dom.js";
-import { absolute, duration, relative, several, size } from "./format.js";
+import { absolute, relative } from "./format.js";
 import { Live } from "./live.js";
 import { Model } from "./model.js";
 import { Overview } from "./overview.js";
+import { Requests } from "./requests.js";
 import { RulePage } from "./rule.js";
 import { ruleAddress } from "./rules.js";
 import { tick } from "./times.js";
@@ -20,8 +21,9 @@ const model = new Model();
 const dialog = new TokenDialog(() => live.wake());
 const overview = new Overview(model, byId("overview"), { wants: wantRuns, chose: (choice) => keepChoice("#/", choice) });
 const page = new RulePage(model, byId("rule"), {
-  sync, fetch: (path) => get(path), chose: (choice) => keepChoice(ruleAddress(page.name), choice),
+  sync: (name) => requests.sync(name), fetch: (path) => get(path), chose: (choice) => keepChoice(ruleAddress(page.name), choice),
 });
+const requests = new Requests(page, dialog);
 const live = new Live({ load, happened, connection });
 
 // What is asked for.
@@ -86,7 +88,8 @@ function happened(event) {
   if (event.name === "run_ended" && model.rules.get(event.data.rule)?.last_run?.outcome === "failure" && before !== "failing") {
     announce(`${event.data.rule} is failing`);
   }
-  followRun(event);
+  requests.follow(event);
+  if (event.name === "run_ended" && event.data.rule === page.name) refreshImagesSoon();
   if (event.name === "image" && event.data.rule === page.name) refreshImagesSoon();
   showSoon();
 }
@@ -110,45 +113,6 @@ function close({ status, detail, advice }) {
   byId("gate-button").hidden = status === 403;
   say(byId("gate-text"), token.value || status === 403 ? `${detail}: ${advice}` : "Enter one to look.");
   if (status === 401 && token.value) dialog.open("That is not one of the daemon’s tokens.");
-}
-
-// A run that was asked for.
-
-let asked = null;
-
-async function sync(name, key = newKey()) {
-  page.tell("Asking for a run …");
-  try {
-    const { id, folded } = await post(`rules/${encodeURIComponent(name)}/sync`, key);
-    asked = { id, name };
-    page.tell(folded ? `Run ${id} follows the one that is under way.` : `Run ${id} begins.`, "good");
-  } catch (refusal) {
-    await refused(name, key, refusal);
-  }
-}
-
-async function refused(name, key, { status, detail, advice }) {
-  if (status !== 401) return page.tell(`Not begun: ${detail}. ${advice}`.trim(), "bad");
-  page.tell("It needs a token.");
-  const entered = await dialog.ask(token.value ? "That is not one of the daemon’s tokens." : "");
-  if (entered) return sync(name, key);
-  page.tell("Not begun: it needs a token.", "bad");
-}
-
-function followRun({ name, data }) {
-  if (!asked || data.rule !== asked.name || data.run?.id !== asked.id || page.name !== asked.name) return;
-  const { run } = data;
-  if (name === "run_started") page.tell(`Run ${run.id} is under way.`, "good");
-  if (name !== "run_ended") return;
-  const ended = { success: "succeeded", failure: "failed", timeout: "took too long", cancelled: "was stopped" }[run.outcome];
-  page.tell(`Run ${run.id} ${ended} after ${duration(run.seconds)}: ${several(run.copied, "image")} copied, ${size(run.bytes)} sent.`,
-    run.outcome === "success" ? "good" : "bad");
-  refreshImagesSoon();
-}
-
-/** `crypto.randomUUID` is not there over plain HTTP. */
-function newKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 // What is shown.
@@ -253,7 +217,7 @@ function soon(what, milliseconds) {
 }
 
 const quietly = (what) => () => what().catch(() => {});
-const showSoon = soon(() => requestAnimationFrame(show), 50);
+const showSoon = soon(() => document.hidden || requestAnimationFrame(show), 50);
 const loadSoon = soon(quietly(load), 300);
 const refreshImagesSoon = soon(() => page.name && opened?.name && page.images.refresh().catch(() => {}), 1000);
 
@@ -290,6 +254,7 @@ function begin() {
     byId(opened?.name ? "rule-heading" : "rules-heading")?.focus();
   });
   addEventListener("hashchange", navigate);
+  document.addEventListener("visibilitychange", showSoon);
   addEventListener("keydown", (event) => {
     const isTyping = event.target.closest("input, select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey;
     if (event.key !== "/" || isTyping) return;

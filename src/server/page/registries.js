@@ -1,11 +1,9 @@
 // The registries: how they answer, what they may be asked, what is left of their quotas.
 
 import { arrange, breakable, element, say } from "./dom.js";
-import { count, duration, several, size } from "./format.js";
+import { clock, count, duration, size } from "./format.js";
 import { badge, setBadge } from "./states.js";
 import { moment, setMoment } from "./times.js";
-
-const HEALTH = { ok: "Answers", throttled: "Throttled", failing: "Failing", unknown: "Not asked yet" };
 
 const WAITS = {
   connections: "connections", window: "what it takes at once", rate: "rate", bandwidth: "bandwidth", quota: "quota",
@@ -29,7 +27,7 @@ export class RegistriesTable {
 
   show(registries) {
     this.node.hidden = registries.length === 0;
-    say(this.told, several(registries.length, "registr").replace(/ys?$|rs?$/, registries.length === 1 ? "ry" : "ries"));
+    say(this.told, `${count(registries.length)} ${registries.length === 1 ? "registry" : "registries"}`);
     const hosts = new Set(registries.map(({ host }) => host));
     for (const host of this.#rows.keys()) if (!hosts.has(host)) this.#rows.delete(host);
     arrange(this.body, registries.map((registry) => this.#row(registry).node));
@@ -47,7 +45,7 @@ class RegistryRow {
   constructor({ host, health }) {
     const two = () => element("div", { class: "two" }, element("span"), element("span", { class: "when" }));
     const cell = (name, head, ...children) => element("td", { role: "cell", class: name, "data-head": head }, children);
-    this.badge = badge(health, HEALTH);
+    this.badge = badge(health);
     this.fault = element("div", { class: "below" });
     [this.pulls, this.limits, this.waits, this.requests] = [two(), two(), two(), two()];
     this.answer = moment(null);
@@ -59,7 +57,7 @@ class RegistryRow {
   }
 
   show(registry) {
-    setBadge(this.badge, registry.health, HEALTH);
+    setBadge(this.badge, registry.health);
     this.node.dataset.state = registry.health;
     say(this.fault, ["failing", "throttled"].includes(registry.health) ? (registry.last_error?.error ?? "") : "");
     tell(this.pulls, pulls(registry));
@@ -77,7 +75,7 @@ function tell(node, texts) {
 function pulls({ pulls_left: left, limits: { pull_reserve: reserve } }) {
   const kept = reserve ? `${count(reserve)} kept for others` : "";
   if (!left) return ["not counted", kept];
-  const until = new Date(left.until).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const until = clock(Date.parse(left.until));
   return [count(left.remaining), [`all by ${until}`, kept].filter(Boolean).join(", ")];
 }
 

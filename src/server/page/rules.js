@@ -73,7 +73,7 @@ export class RulesTable {
     for (const [condition, { chip, number }] of this.#chips) {
       const rules = condition ? counts[condition] : this.model.rules.size;
       say(number, count(rules));
-      mark(chip, "aria-pressed", this.#choice.condition === condition);
+      mark(chip, "aria-pressed", String(this.#choice.condition === condition));
       chip.classList.toggle("none", rules === 0);
     }
     const rules = chosen(this.model.rules.values(), this.#choice);

@@ -11,22 +11,25 @@ export const WORDS = {
   success: "Succeeded", failure: "Failed", timeout: "Took too long", cancelled: "Stopped",
 };
 
+/** What a run did in the end, within a sentence. */
+export const ENDS = { success: "succeeded", failure: "failed", timeout: "took too long", cancelled: "was stopped" };
+
 const SHAPES = {
   ok: "fresh", unknown: "new", failed: "failing", queued: "new", done: "fresh",
   success: "fresh", failure: "failing", timeout: "waiting", cancelled: "skipped",
 };
 
 /** A state: its shape and its word. */
-export function badge(state, words = WORDS) {
+export function badge(state) {
   const node = element("span", { class: "badge" });
-  setBadge(node, state, words);
+  setBadge(node, state);
   return node;
 }
 
-export function setBadge(node, state, words = WORDS) {
+export function setBadge(node, state) {
   if (node.dataset.state === state) return;
   node.dataset.state = state;
-  node.replaceChildren(icon(SHAPES[state] ?? state), element("span", {}, words[state] ?? state));
+  node.replaceChildren(icon(SHAPES[state] ?? state), element("span", {}, WORDS[state] ?? state));
 }
 
 /** How far a run is: a bar and what it says. */
