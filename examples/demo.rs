@@ -38,7 +38,7 @@ async fn main() -> Result<()> {
     let address = socket.local_addr()?;
     let stop = CancellationToken::new();
     let daemon = async {
-        app.serve(Some(socket), (source, made_of), &stop).await;
+        app.serve(Some(socket), (source, made_of), None, &stop).await;
         Ok(())
     };
     let story = async {

@@ -7,7 +7,7 @@
 //! | 8 | [`cli`] | one file a command; prints, exits |
 //! | 7 | [`app`] | the composition root: build → run → drain |
 //! | 6 | [`config`], [`server`] | the TOML file, checked; metrics, health and status over HTTP |
-//! | 5 | [`schedule`], [`telemetry`] | when a rule is due; who listens to what happens |
+//! | 5 | [`schedule`], [`queue`], [`telemetry`] | when a rule is due; who does the work; who listens to what happens |
 //! | 4 | [`transfer`] | what is to be where: select, plan, copy, publish |
 //! | 3 | [`registry`], [`layout`] | where it is: the HTTP client, logins, transport; image layouts in directories |
 //! | 2 | [`content`], [`events`] | the traits that storeys 3 and 4 meet at; what happens, told |
@@ -24,6 +24,7 @@ pub mod events;
 pub mod files;
 pub mod layout;
 pub mod oci;
+pub mod queue;
 pub mod registry;
 pub mod schedule;
 pub mod server;

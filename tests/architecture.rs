@@ -11,7 +11,7 @@ const STOREYS: [&[&str]; 8] = [
     &["content", "events"],
     &["registry", "layout"],
     &["transfer"],
-    &["schedule", "telemetry"],
+    &["schedule", "queue", "telemetry"],
     &["config", "server"],
     &["app"],
     &["cli"],

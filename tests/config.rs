@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regferry::config::{ApiRead, Config, ConfigError};
 use regferry::oci::{Host, Tag, TagOrDigest};
+use regferry::queue::Login;
 use regferry::registry::{Password, Tls};
 use regferry::schedule::{Cron, Schedule, Timing, Zone};
 use regferry::transfer::{Kept, PlatformMode, Referrers, Rule, Source, Target};
@@ -75,7 +76,9 @@ fn the_example_is_a_configuration() {
 #[test]
 fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("registry-ca.pem"), testkit::server::unknown_authority()).unwrap();
+    for ca in ["registry-ca.pem", "nats-ca.pem"] {
+        std::fs::write(folder.path().join(ca), testkit::server::unknown_authority()).unwrap();
+    }
     testkit::server::ClientCertificate::write(folder.path());
     let mut uncommented = 0;
     let mut uncomment = |line: &str| match line.strip_prefix('#') {
@@ -91,6 +94,8 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     let config = Config::parse(&text.join("\n"), &folder.path().join("config.toml"), &env).unwrap();
     let registry = &config.registries[&"registry.example".parse::<Host>().unwrap()];
     assert_eq!(registry.ca_files, [folder.path().join("registry-ca.pem")]);
+    let cluster = config.cluster.as_ref().unwrap();
+    assert_eq!((cluster.servers.len(), &*cluster.name, cluster.stream_replicas), (3, "prod", Some(3)));
     let schedule = cron("30 2,14 * * MON-FRI", "Europe/Berlin");
     let (jitter, recheck) = (Duration::from_secs(600), Some(Duration::from_secs(12 * 3600)));
     assert_eq!(config.rules[0].timing, Timing { schedule, jitter, recheck });
@@ -414,7 +419,7 @@ fn an_empty_file_is_the_default() {
         assert_eq!(config.service.listen, Some("127.0.0.1:9464".parse().unwrap()));
         assert_eq!(config.service.shutdown_grace, Duration::from_secs(30));
         assert_eq!((config.limits.max_images, config.limits.max_blobs), (32, 32));
-        assert!(config.rules.is_empty() && config.registries.is_empty());
+        assert!(config.rules.is_empty() && config.registries.is_empty() && config.cluster.is_none());
     }
     assert_eq!(parse("[service]\nlisten = ''\nshutdown_grace = '0s'\n").unwrap().service.listen, None);
 }
@@ -886,4 +891,102 @@ fn who_may_use_the_api_is_said_by_a_file_and_a_word() {
     assert!(mistake("[service]\napi_read = 'closed'\n").contains("neither \"open\" nor \"token\""));
     let secret = mistake("[service]\napi_token_file = '${SECRET}'\n");
     assert!(secret.contains("the variable SECRET") && !secret.contains("hunter2"), "{secret}");
+}
+
+fn cluster(text: &str) -> regferry::queue::Settings {
+    let config = parse(&format!("[cluster]\nname = 'prod'\n{text}\n")).expect("nothing is wrong with it");
+    config.cluster.expect("it has the section")
+}
+
+#[test]
+fn a_cluster_is_its_servers_and_a_name() {
+    let plain = cluster("nats = 'nats://nats'");
+    assert_eq!((plain.servers.len(), plain.servers[0].as_str(), &*plain.name), (1, "nats://nats", "prod"));
+    assert_eq!(
+        (plain.ack_wait, &plain.login, plain.stream_replicas),
+        (Duration::from_secs(30), &Login::Anonymous, None)
+    );
+    assert!(!plain.needs_tls());
+
+    let more = cluster("nats = ['nats://a:4223', 'tls://[::1]:4222/']\nack_wait = '2s'\nstream_replicas = 1");
+    let servers: Vec<&str> = more.servers.iter().map(url::Url::as_str).collect();
+    assert_eq!(servers, ["nats://a:4223", "tls://[::1]:4222"]);
+    assert_eq!((more.ack_wait, more.stream_replicas), (Duration::from_secs(2), Some(1)));
+    assert!(more.needs_tls());
+}
+
+#[test]
+fn a_cluster_is_told_one_login_and_never_shows_it() {
+    let user = |password| Login::User { username: "bot".to_owned(), password };
+    let literal = || Password::Literal("hun/ter2".to_owned().into());
+    let inside = "nats = ['nats://bot:hun%2Fter2@a', 'nats://bot:hun%2Fter2@b:4222', 'nats://c']";
+    for (text, login) in [
+        (inside, user(literal())),
+        ("nats = 'nats://hun%2Fter2@a'", Login::Token(literal())),
+        ("nats = 'nats://a'\nusername = 'bot'\npassword = 'hun/ter2'", user(literal())),
+        ("nats = 'nats://a'\nusername = 'bot'\npassword_env = 'SECRET'", user(Password::Variable("SECRET".to_owned()))),
+        ("nats = 'nats://a'\ntoken_file = '/run/t'", Login::Token(Password::File("/run/t".into()))),
+        ("nats = 'nats://a'\ncredentials_file = '/run/c'", Login::CredentialsFile("/run/c".into())),
+    ] {
+        let settings = cluster(text);
+        assert_eq!(settings.login, login, "{text}");
+        let shown = format!("{settings:?}");
+        assert!(
+            !shown.contains("hun") && settings.servers.iter().all(|server| !server.as_str().contains('@')),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_cluster_is_told_and_no_secret_with_it() {
+    let text = r#"
+[cluster]
+nats = ["nats:4222", "wss://a", "https://b", "nats://c,nats://d", "nats://e/x", "nats://", "nats://u:hunter2@f/x", 4222]
+name = "Prod.eu"
+ack_wait = "500ms"
+stream_replicas = 0
+token = "hunter2"
+token_file = "${SECRET}"
+username = "bot"
+client_cert_file = "client.pem"
+"#;
+    let told = mistakes(text).join("\n");
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r#"
+        regferry.toml:3: cluster.nats: "nats:4222" is no URL: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: "wss://a" asks for a websocket, which is for browsers: regferry speaks NATS' own protocol: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: "https://b" is no address of a NATS server: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: has a comma in it: write several servers as a list, ["nats://a:4222", "nats://b:4222"]
+        regferry.toml:3: cluster.nats: "nats://e/x" has more in it than a host and a port: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: "nats://" names no host: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: "…@f/x" has more in it than a host and a port: write nats://HOST:PORT, or tls://HOST:PORT
+        regferry.toml:3: cluster.nats: must be text in quotes
+        regferry.toml:4: cluster.name: "Prod.eu" is no name for streams and subjects: write lower-case letters, digits and '-', as "prod"
+        regferry.toml:5: cluster.ack_wait: must be from 1s to 10m
+        regferry.toml:6: cluster.stream_replicas: must be from 1 to 5
+        regferry.toml:7: cluster.token: unknown key; did you mean `token_file`?
+        regferry.toml:8: cluster.token_file: the variable SECRET does not hold the path of a file that is there: what is secret itself belongs into a file
+        regferry.toml:9: cluster.username: is a second login, beside cluster.token_file (line 8): leave one of them out
+        regferry.toml:9: cluster.username: needs one of `password_file`, `password_env` and `password` beside it
+        regferry.toml:10: cluster.client_cert_file: needs a `client_key_file` beside it
+        "#);
+
+    let text = "[cluster]\nnats = ['nats://u:hunter2@a', 'nats://u:hunter3@b']\ncredentials_file = 'c'\nname = ''\n";
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+        regferry.toml:2: cluster.nats: has another login in it than the URL before: all servers are told the same one
+        regferry.toml:3: cluster.credentials_file: is a second login, beside cluster.nats (line 2): leave one of them out
+        regferry.toml:4: cluster.name: is empty
+        "#);
+    insta::assert_snapshot!(mistakes("[cluster]\nack_wait = 30\n").join("\n"), @r#"
+        regferry.toml:1: cluster: has no `nats`
+        regferry.toml:1: cluster: has no `name`
+        regferry.toml:2: cluster.ack_wait: must be a number with a unit in quotes, as "90s", "15m" or "6h"
+        "#);
+    insta::assert_snapshot!(mistake("cluster = 'prod'"), @r#"
+        regferry.toml:1: cluster: must be a table
+        "#);
+    insta::assert_snapshot!(mistake("[cluster]\nnats = []\nname = 'a'"), @r#"
+        regferry.toml:2: cluster.nats: is an empty list: name one at least
+        "#);
 }

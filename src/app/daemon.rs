@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -16,29 +18,35 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::App;
 use super::imports::{Importing, Imports};
+use super::member::{Duty, Member};
 use super::operations::{Ask, Operator};
 use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
 use crate::config::{ApiRead, ScheduledRule, Service};
-use crate::events::{ImageOutcome, Observer, RuleReport, RunOutcome};
+use crate::events::{Observer, RuleReport, RunOutcome};
 use crate::files::Stamps;
+use crate::queue::{self, Cluster, RunNews, RunState};
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server::{self, Access, Reading, Refusal, SyncAccepted};
 use crate::telemetry::{Metrics, Status};
-use crate::transfer::{Engine, Mode, Scope};
+use crate::transfer::{Engine, Scope};
 
 /// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// How often it is found out in a cluster when rules are due next.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
+
 impl App {
     /// The daemon: runs every rule on its schedule and shows metrics and health on `listener`, until `cancel`; then
     /// lets runs end within the grace. The configuration was read from `source` when its file was as `made_of` says, and is
-    /// read again when it is asked to, or has changed.
+    /// read again when it is asked to, or has changed. As a `member` of a cluster it shares the work with others.
     pub async fn serve(
         self,
         listener: Option<TcpListener>,
         (source, made_of): (Source, Stamps),
+        member: Option<(Arc<Cluster>, Duty)>,
         cancel: &CancellationToken,
     ) {
         let ready = Arc::new(AtomicBool::new(true));
@@ -51,11 +59,12 @@ impl App {
             ready: Arc::clone(&ready),
             access: Arc::default(),
             operations: Arc::new(operator),
+            cluster: member.as_ref().map(|(cluster, _)| Arc::clone(cluster)),
         };
         let asked = Asked { asks, importing: Importing::new(imports), access: Arc::clone(&service.access) };
         let serving = serve(listener, service, stop_serving.clone());
         let working = async {
-            let mut daemon = Daemon::new(self, source, made_of, asked);
+            let mut daemon = Daemon::new(self, source, made_of, member, asked);
             daemon.until(cancel).await;
             ready.store(false, Ordering::Relaxed);
             let end = daemon.stop().await;
@@ -98,16 +107,26 @@ struct Daemon {
     status: Arc<Status>,
     service: Service,
     asked: Asked,
+    cluster: Option<queue::Settings>,
+    /// In a cluster it does the work, and the timetable and the runs here are empty.
+    member: Option<Member>,
+    drained: BoxFuture<'static, ()>,
     reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
     _watching: AbortOnDropHandle<()>,
 }
 
 impl Daemon {
-    fn new(app: App, source: Source, made_of: Stamps, asked: Asked) -> Self {
+    fn new(app: App, source: Source, made_of: Stamps, member: Option<(Arc<Cluster>, Duty)>, asked: Asked) -> Self {
         let (sender, reloads) = mpsc::channel(1);
         app.status.configured(&source.file, Timestamp::now());
         let watching = Arc::new(source).watch(made_of, Arc::clone(&app.engine), sender);
+        let duty = member.as_ref().map(|(_, duty)| *duty);
+        let member = member.map(|(cluster, duty)| Member::new(cluster, &app, duty));
+        let drained = match &member {
+            Some(member) if duty == Some(Duty::Drain) => member.drained().boxed(),
+            _ => std::future::pending().boxed(),
+        };
         let mut daemon = Self {
             engine: app.engine,
             rules: Vec::new(),
@@ -118,6 +137,9 @@ impl Daemon {
             status: app.status,
             service: app.service,
             asked,
+            cluster: app.cluster,
+            member,
+            drained,
             reloads,
             watchdog: Watchdog::of_the_environment(),
             _watching: AbortOnDropHandle::new(tokio::spawn(watching)),
@@ -135,11 +157,18 @@ impl Daemon {
                 self.start(due);
             }
             let tick = |wait| now.wall.checked_add(wait).ok();
-            self.status.ticks(self.timetable.waits().map(|(rule, wait)| (&**rule, tick(wait))));
-            let look = self.timetable.next_look();
+            match &self.member {
+                Some(member) => {
+                    self.status.ticks(member.next_ticks().iter().map(|(rule, at)| (&**rule, *at)));
+                }
+                None => self.status.ticks(self.timetable.waits().map(|(rule, wait)| (&**rule, tick(wait)))),
+            }
+            let look = self.next_look();
             tokio::select! {
                 () = cancel.cancelled() => return,
+                () = &mut self.drained => return,
                 (rule, ended) = self.runs.next_end() => self.ended(&rule, ended),
+                news = heard(&mut self.member) => self.heard(&news),
                 Some(loaded) = self.reloads.recv() => self.reload(loaded),
                 Some(ask) = self.asked.asks.recv() => self.asked_for(ask),
                 () = self.asked.importing.step(&self.engine) => {}
@@ -149,14 +178,30 @@ impl Daemon {
         }
     }
 
+    fn next_look(&self) -> Option<std::time::Instant> {
+        match &self.member {
+            // Whoever asks is told when rules are due next.
+            Some(_) => Some(std::time::Instant::now() + SHOWN_EVERY),
+            None => self.timetable.next_look(),
+        }
+    }
+
+    /// What becomes of another replica's run is shown here too.
+    fn heard(&self, news: &RunNews) {
+        match &news.state {
+            RunState::Began => self.status.began_elsewhere(&news.order.rule),
+            RunState::Ended { report, totals } => {
+                self.status.ended_elsewhere(report, totals);
+                if report.outcome == RunOutcome::Success {
+                    self.metrics.succeeded_elsewhere(&report.name, report.started + report.elapsed);
+                }
+            }
+        }
+    }
+
     fn start(&mut self, due: Due) {
         if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
-            let mode = match (due.recheck, scheduled.timing.recheck) {
-                (true, _) => Mode::Repair,
-                (false, Some(_)) => Mode::Follow,
-                // Nobody would look again at what was in place once.
-                (false, None) => Mode::Execute,
-            };
+            let mode = scheduled.mode(due.recheck);
             let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
             self.status.starts(&due.rule);
             self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
@@ -167,6 +212,10 @@ impl Daemon {
     fn asked_for(&mut self, Ask { rule, answer }: Ask) {
         let is_ours = self.rules.iter().any(|scheduled| *scheduled.rule.name == *rule);
         let id = self.status.promise_run(&rule).filter(|_| is_ours);
+        if let (Some(member), Some(id)) = (&mut self.member, &id) {
+            let folded = self.status.is_running(&rule);
+            return member.ask(SyncAccepted { id: id.clone(), rule, folded }, answer);
+        }
         let accepted = id.ok_or(Refusal::UnknownRule).map(|id| {
             let due = self.timetable.ask(&rule, now());
             let folded = due.is_none();
@@ -185,7 +234,7 @@ impl Daemon {
             self.engine.forget_rule(rule);
             self.tell_rules();
         }
-        if let Some(due) = self.timetable.ended(rule, has_looked(&report), now()) {
+        if let Some(due) = self.timetable.ended(rule, report.has_looked(), now()) {
             self.start(due);
         }
     }
@@ -216,9 +265,12 @@ impl Daemon {
         }
     }
 
-    fn take_over(&mut self, Loaded { engine, rules, service }: Loaded) {
+    fn take_over(&mut self, Loaded { engine, rules, service, cluster }: Loaded) {
         if service.listen != self.service.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
+        }
+        if cluster != self.cluster {
+            tracing::warn!("[cluster] has changed: it takes effect when regferry is started again");
         }
         self.engine = engine;
         self.service = Service { listen: self.service.listen, ..service };
@@ -243,7 +295,11 @@ impl Daemon {
         let is_changed = |scheduled: &ScheduledRule| {
             before.get(&scheduled.rule.name).is_some_and(|before| before.rule != scheduled.rule)
         };
-        let planned = rules.iter().map(|scheduled| Planned {
+        if let Some(member) = &self.member {
+            member.follow(&self.engine, &rules);
+        }
+        let own = if self.member.is_some() { &[] } else { &rules[..] };
+        let planned = own.iter().map(|scheduled| Planned {
             rule: &scheduled.rule.name,
             timing: &scheduled.timing,
             is_changed: is_changed(scheduled),
@@ -288,6 +344,12 @@ impl Daemon {
         self.runs.stop_all();
         self.asked.importing.stop();
         self.asked.asks.close();
+        if let Some(member) = &mut self.member {
+            tokio::select! {
+                () = member.stop(end) => {}
+                () = self.watchdog.feed() => {}
+            }
+        }
         while self.is_at_work() {
             tokio::select! {
                 (rule, ended) = self.runs.next_end() => drop(ended.map_err(|fault| self.broken_off(&rule, &fault))),
@@ -312,14 +374,10 @@ impl Daemon {
     }
 }
 
-/// Whether a run came so far that it looked at images: a registry that was down shows none.
-fn has_looked(report: &RuleReport) -> bool {
-    let seen = report.count(ImageOutcome::Copied) + report.count(ImageOutcome::Unchanged);
-    match report.outcome {
-        // One that takes too long would take as long the next time.
-        RunOutcome::Success | RunOutcome::Timeout => true,
-        RunOutcome::Failure => seen > 0,
-        RunOutcome::Cancelled => false,
+async fn heard(member: &mut Option<Member>) -> RunNews {
+    match member {
+        Some(member) => member.news().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,9 +1,12 @@
 //! The composition root: from a configuration to something that runs, until it is told to stop.
 
 mod daemon;
+mod hands;
 mod imports;
 mod keys;
+mod member;
 mod operations;
+mod ordered;
 mod reload;
 mod runs;
 mod systemd;
@@ -17,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule, Service};
 use crate::events::{Observer, Observers, SyncReport};
-use crate::registry::{CertificateFolders, DockerConfigFiles, Registries};
+use crate::queue::{self, Cluster};
+use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
 use crate::transfer::{Engine, Mode};
 
+pub use member::Duty;
 pub use reload::Source;
 
 /// Everything built, nothing running.
@@ -31,6 +36,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     service: Service,
+    cluster: Option<queue::Settings>,
+    allotments: Option<Arc<Allotments>>,
 }
 
 impl App {
@@ -44,6 +51,31 @@ impl App {
         certificates: CertificateFolders,
         listeners: Vec<Arc<dyn Observer>>,
     ) -> prometheus::Result<Self> {
+        Self::built(config, docker_config, certificates, listeners, None)
+    }
+
+    /// The same for a process that works for the configuration's cluster, if there is one: it talks to no registry whose
+    /// limits are shared before it has a part of them.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn build_member(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+    ) -> prometheus::Result<Self> {
+        let allotments = config.cluster.is_some().then(Arc::default);
+        Self::built(config, docker_config, certificates, listeners, allotments)
+    }
+
+    fn built(
+        config: Config,
+        docker_config: DockerConfigFiles,
+        certificates: CertificateFolders,
+        listeners: Vec<Arc<dyn Observer>>,
+        allotments: Option<Arc<Allotments>>,
+    ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let status = Arc::new(Status::new(env!("CARGO_PKG_VERSION"), Timestamp::now()));
         let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::clone(&status) as _];
@@ -51,6 +83,10 @@ impl App {
         observer.rules(&config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect::<Vec<_>>());
         let registries =
             Registries::new(config.registries, docker_config, Arc::clone(&observer)).with_certificates(certificates);
+        let registries = match &allotments {
+            Some(allotments) => registries.with_allotments(Arc::clone(allotments)),
+            None => registries,
+        };
         Ok(Self {
             engine: Arc::new(Engine::new(registries, config.limits, Arc::clone(&observer))),
             rules: config.rules,
@@ -58,6 +94,8 @@ impl App {
             metrics,
             status,
             service: config.service,
+            cluster: config.cluster,
+            allotments,
         })
     }
 
@@ -74,6 +112,17 @@ impl App {
     /// How long work under way may go on after a stop was asked for.
     pub fn shutdown_grace(&self) -> Duration {
         self.service.shutdown_grace
+    }
+
+    /// The cluster that the configuration names, connected; none if it names none.
+    ///
+    /// # Errors
+    /// What NATS refuses and why, and what to do about it.
+    pub async fn cluster(&self) -> Result<Option<Arc<Cluster>>, queue::Error> {
+        match &self.cluster {
+            Some(settings) => Cluster::connect(settings.clone()).await.map(|cluster| Some(Arc::new(cluster))),
+            None => Ok(None),
+        }
     }
 
     /// Runs the rules that `chosen` takes once, all side by side, and reports them in the configuration's order.

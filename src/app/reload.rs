@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, ScheduledRule, Service};
 use crate::files::Stamps;
+use crate::queue;
 use crate::transfer::Engine;
 
 /// How often the files are looked at. Looking finds what notifications miss: network file systems, swapped links.
@@ -34,6 +35,7 @@ pub(super) struct Loaded {
     pub(super) engine: Arc<Engine>,
     pub(super) rules: Vec<ScheduledRule>,
     pub(super) service: Service,
+    pub(super) cluster: Option<queue::Settings>,
 }
 
 impl Source {
@@ -86,9 +88,9 @@ impl Source {
     /// Reads the configuration, for a daemon that works with this engine.
     fn load_for(&self, engine: &Engine) -> (Result<Loaded, String>, Stamps) {
         let (config, stamps) = self.load();
-        let loaded = config.map(|Config { service, limits, registries, rules }| {
+        let loaded = config.map(|Config { service, limits, registries, cluster, rules }| {
             let engine = Arc::new(engine.reconfigured(registries, limits));
-            Loaded { engine, rules, service }
+            Loaded { engine, rules, service, cluster }
         });
         (loaded, stamps)
     }

@@ -24,6 +24,7 @@ mod sync;
 mod table;
 mod tags;
 mod verify;
+mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -99,7 +100,10 @@ enum Command {
     /// Run the configuration's rules once, then exit
     Sync(sync::Args),
     /// Run the configuration's rules on their schedule until stopped
+    #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Args),
+    /// Work for a cluster whose schedule others keep
+    Work(work::Args),
     /// Ask a running daemon what it does
     Status(status::Args),
     /// Show an image's manifest or list
@@ -225,7 +229,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 /// SIGINT or SIGTERM.
 pub async fn run(cli: Cli) -> ExitCode {
     let progress = progress::Progress::new(cli.command.progress().filter(|_| !cli.global.quiet));
-    logging::init(&cli.global, matches!(cli.command, Command::Serve(_)), &progress);
+    logging::init(&cli.global, matches!(cli.command, Command::Serve(_) | Command::Work(_)), &progress);
     let signals = signals::listen();
     let session = Session::new(cli.global, progress, signals.cancel.clone());
 
@@ -234,6 +238,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Import(args) => import::run(&session, args).await,
         Command::Sync(args) => sync::run(&session, args).await,
         Command::Serve(args) => serve::run(&session, args).await,
+        Command::Work(args) => work::run(&session, args).await,
         Command::Status(args) => status::run(&session, args).await,
         Command::Inspect(args) => inspect::run(&session, args).await,
         Command::Manifests(args) => manifests::run(&session, args).await,

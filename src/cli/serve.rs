@@ -7,19 +7,19 @@ use tokio::net::TcpListener;
 
 use super::session::Session;
 use super::{Exit, Failure, signals};
+use crate::app::Duty;
 use crate::config::Service;
 use crate::server::check_token_file;
 use crate::telemetry::Log;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Where metrics, health and the API are, over what the configuration says; "" for nowhere
     #[arg(long, value_name = "ADDRESS", env = "REGFERRY_LISTEN", hide_env_values = true)]
     listen: Option<String>,
 }
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   Mirror on schedule, metrics on the configured address:
     regferry serve --config regferry.toml
@@ -31,6 +31,11 @@ A changed configuration is taken over by itself, and on SIGHUP; one that is brok
 SIGTERM and SIGINT end it cleanly within [service] shutdown_grace; a second signal ends it at once.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
+    run_as(session, args, Duty::Serve).await
+}
+
+/// The daemon, with a cluster's replica that does more or less of its work. What is not [`Duty::Serve`] needs one.
+pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<Exit, Failure> {
     let listen = match &args.listen {
         None => None,
         Some(text) => {
@@ -45,8 +50,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     signals::on_hangup(Arc::clone(&source.again));
     let (config, made_of) = source.load();
     let config = config.map_err(Failure::usage)?;
+    if duty != Duty::Serve {
+        session.check_cluster(&config)?;
+    }
     let (rules, address) = (config.rules.len(), config.service.listen);
-    let app = session.app(config, Log::Everything)?;
+    let app = session.member(config, Log::Everything)?;
+    let cluster = app.cluster().await.map_err(Failure::failed)?;
+    let member = cluster.map(|cluster| (cluster, duty));
     let listener = match address {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -59,7 +69,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    app.serve(listener, (source, made_of), &session.cancel).await;
+    app.serve(listener, (source, made_of), member, &session.cancel).await;
     tracing::info!("stopped");
     Ok(Exit::Stopped)
 }

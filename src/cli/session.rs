@@ -11,6 +11,7 @@ use super::{Failure, Global};
 use crate::app::{App, Source};
 use crate::config::Config;
 use crate::content::Location;
+use crate::events::Observer;
 use crate::registry::{CertificateFolders, DockerConfigFiles, Settings};
 use crate::telemetry::Log;
 use crate::transfer::Store;
@@ -34,6 +35,10 @@ impl Global {
         config
     }
 }
+
+/// How the program is built.
+type Build =
+    fn(Config, DockerConfigFiles, CertificateFolders, Vec<Arc<dyn Observer>>) -> Result<App, prometheus::Error>;
 
 /// One run of the program.
 pub(super) struct Session {
@@ -64,6 +69,17 @@ impl Session {
         })
     }
 
+    /// The configuration has to name a cluster.
+    pub(super) fn check_cluster(&self, config: &Config) -> Result<(), Failure> {
+        if config.cluster.is_none() {
+            let file = self.config_file()?.display();
+            return Err(Failure::usage(format!(
+                "{file}: it has no [cluster]: name its NATS there (see config.example.toml)"
+            )));
+        }
+        Ok(())
+    }
+
     /// Where the daemon's configuration comes from: the file, and `over` it what the command line says.
     pub(super) fn source(
         &self,
@@ -92,9 +108,18 @@ impl Session {
 
     /// The program, built for this configuration.
     pub(super) fn app(&self, config: Config, log: Log) -> Result<App, Failure> {
+        self.built(App::build, config, log)
+    }
+
+    /// The same as one of the configuration's cluster, if it names one.
+    pub(super) fn member(&self, config: Config, log: Log) -> Result<App, Failure> {
+        self.built(App::build_member, config, log)
+    }
+
+    fn built(&self, build: Build, config: Config, log: Log) -> Result<App, Failure> {
         let listeners = [log.observer()].into_iter().chain(self.progress.observer()).collect();
         let (logins, certificates) = (DockerConfigFiles::from_environment(), CertificateFolders::from_environment());
-        App::build(config, logins, certificates, listeners).map_err(Failure::failed)
+        build(config, logins, certificates, listeners).map_err(Failure::failed)
     }
 
     /// A repository to look at, for commands that change nothing.

@@ -22,6 +22,10 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     repair: bool,
 
+    /// Have the replicas of the configuration's [cluster] do it, and wait until they have
+    #[arg(long, conflicts_with = "dry_run")]
+    cluster: bool,
+
     /// Write metrics to a file, as Prometheus' node exporter reads them from its textfile folder
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     metrics_file: Option<PathBuf>,
@@ -46,11 +50,17 @@ Examples:
   As a cron job whose failures alert:
     regferry sync --config regferry.toml --metrics-file /var/lib/prometheus/node-exporter/regferry.prom
 
+  By all replicas of a cluster:
+    regferry sync --config regferry.toml --cluster
+
 Exits 0 if every image is in place, 1 if one failed, 2 if nothing was attempted.";
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let config = session.config()?;
     args.rules.check(&config)?;
+    if args.cluster {
+        session.check_cluster(&config)?;
+    }
     let metrics_file = args.metrics_file.map(MetricsFile::at).transpose()?;
     let app = session.app(config, Log::BesideResults)?;
     if let Some(file) = &metrics_file {
@@ -62,8 +72,16 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         (false, true) => Mode::Repair,
         (false, false) => Mode::Execute,
     };
-    let sync = app.sync(|name| args.rules.has(name), mode, &session.cancel);
-    let report = session.within_grace(&app, sync).await;
+    let has = |name: &str| args.rules.has(name);
+    let report = if args.cluster {
+        let cluster = app.cluster().await.map_err(Failure::failed)?;
+        match cluster {
+            Some(cluster) => app.order(&cluster, has, mode, &session.cancel).await.map_err(Failure::failed)?,
+            None => None,
+        }
+    } else {
+        session.within_grace(&app, app.sync(has, mode, &session.cancel)).await
+    };
     session.progress.finish();
     let metrics = metrics_file.map_or(Ok(()), |file| file.write(app.metrics()));
     let Some(report) = report else {

@@ -5,6 +5,8 @@
 //! values, and each section is resolved into the types that the rest of the program takes. Every step adds what it
 //! finds wrong to one list: a file's mistakes are told all at once, each with its line and key.
 
+mod certificates;
+mod cluster;
 mod compose;
 mod conflicts;
 mod error;
@@ -22,7 +24,7 @@ mod registries;
 mod rules;
 mod schedule;
 mod scope;
-mod secret_files;
+mod secrets;
 mod service;
 mod tags;
 mod transfer;
@@ -36,6 +38,7 @@ use serde::Deserialize as _;
 use toml::de::DeTable;
 
 use crate::oci::Host;
+use crate::queue;
 use crate::registry::Settings;
 use crate::transfer::Limits;
 
@@ -56,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// Registries that something is set for; the others have [`Settings::for_host`].
     pub registries: HashMap<Host, Settings>,
+    /// The cluster that this process is part of; none for one that works alone.
+    pub cluster: Option<queue::Settings>,
     /// The rules in the file's order, then those that keep a list composed; there may be none.
     pub rules: Vec<ScheduledRule>,
 }
@@ -113,6 +118,7 @@ impl Config {
             service: service::service(raw.service, folder, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
+            cluster: cluster::cluster(raw.cluster, folder, &mut problems),
             rules: rules::rules(raw.rules, raw.compose, &defaults, &mut problems),
         };
         problems.none_or_error().map(|()| config)

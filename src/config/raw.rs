@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) defaults: Entry<Table<Defaults>>,
     pub(super) transfer: Entry<Table<Transfer>>,
     pub(super) registries: Entry<BTreeMap<Spanned<String>, Written<Table<Registry>>>>,
+    pub(super) cluster: Entry<Table<Cluster>>,
     pub(super) rules: Entry<Vec<Written<Table<Rule>>>>,
     pub(super) compose: Entry<Vec<Written<Table<Compose>>>>,
 }
@@ -29,6 +30,24 @@ pub(super) struct Service {
     pub(super) api_token_file: Entry<String>,
     pub(super) api_read: Entry<String>,
     pub(super) shutdown_grace: Entry<String>,
+}
+
+/// `[cluster]`
+#[derive(Deserialize)]
+pub(super) struct Cluster {
+    pub(super) nats: Entry<OneOrMany>,
+    pub(super) name: Entry<String>,
+    pub(super) ack_wait: Entry<String>,
+    pub(super) credentials_file: Entry<String>,
+    pub(super) token_file: Entry<String>,
+    pub(super) username: Entry<String>,
+    pub(super) password: Entry<SecretString>,
+    pub(super) password_file: Entry<String>,
+    pub(super) password_env: Entry<String>,
+    pub(super) ca_file: Entry<String>,
+    pub(super) client_cert_file: Entry<String>,
+    pub(super) client_key_file: Entry<String>,
+    pub(super) stream_replicas: Entry<i64>,
 }
 
 /// `[defaults]`: what a [`Rule`] may leave out.

@@ -3,22 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 
-use super::expand::is_variable_name;
+use super::certificates::{ca_file, identity};
 use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
-use super::secret_files::secret_file;
+use super::secrets::Logins;
 use super::values;
-use super::written::{Entry, Written, span};
+use super::written::{Entry, Written};
 use crate::backoff::Patience;
 use crate::oci::{Host, InvalidName, Size};
-use crate::registry::{Credentials, Identity, Limits, Password, Rate, Settings, Tls};
-use crate::registry::{check_ca_file, check_identity, checked_username};
+use crate::registry::{Limits, Rate, Settings, Tls};
 
 /// The registries by host. Relative paths start from `folder`.
 pub(super) fn registries(
@@ -87,43 +85,6 @@ fn tls(text: &str) -> Result<Tls, String> {
     }
 }
 
-/// A file that can be used now: a daemon is to fail at its start, not at its first connection.
-fn ca_file(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> Option<PathBuf> {
-    let usable = |text: &str| {
-        if text.contains(char::is_control) {
-            return Err("has control characters in it".to_owned());
-        }
-        let path = folder.join(text);
-        check_ca_file(&path).map(|()| path)
-    };
-    values::parsed(entry, values::TEXT, problems, usable).map(Spanned::into_inner)
-}
-
-/// A client certificate is shown with its key, or not at all.
-fn identity(
-    certificate: Entry<String>,
-    key: Entry<String>,
-    folder: &Path,
-    problems: &mut Problems<'_>,
-) -> Option<Identity> {
-    let spans = (span(certificate.as_ref()), span(key.as_ref()));
-    match &spans {
-        (Some(certificate), None) => problems.add(certificate, "needs a `client_key_file` beside it"),
-        (None, Some(key)) => problems.add(key, "needs a `client_cert_file` beside it"),
-        (None, None) | (Some(_), Some(_)) => {}
-    }
-    let in_place = |_: &str| "a key itself belongs into a file".to_owned();
-    let (certificate, key) = (values::text(certificate, problems), secret_file(key, folder, in_place, problems));
-    let identity = Identity { certificate: folder.join(certificate?), key: key? };
-    match check_identity(&identity) {
-        Ok(()) => Some(identity),
-        Err(reason) => {
-            problems.add(&spans.0?, reason);
-            None
-        }
-    }
-}
-
 fn hosts(entry: Entry<Vec<Written<String>>>, problems: &mut Problems<'_>) -> Vec<Host> {
     let list = entry.and_then(|list| list.of_kind("a list of hosts, as [\"auth.example.com\"]", problems));
     let hosts = list.map(Spanned::into_inner).unwrap_or_default().into_iter();
@@ -160,65 +121,4 @@ fn chunk_size(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<u64> 
         return None;
     }
     Some(size.into_inner())
-}
-
-/// The keys that say who we are.
-struct Logins {
-    username: Entry<String>,
-    literal: Entry<SecretString>,
-    file: Entry<String>,
-    variable: Entry<String>,
-}
-
-impl Logins {
-    fn credentials(self, folder: &Path, problems: &mut Problems<'_>) -> Option<Credentials> {
-        self.check_together(problems);
-        let username = values::parsed(self.username, values::TEXT, problems, checked_username).map(Spanned::into_inner);
-        let literal = password(self.literal, problems).map(Password::Literal);
-        let in_place =
-            |name: &str| format!("if it holds the password itself, write password_env = \"{name}\" in place of this");
-        let file = secret_file(self.file, folder, in_place, problems).map(Password::File);
-        let variable = variable(self.variable, problems).map(Password::Variable);
-        Some(Credentials::User { username: username?, password: literal.or(file).or(variable)? })
-    }
-
-    /// One user name and one password, or neither.
-    fn check_together(&self, problems: &mut Problems<'_>) {
-        let spans = [span(self.literal.as_ref()), span(self.file.as_ref()), span(self.variable.as_ref())];
-        let mut passwords: Vec<Range<usize>> = spans.into_iter().flatten().collect();
-        passwords.sort_by_key(|span| span.start);
-        match (span(self.username.as_ref()), passwords.split_first()) {
-            (Some(username), None) => {
-                problems.add(&username, "needs one of `password_file`, `password_env` and `password` beside it");
-            }
-            (None, Some((password, _))) => problems.add(password, "needs a `username` beside it"),
-            (None, None) | (Some(_), Some(_)) => {}
-        }
-        if let Some((first, others)) = passwords.split_first() {
-            let first = problems.name(first);
-            for other in others {
-                problems.add(other, format!("is a second password, beside {first}: leave one of them out"));
-            }
-        }
-    }
-}
-
-fn password(entry: Entry<SecretString>, problems: &mut Problems<'_>) -> Option<SecretString> {
-    let secret = entry?.of_kind(values::TEXT, problems)?;
-    if secret.get_ref().expose_secret().is_empty() {
-        problems.add(&secret.span(), "is empty");
-        return None;
-    }
-    Some(secret.into_inner())
-}
-
-/// The name of a variable. Written as `${NAME}`, the secret itself would stand where its name belongs, and be shown
-/// as one: so the value is not shown here either.
-fn variable(entry: Entry<String>, problems: &mut Problems<'_>) -> Option<String> {
-    let name = entry?.of_kind(values::TEXT, problems)?;
-    if problems.has_variable(&name.span()) || !is_variable_name(name.get_ref()) {
-        problems.add(&name.span(), "must be a variable's bare name, as \"HUB_PASSWORD\", without `$` and braces");
-        return None;
-    }
-    Some(name.into_inner())
 }

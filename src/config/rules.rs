@@ -21,7 +21,7 @@ use super::values;
 use super::written::{Entry, Written};
 use crate::events;
 use crate::schedule::Timing;
-use crate::transfer::{Kept, Platforms, Prune, Rule};
+use crate::transfer::{Kept, Mode, Platforms, Prune, Rule};
 
 /// A rule and when it runs.
 #[derive(Debug, Clone)]
@@ -30,6 +30,18 @@ pub struct ScheduledRule {
     pub rule: Arc<Rule>,
     /// When it runs.
     pub timing: Timing,
+}
+
+impl ScheduledRule {
+    /// What a run is for that was begun by schedule; `is_recheck` if it is to look below unchanged tags.
+    pub fn mode(&self, is_recheck: bool) -> Mode {
+        match (is_recheck, self.timing.recheck) {
+            (true, _) => Mode::Repair,
+            (false, Some(_)) => Mode::Follow,
+            // Nobody would look again at what was in place once.
+            (false, None) => Mode::Execute,
+        }
+    }
 }
 
 /// What holds for a rule that does not say otherwise.

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::keys::{Table, section};
 use super::problems::Problems;
 use super::raw;
-use super::secret_files::secret_file;
+use super::secrets::secret_file;
 use super::values;
 use super::written::Entry;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Refusal;
+use super::{Displaced, Refusal};
 use crate::backoff::RetryReason;
 use crate::oci::{Digest, Host, ManifestError, Size};
 
@@ -118,6 +118,9 @@ pub enum Cause {
     /// Stopped by the user, a timeout of the rule, or the end of the program.
     #[error("stopped before it was done")]
     Cancelled,
+    /// Another process has taken the work over.
+    #[error(transparent)]
+    Displaced(#[from] Displaced),
 }
 
 /// No document may be read now: the registry counts them, and has announced that none are left for us.
@@ -133,7 +136,17 @@ pub struct NoPulls {
     pub window: Duration,
 }
 
+/// While nothing is left, it is looked again as often as a pull comes back in the mean, within these bounds.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
 impl NoPulls {
+    /// How long it is not worth another look.
+    pub fn look_again(&self) -> Duration {
+        let (soonest, latest) = LOOK_AGAIN;
+        let limit = self.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
+        (self.window / limit.unwrap_or(1)).clamp(soonest, latest)
+    }
+
     /// Whether waiting helps: not where all that there ever are is reserved for others.
     pub fn may_end(&self) -> bool {
         self.limit.is_none_or(|limit| limit > self.reserve)
@@ -273,9 +286,9 @@ impl Error {
         self.host.as_ref() == Some(host)
     }
 
-    /// Whether this is a stop that somebody asked for, not a failure.
+    /// Whether this is a stop that somebody asked for, or another's taking over: not a failure.
     pub fn is_cancelled(&self) -> bool {
-        matches!(*self.cause, Cause::Cancelled)
+        matches!(*self.cause, Cause::Cancelled | Cause::Displaced(_))
     }
 
     /// Whether a slow target was let go by the others, to take the bytes from them later.
@@ -335,7 +348,8 @@ impl Error {
             | Cause::NotMended(_)
             | Cause::Layout(_)
             | Cause::Incomplete(_)
-            | Cause::Cancelled => None,
+            | Cause::Cancelled
+            | Cause::Displaced(_) => None,
         }
     }
 
@@ -414,7 +428,8 @@ impl Error {
             | Cause::TagTaken(_)
             | Cause::Layout(_)
             | Cause::Incomplete(_)
-            | Cause::Cancelled => return None,
+            | Cause::Cancelled
+            | Cause::Displaced(_) => return None,
         })
     }
 }

@@ -1,24 +1,31 @@
 //! Where content lies: the traits that a registry and an image layout implement, and their one error.
 
 mod error;
+mod fence;
 mod refusal;
 mod trail;
 mod verified;
 
 use std::fmt;
 use std::future::Future;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use error::{Cause, Error, NoPulls, Unreachable};
+pub use fence::{Displaced, Fence};
 pub use refusal::{LoginSent, Refusal};
 pub use trail::Trail;
 pub use verified::Verified;
 
 use crate::backoff::Patience;
-use crate::oci::{Descriptor, Digest, Host, Manifest, Reference, Repository, Tag, TagOrDigest, write_place};
+use crate::oci::{
+    Descriptor, Digest, Host, InvalidName, LAYOUT_PREFIX, Manifest, Reference, Repository, Tag, TagOrDigest,
+    write_place,
+};
 
 /// A repository in a registry, `ghcr.io/acme/app`, or an image layout, `oci:DIR`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +56,31 @@ impl From<&Reference> for Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_place(f, &self.host, &self.repository)
+    }
+}
+
+/// As a reference begins: `ghcr.io/acme/app`, or `oci:DIR`.
+impl FromStr for Location {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if let Some(dir) = text.strip_prefix(LAYOUT_PREFIX) {
+            return Ok(Self { host: Host::layout(dir)?, repository: Repository::of_layout() });
+        }
+        let (host, repository) = text.split_once('/').unwrap_or((text, ""));
+        Ok(Self { host: host.parse()?, repository: repository.parse()? })
+    }
+}
+
+impl Serialize for Location {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens, told to whoever listens: metrics, the log, a progress bar.
 
+mod cluster;
 mod report;
 mod selected;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::backoff::RetryReason;
 use crate::oci::{Host, Reference};
 
+pub use cluster::{ClusterNews, LeaseKind, Queue};
 pub use report::{BlobCounts, ImageOutcome, ImageReport, RuleReport, RunOutcome, SyncReport, Totals};
 pub use selected::{Selected, StageReport};
 
@@ -46,6 +48,9 @@ pub trait Observer: Send + Sync {
     fn blob(&self, _rule: &str, _outcome: BlobOutcome) {}
     /// An image of a rule is done.
     fn image(&self, _rule: &str, _image: &ImageReport) {}
+    /// An image of a rule's run is done, and was told of by [`Observer::image`] where it was worked on, which may be in
+    /// another process.
+    fn brought(&self, _rule: &str, _image: &ImageReport) {}
     /// A rule's run knows how many images it has to look at: so many more.
     fn found(&self, _rule: &str, _images: usize) {}
     /// A tag was deleted, since its rule would not write it.
@@ -54,6 +59,8 @@ pub trait Observer: Send + Sync {
     fn run_started(&self, _rule: &str) {}
     /// A rule's run ended.
     fn run_ended(&self, _run: &RuleReport) {}
+    /// This process is one of a cluster, and learnt something of it.
+    fn cluster(&self, _news: &ClusterNews<'_>) {}
 }
 
 /// Listens to nothing.
@@ -100,6 +107,8 @@ pub enum ThrottleReason {
     Quota,
     /// The registry asked for it.
     RetryAfter,
+    /// Its cluster: this replica has no part of the registry's limits.
+    Cluster,
 }
 
 impl ThrottleReason {
@@ -112,6 +121,7 @@ impl ThrottleReason {
             Self::Bandwidth => "bandwidth",
             Self::Quota => "quota",
             Self::RetryAfter => "retry_after",
+            Self::Cluster => "cluster",
         }
     }
 }
@@ -213,6 +223,9 @@ impl Observer for Observers {
     fn image(&self, rule: &str, image: &ImageReport) {
         self.0.iter().for_each(|o| o.image(rule, image));
     }
+    fn brought(&self, rule: &str, image: &ImageReport) {
+        self.0.iter().for_each(|o| o.brought(rule, image));
+    }
     fn found(&self, rule: &str, images: usize) {
         self.0.iter().for_each(|o| o.found(rule, images));
     }
@@ -224,5 +237,8 @@ impl Observer for Observers {
     }
     fn run_ended(&self, run: &RuleReport) {
         self.0.iter().for_each(|o| o.run_ended(run));
+    }
+    fn cluster(&self, news: &ClusterNews<'_>) {
+        self.0.iter().for_each(|o| o.cluster(news));
     }
 }

@@ -1,9 +1,9 @@
 //! How a listing became a choice: what a dry run shows of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was chosen of one listing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selected {
     /// What was listed, in words: `tags of docker.io/library/nginx`.
     pub source: String,
@@ -16,7 +16,7 @@ pub struct Selected {
 }
 
 /// What one stage of a choice dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageReport {
     /// The key of the rule that says it: `include`, `semver`, `exclude`, `latest`.
     pub stage: String,

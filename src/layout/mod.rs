@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use pull::FileBody;
 pub use push::Upload;
 
-use crate::content::{Cause, Error, Location};
+use crate::content::{Cause, Error, Fence, Location};
 use crate::events::Observer;
 use crate::oci::{Host, Repository};
 use folder::{Folder, Lock};
@@ -51,6 +51,7 @@ pub struct Layout {
     trust: Trust,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 /// What is taken for being there.
@@ -68,13 +69,35 @@ impl Layout {
     pub fn at(host: &Host, trust: Trust, observer: Arc<dyn Observer>) -> Option<Self> {
         let folder = Arc::new(Folder::at(host.layout_dir()?));
         let location = Location { host: host.clone(), repository: Repository::of_layout() };
-        Some(Self { folder, location, trust, observer, cancel: CancellationToken::new() })
+        Some(Self { folder, location, trust, observer, cancel: CancellationToken::new(), fence: None })
     }
 
     /// The same layout for a piece of work: `cancel` ends its waiting.
     #[must_use]
     pub fn on_behalf_of(&self, cancel: &CancellationToken) -> Self {
         Self { cancel: cancel.clone(), ..self.clone() }
+    }
+
+    /// The same layout for work that another process may take over.
+    #[must_use]
+    pub fn fenced(&self, fence: &Arc<dyn Fence>) -> Self {
+        Self { fence: Some(Arc::clone(fence)), ..self.clone() }
+    }
+
+    /// Asked before something is written.
+    async fn hold(&self, what: &str) -> Result<(), Error> {
+        match &self.fence {
+            Some(fence) => fence.hold().await.map_err(|displaced| self.error(what, displaced.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Asked before the list of images is changed.
+    async fn check(&self, what: &str) -> Result<(), Error> {
+        match &self.fence {
+            Some(fence) => fence.check().await.map_err(|displaced| self.error(what, displaced.into())),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the lock; a stop ends that.

@@ -66,6 +66,7 @@ impl Push for Layout {
 
     async fn open_upload(&self, blob: &Descriptor) -> Result<Upload, Error> {
         let what = format!("beginning blob {blob} in {}", self.location);
+        self.hold(&what).await?;
         self.make_ready(&what).await?;
         let hasher = blob.digest.hasher();
         self.blocking(what, move |folder| {
@@ -124,6 +125,7 @@ impl Push for Layout {
     /// The document as a blob, when all that it names is there; then, under a tag, in `index.json`.
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
         let what = format!("writing manifest {at} to {}", self.location);
+        self.hold(&what).await?;
         self.make_ready(&what).await?;
         let document = manifest.clone();
         self.blocking(what.clone(), move |folder| {
@@ -188,7 +190,9 @@ impl Layout {
         if self.blocking(what.clone(), Folder::listing).await?.is_none() {
             return Ok(false);
         }
+        self.hold(&what).await?;
         let lock = self.locked(&what).await?;
+        self.check(&what).await?;
         self.blocking(what, move |folder| folder.change(&lock, change)).await
     }
 }

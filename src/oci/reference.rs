@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::host::LAYOUT_PREFIX;
 use super::names::without_login;
-use super::{Digest, Host, Repository, Tag};
+use super::{Digest, Host, InvalidDigest, InvalidName, Repository, Tag};
 
 /// `[HOST[:PORT]/]REPO[:TAG][@DIGEST]`, with what is left out filled in as Docker does: `alpine` is
 /// `docker.io/library/alpine:latest`. Or `oci:DIR[:TAG][@DIGEST]`, an image in the layout in a directory.
@@ -96,7 +96,7 @@ impl Reference {
 /// What stands before the tag, and the tag. `cut` is `named` cut in two at a colon, if it has one.
 fn split_tag<'t>(cut: Option<(&'t str, &str)>, named: &'t str) -> Result<(&'t str, Option<Tag>), String> {
     match cut {
-        Some((before, tag)) => Ok((before, Some(tag.parse().map_err(|e: super::InvalidName| e.to_string())?))),
+        Some((before, tag)) => Ok((before, Some(tag.parse().map_err(|e: InvalidName| e.to_string())?))),
         None => Ok((named, None)),
     }
 }
@@ -105,7 +105,7 @@ fn split_tag<'t>(cut: Option<(&'t str, &str)>, named: &'t str) -> Result<(&'t st
 fn split_host(named: &str) -> Result<(Host, &str), String> {
     match named.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
-            Ok((first.parse().map_err(|e: super::InvalidName| e.to_string())?, rest))
+            Ok((first.parse().map_err(|e: InvalidName| e.to_string())?, rest))
         }
         _ => Ok((Host::docker_hub(), named)),
     }
@@ -172,6 +172,32 @@ impl fmt::Display for TagOrDigest {
 impl fmt::Debug for TagOrDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for TagOrDigest {
+    type Err = InvalidReference;
+
+    /// No tag has a colon in it, and every digest has.
+    fn from_str(text: &str) -> Result<Self, InvalidReference> {
+        let parsed = if text.contains(':') {
+            text.parse().map(Self::Digest).map_err(|error: InvalidDigest| error.to_string())
+        } else {
+            text.parse().map(Self::Tag).map_err(|error: InvalidName| error.to_string())
+        };
+        parsed.map_err(|reason| InvalidReference { text: without_login(text), reason })
+    }
+}
+
+impl Serialize for TagOrDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TagOrDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

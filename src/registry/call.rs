@@ -14,7 +14,7 @@ use url::Url;
 use super::auth::Scope;
 use super::limits::quota::Seat;
 use super::limits::{Class, Lane};
-use crate::content::{Cause, Error};
+use crate::content::{Cause, Error, Fence};
 
 /// A path, or what a request is called: `format!` grows such a text three times on its way.
 pub(super) fn text(parts: fmt::Arguments<'_>) -> String {
@@ -25,7 +25,7 @@ pub(super) fn text(parts: fmt::Arguments<'_>) -> String {
 }
 
 /// Who asks: the rights it needs, the count that its requests go to, what ends its waiting, the
-/// connection that it holds, and its part in the registry's quota.
+/// connection that it holds, its part in the registry's quota, and what says whether it may still write.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) scope: Scope,
@@ -33,11 +33,28 @@ pub(super) struct Caller {
     pub(super) cancel: CancellationToken,
     pub(super) lane: Option<Lane>,
     pub(super) seat: Option<Arc<Seat>>,
+    pub(super) fence: Option<Arc<dyn Fence>>,
 }
 
 impl Caller {
     pub(super) fn new(scope: Scope, requests: Arc<AtomicU64>, cancel: CancellationToken) -> Self {
-        Self { scope, requests, cancel, lane: None, seat: None }
+        Self { scope, requests, cancel, lane: None, seat: None, fence: None }
+    }
+
+    /// Asked before something is written; the call goes into the error.
+    pub(super) async fn hold(&self, call: &Call) -> Result<(), Error> {
+        match &self.fence {
+            Some(fence) => fence.hold().await.map_err(|displaced| call.error(displaced.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Asked when a call's turn has come.
+    pub(super) async fn check(&self, call: &Call) -> Result<(), Error> {
+        match self.fence.as_ref().filter(|_| call.is_final) {
+            Some(fence) => fence.check().await.map_err(|displaced| call.error(displaced.into())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -51,6 +68,8 @@ pub(super) struct Call {
     pub(super) is_pull: bool,
     /// Whether large bodies go with it, which HTTP/1.1 moves at less cost.
     pub(super) is_bulk: bool,
+    /// Whether it writes a tag or deletes something: what a fence is asked before each try.
+    pub(super) is_final: bool,
     /// Whether registries may lack this part of the API.
     pub(super) is_optional: bool,
     pub(super) accept: Option<HeaderValue>,
@@ -72,6 +91,7 @@ impl Call {
             class,
             is_pull: false,
             is_bulk: false,
+            is_final: false,
             is_optional: false,
             accept: None,
             body: None,
@@ -101,6 +121,11 @@ impl Call {
     pub(super) fn bulk(self) -> Self {
         let class = if self.class == Class::Upload { Class::Body } else { self.class };
         Self { is_bulk: true, class, ..self }
+    }
+
+    /// A request that writes a tag, or deletes something.
+    pub(super) fn last(self, is_final: bool) -> Self {
+        Self { is_final, ..self }
     }
 
     pub(super) fn class(self, class: Class) -> Self {

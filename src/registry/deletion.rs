@@ -11,7 +11,8 @@ use crate::oci::TagOrDigest;
 /// Deletes what a tag or a digest stands for: the tag alone, or the document with its tags.
 pub(super) async fn delete(remote: &Remote, at: &TagOrDigest) -> Result<Deleted, Error> {
     let what = format!("deleting {at} from {}", remote.location);
-    let call = Call::new(Method::DELETE, remote.manifest_url(at), what).class(Class::ManifestWrite);
+    let call = Call::new(Method::DELETE, remote.manifest_url(at), what).class(Class::ManifestWrite).last(true);
+    remote.caller.hold(&call).await?;
     let caller = Caller { scope: remote.caller.scope.with_delete(), ..remote.caller.clone() };
     // What is not supported is not tried again, whatever code says so.
     let delete = || async {

@@ -55,8 +55,8 @@ pub use azure::AzureManifest;
 pub use certs_d::CertificateFolders;
 pub use client::{check_ca_file, check_identity, install_provider};
 pub use credentials::{Credentials, DockerConfigFiles, Password, checked_username, without_newline};
-pub use limits::quota::{Seat, Waited};
-pub use limits::{Limits, Rate};
+pub use limits::quota::{PullsLeft, Seat, Waited};
+pub use limits::{Allotments, Limits, Part, Rate, Shared, WHOLE, Wish};
 pub use reach::Reached;
 pub use remote::{Access, Remote};
 pub use settings::{Identity, Settings, Tls};
@@ -76,6 +76,7 @@ pub struct Registries {
     docker_config: DockerConfigFiles,
     certificates: CertificateFolders,
     observer: Arc<dyn Observer>,
+    allotments: Option<Arc<Allotments>>,
     open: Mutex<HashMap<Host, Open>>,
 }
 
@@ -94,7 +95,21 @@ impl Registries {
         docker_config: DockerConfigFiles,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { settings, docker_config, certificates: CertificateFolders::default(), observer, open: Mutex::default() }
+        Self {
+            settings,
+            docker_config,
+            certificates: CertificateFolders::default(),
+            observer,
+            allotments: None,
+            open: Mutex::default(),
+        }
+    }
+
+    /// The same where many processes keep the registries' limits together: of what is configured, and of pulls, nothing
+    /// goes but by the parts that are told to `allotments`.
+    #[must_use]
+    pub fn with_allotments(self, allotments: Arc<Allotments>) -> Self {
+        Self { allotments: Some(allotments), ..self }
     }
 
     /// The same, with the certificates that these folders have for a registry.
@@ -108,7 +123,10 @@ impl Registries {
     #[must_use]
     pub fn reconfigured(&self, settings: HashMap<Host, Settings>) -> Self {
         let (docker_config, observer) = (self.docker_config.clone(), Arc::clone(&self.observer));
-        let reconfigured = Self::new(settings, docker_config, observer).with_certificates(self.certificates.clone());
+        let reconfigured = Self {
+            allotments: self.allotments.clone(),
+            ..Self::new(settings, docker_config, observer).with_certificates(self.certificates.clone())
+        };
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let is_current = |host: &Host, open: &Open| {
             let settings = reconfigured.settings(host);
@@ -185,7 +203,8 @@ impl Registries {
         let settings = self.settings(host)?;
         // Looked at before they are read: what changes in between is seen later.
         let files = Stamps::of(self.files_of(host, &settings));
-        let transport = Transport::new(host, &settings, self.docker_config.clone(), Arc::clone(&self.observer))?;
+        let (docker_config, observer) = (self.docker_config.clone(), Arc::clone(&self.observer));
+        let transport = Transport::new(host, &settings, docker_config, observer, self.allotments.as_deref())?;
         let transport = Arc::new(transport);
         open.insert(host.clone(), Open { transport: Arc::clone(&transport), settings, files });
         Ok(transport)

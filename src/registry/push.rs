@@ -62,6 +62,7 @@ impl Push for Remote {
         url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.as_str());
         let what = format!("mounting blob {blob} from {from} in {}", self.location);
         let call = Call::new(Method::POST, url, what);
+        self.caller.hold(&call).await?;
         let caller = Caller { scope: self.caller.scope.with_mount(from), ..self.caller.clone() };
         // Whatever a registry has against mounting, an upload does as well; but one that is only busy is asked again, and
         // one that has trouble is so once.
@@ -90,6 +91,7 @@ impl Push for Remote {
         let url = self.transport.url(&self.location, "blobs/uploads/");
         let what = format!("opening an upload of blob {blob} to {}", self.location);
         let call = Call::new(Method::POST, url, what);
+        self.caller.hold(&call).await?;
         let answered = self.transport.send(&self.caller, &call).await?;
         session(&call, &answered.response)
     }
@@ -143,7 +145,8 @@ impl Push for Remote {
     async fn put_manifest(&self, manifest: &Manifest, at: &TagOrDigest) -> Result<Put, Error> {
         let what = format!("pushing manifest {at} to {}", self.location);
         let call = Call::new(Method::PUT, self.manifest_url(at), what).class(Class::ManifestWrite);
-        let call = call.body(manifest.media_type(), manifest.bytes().clone());
+        let call = call.body(manifest.media_type(), manifest.bytes().clone()).last(matches!(at, TagOrDigest::Tag(_)));
+        self.caller.hold(&call).await?;
         let put = || async {
             let response = self.transport.send_once(&self.caller, &call).await?.response;
             match announced_digest(response.headers()) {

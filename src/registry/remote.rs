@@ -10,7 +10,7 @@ use super::call::Caller;
 use super::limits::Lane;
 use super::limits::quota::Seat;
 use super::transport::Transport;
-use crate::content::Location;
+use crate::content::{Fence, Location};
 
 /// What a [`Remote`] will be used for: what its tokens ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +43,12 @@ impl Remote {
     /// The same repository for a run that shares the registry's quota of pulls with others.
     pub fn seated(&self, seat: &Arc<Seat>) -> Self {
         let caller = Caller { seat: Some(Arc::clone(seat)), ..self.caller.clone() };
+        Self { caller, ..self.clone() }
+    }
+
+    /// The same repository for work that another process may take over.
+    pub fn fenced(&self, fence: &Arc<dyn Fence>) -> Self {
+        let caller = Caller { fence: Some(Arc::clone(fence)), ..self.caller.clone() };
         Self { caller, ..self.clone() }
     }
 

@@ -25,7 +25,7 @@ use super::chunking::Chunking;
 use super::client::Clients;
 use super::credentials::{CredentialStore, DockerConfigFiles};
 use super::limits::quota::Quota;
-use super::limits::{Line, Pass, Pauses};
+use super::limits::{Allotments, Line, Pass, Pauses};
 use super::referrers_api::ReferrersApi;
 use super::settings::{Settings, Tls};
 use super::warnings::Warnings;
@@ -74,6 +74,7 @@ impl Transport {
         settings: &Settings,
         docker_config: DockerConfigFiles,
         observer: Arc<dyn Observer>,
+        allotments: Option<&Allotments>,
     ) -> Result<Self, Error> {
         let unusable = |reason| Error::new(format!("setting up the client for {host}"), Cause::Protocol(reason));
         let plain = settings.tls == Tls::Http;
@@ -83,7 +84,11 @@ impl Transport {
             .map_err(|error| Error::new(format!("making the URL of {host}"), Cause::Protocol(format!("{error}"))))?;
         let credentials = CredentialStore::new(host, settings.credentials.clone(), docker_config);
         let clients = Arc::new(Clients::new(&base, settings).map_err(unusable)?);
-        let line = Line::new(host, &settings.limits, Arc::clone(&observer));
+        let limits = &settings.limits;
+        let (line, quota) = match allotments {
+            Some(allotments) => allotments.open(host, limits, Arc::clone(&observer)),
+            None => (Arc::new(Line::new(host, limits, Arc::clone(&observer))), Quota::new(limits.pull_reserve)),
+        };
         let trust = Trust::new(host, &base, &settings.trusted_realms);
         Ok(Self {
             host: host.clone(),
@@ -93,7 +98,7 @@ impl Transport {
             observer,
             line,
             pauses: Pauses::default(),
-            quota: Quota::new(settings.limits.pull_reserve),
+            quota,
             has_answered: AtomicBool::new(false),
             chunking: Chunking::new(settings.chunk_size),
             referrers_api: ReferrersApi::default(),

@@ -1,9 +1,12 @@
 //! When: which rules are due. Pure: the clocks are a parameter.
 //!
 //! Two clocks count. Intervals go by the time that passes, cron by the date. [`Timetable`] takes both with every look. A
-//! date that leaps ahead of the time that passed tells that the machine slept.
+//! date that leaps ahead of the time that passed tells that the machine slept. Of many machines that share their rules
+//! none has another's time that passed: [`ClusterTimetable`] goes by the date alone.
 
 mod clock;
+mod cluster;
+mod common;
 mod cron;
 mod grid;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use clock::Now;
+pub use cluster::{ClusterTimetable, DueTick, is_news};
 pub use cron::{Cron, InvalidCron};
 pub use timetable::{Due, Planned, Timetable};
 pub use zone::Zone;

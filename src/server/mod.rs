@@ -33,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::queue::Cluster;
 use crate::telemetry::{Metrics, Status};
 
 pub use access::{Access, Reading};
@@ -55,6 +56,8 @@ pub struct Service {
     pub access: Arc<Access>,
     /// Who does what is asked for.
     pub operations: Arc<dyn Operations>,
+    /// The cluster that rules are run in, if they are.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 impl Service {
@@ -151,7 +154,12 @@ async fn other_method(method: Method, uri: Uri) -> Problem {
 }
 
 async fn readyz(State(service): State<Service>) -> (StatusCode, &'static str) {
-    if service.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "stopping\n") }
+    let is_cut_off = service.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected());
+    match service.is_ready() {
+        false => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        true if is_cut_off => (StatusCode::SERVICE_UNAVAILABLE, "NATS is not reached: others do the work meanwhile\n"),
+        true => (StatusCode::OK, "ready\n"),
+    }
 }
 
 async fn metrics(State(service): State<Service>) -> Response {

@@ -47,6 +47,8 @@ pub enum Refusal {
     Full,
     /// The daemon stops.
     Stopping,
+    /// The cluster's NATS does not answer.
+    Unreached,
 }
 
 /// A run that was asked for.

@@ -113,6 +113,7 @@ impl Api {
             ready: Arc::new(AtomicBool::new(true)),
             access: Arc::default(),
             operations: Arc::new(Fake(refusal)),
+            cluster: None,
         };
         service.access.set(Some(folder.path().join("token")), Reading::Open);
         Self { service, _folder: folder }
@@ -322,9 +323,13 @@ async fn an_import_that_cannot_be_is_refused_before_it_is_accepted() {
 
 #[tokio::test]
 async fn what_is_not_done_now_says_why_and_when_to_come_again() {
-    for (refusal, code) in
-        [(Refusal::UnknownRule, 404), (Refusal::KeyTaken, 409), (Refusal::Full, 429), (Refusal::Stopping, 503)]
-    {
+    for (refusal, code) in [
+        (Refusal::UnknownRule, 404),
+        (Refusal::KeyTaken, 409),
+        (Refusal::Full, 429),
+        (Refusal::Stopping, 503),
+        (Refusal::Unreached, 503),
+    ] {
         let api = Api::new(Some(refusal));
         let answer = api.post("/api/v1/rules/a%20rule/sync", &[], "").await;
         assert_eq!(answer.problem(), code);

@@ -64,5 +64,10 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, detail, "ask again later").again_in(SOON)
         }
         Refusal::Stopping => Problem::stopping(),
+        Refusal::Unreached => {
+            let detail = "NATS does not answer, and it hands the runs of a cluster out";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail, "ask again when /readyz says that it is reached")
+                .again_in(SOON)
+        }
     }
 }

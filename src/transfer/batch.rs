@@ -14,6 +14,7 @@ use super::mode::Mode;
 use super::rule::Rule;
 use crate::content::{Error, NoPulls, Pull};
 use crate::events::{ImageOutcome, ImageReport, ThrottleReason};
+use crate::oci::Host;
 use crate::registry::Waited;
 
 /// Comparisons of one run under way beside the images being copied.
@@ -73,7 +74,7 @@ impl Batch<'_> {
                 running.spawn(async move { (place, Box::pin(engine.image(&context, &rule, mode, job)).await) });
             }
             match running.join_next().await {
-                Some(Ok((place, Ended::Reported(image)))) => {
+                Some(Ok((place, Ended::Reported(image) | Ended::Stopped(image)))) => {
                     self.context.observer.image(&self.rule.name, &image);
                     delivered.images.push((place, *image));
                 }
@@ -97,9 +98,7 @@ impl Batch<'_> {
         delivered: &mut Delivered,
     ) -> Result<usize, Error> {
         let host = &first.way.source.location().host;
-        let again = humantime::format_rfc3339_seconds(SystemTime::now() + none.window);
-        let wait =
-            format!("{host}: {none}; images that wait: {waiting}; all pulls are there again by {again} at the latest");
+        let wait = out_of_pulls(host, none, &format!("images that wait: {waiting}"));
         if !delivered.warnings.iter().any(|warning| warning.starts_with(&format!("{host}: "))) {
             self.context.observer.out_of_pulls(&self.rule.name, &wait);
             delivered.warnings.push(wait);
@@ -127,4 +126,10 @@ impl Batch<'_> {
         self.context.observer.image(&self.rule.name, &image);
         image
     }
+}
+
+/// What is told when a run begins to wait for pulls.
+pub(super) fn out_of_pulls(host: &Host, none: NoPulls, who_waits: &str) -> String {
+    let again = humantime::format_rfc3339_seconds(SystemTime::now() + none.window);
+    format!("{host}: {none}; {who_waits}; all pulls are there again by {again} at the latest")
 }

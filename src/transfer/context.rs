@@ -9,7 +9,7 @@ use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
 use super::shares::{Claimant, Shares};
-use crate::content::{Cause, Error};
+use crate::content::{Cause, Error, Fence};
 use crate::events::Observer;
 
 /// Shared by everything that one run of a rule, or one import, does. Cheap to clone.
@@ -24,6 +24,8 @@ pub(super) struct Context {
     pub(super) blobs: Arc<Shares>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) cancel: CancellationToken,
+    /// Says whether the work is still this process's, where another may take it over.
+    pub(super) fence: Option<Arc<dyn Fence>>,
 }
 
 impl Context {

@@ -12,17 +12,15 @@ use super::job::{Job, Place, Way};
 use super::knowledge::Claim;
 use super::mode::Mode;
 use super::notes::Notes;
-use super::prune::Gaps;
+use super::prune::{Gaps, Ground};
 use super::relay::Relays;
 use super::route::Before;
 use super::rule::Rule;
 use super::stock::{Item, Stock};
 use super::store::Store;
 use super::tally::note_failure;
-use super::verify::Checked;
 use crate::content::{Cause, Error, Location, Pull};
 use crate::events::ImageReport;
-use crate::layout::Trust;
 use crate::oci::{Reference, Tag, TagOrDigest};
 use crate::registry::Access;
 
@@ -46,10 +44,29 @@ pub(super) struct Leg {
     pub(super) here: Option<HashSet<Tag>>,
 }
 
-impl Delivery<'_> {
+/// A target that was looked at, and what is to be done there.
+pub(super) struct Prepared<'a> {
+    pub(super) delivery: Delivery<'a>,
+    pub(super) jobs: Vec<(Place, Job)>,
+    pub(super) delivered: Delivered,
+    grounds: Vec<Ground>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Serves the target, all of it in this process.
     pub(super) async fn run(self, stocks: Vec<Stock>) -> Delivered {
         let host = self.rule.scope.targets[self.index].host();
         let _shares = (self.context.images.join(host), self.context.blobs.join(host));
+        let mut prepared = self.prepare(stocks).await;
+        let Prepared { delivery, jobs, delivered, .. } = &mut prepared;
+        let batch =
+            Batch { engine: delivery.engine, context: delivery.context, rule: delivery.rule, mode: delivery.mode };
+        Box::pin(batch.run(std::mem::take(jobs), delivered)).await;
+        prepared.finish().await
+    }
+
+    /// Looks at the target.
+    pub(super) async fn prepare(self, stocks: Vec<Stock>) -> Prepared<'a> {
         let mut delivered = Delivered::default();
         let legs = side_by_side(stocks.iter().map(|stock| self.leg(stock))).await;
         let grounds = self.grounds(&stocks, &legs);
@@ -68,23 +85,12 @@ impl Delivery<'_> {
         drop(stocks);
         self.context.observer.found(&self.rule.name, jobs.len() + delivered.images.len());
         delivered.images.reserve_exact(jobs.len());
-        let batch = Batch { engine: self.engine, context: self.context, rule: self.rule, mode: self.mode };
-        Box::pin(batch.run(jobs, &mut delivered)).await;
-        if !matches!(self.mode, Mode::Verify(_)) {
-            Box::pin(self.prune(grounds, &mut delivered)).await;
-        }
-        delivered
+        Prepared { delivery: self, jobs, delivered, grounds }
     }
 
     /// Looks at the target; lists it only where that saves asking tag by tag.
     async fn leg(&self, stock: &Stock) -> Result<(Leg, Option<String>), Error> {
-        let access = if self.mode.changes() { Access::Push } else { Access::Pull };
-        // Who verifies wants to be told what is missing of an image, not that there is none.
-        let trust = if matches!(self.mode, Mode::Verify(_)) { Trust::Listed } else { Trust::Whole };
-        let store = |location: &Location| {
-            let store = self.engine.store(location, access, trust)?;
-            Ok::<_, Error>(store.on_behalf_of(&Arc::default(), &self.context.cancel))
-        };
+        let store = |location: &Location| self.engine.target(location, self.mode, self.context);
         let target = store(&stock.targets[self.index].location)?;
         let others = stock.targets.iter().enumerate().filter(|(index, _)| *index != self.index);
         // One that cannot be spoken to fails by itself.
@@ -118,7 +124,7 @@ impl Delivery<'_> {
             relays: Arc::clone(&self.relays),
             hung: stock.hung.clone(),
             notes: Arc::clone(&self.notes),
-            checked: Checked::default(),
+            checked: Arc::default(),
         };
         Ok((Leg { way: Arc::new(way), here }, warning))
     }
@@ -160,5 +166,16 @@ impl Delivery<'_> {
         };
         delivered.warnings.extend(contested.into_iter().map(warning));
         jobs
+    }
+}
+
+impl Prepared<'_> {
+    /// Prunes, when all images are done.
+    pub(super) async fn finish(self) -> Delivered {
+        let Self { delivery, mut delivered, grounds, .. } = self;
+        if !matches!(delivery.mode, Mode::Verify(_)) {
+            Box::pin(delivery.prune(grounds, &mut delivered)).await;
+        }
+        delivered
     }
 }

@@ -30,8 +30,13 @@ impl Documents {
     }
 
     /// A document, if it is here.
-    pub(super) fn known(&self, digest: &Digest) -> Option<Manifest> {
-        self.0.known(digest)
+    pub(super) fn find(&self, digest: &Digest) -> Option<Manifest> {
+        self.0.find(digest)
+    }
+
+    /// Those that are here.
+    pub(super) fn known(&self) -> Vec<Manifest> {
+        self.0.known()
     }
 
     /// Drops them.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::crew::Shifts;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
@@ -41,6 +42,7 @@ pub struct Engine {
     blobs: Arc<Shares>,
     learnt: Arc<Learnt>,
     pass: Mutex<Weak<Listings>>,
+    pub(super) shifts: Shifts,
 }
 
 /// What a process learns while it runs.
@@ -63,6 +65,7 @@ impl Engine {
             limits,
             learnt: Arc::default(),
             pass: Mutex::default(),
+            shifts: Shifts::default(),
         }
     }
 
@@ -81,7 +84,13 @@ impl Engine {
             limits,
             learnt: Arc::clone(&self.learnt),
             pass: Mutex::default(),
+            shifts: Shifts::default(),
         }
+    }
+
+    /// What all of its work shares.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The registries, for commands that only look.
@@ -141,6 +150,7 @@ impl Engine {
             blobs: Arc::clone(&self.blobs),
             observer,
             cancel,
+            fence: None,
         }
     }
 }

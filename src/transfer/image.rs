@@ -25,6 +25,8 @@ use crate::oci::{Digest, TagOrDigest};
 pub(super) enum Ended {
     /// It is done, well or not.
     Reported(Box<ImageReport>),
+    /// It was stopped in the middle, which its report says.
+    Stopped(Box<ImageReport>),
     /// It needs pulls that are not left now, and has changed nothing that a reader sees.
     Parked(Job, NoPulls),
 }
@@ -62,6 +64,9 @@ impl Engine {
                     }
                     _ => note_failure(&mut report, &error),
                 }
+                report.elapsed = clock.elapsed();
+                let ended = if error.is_cancelled() { Ended::Stopped } else { Ended::Reported };
+                return ended(Box::new(report));
             }
         }
         report.elapsed = clock.elapsed();
@@ -187,7 +192,7 @@ impl Engine {
             let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
             return Ok(Done::Planned(blobs, bytes));
         }
-        if let (Ok(None), Some(root)) = (&together, job.original.documents.known(&shape.root)) {
+        if let (Ok(None), Some(root)) = (&together, job.original.documents.find(&shape.root)) {
             report.platforms = Seen::at_target(&root, &shape.left_out).into_platforms();
         }
         Done::of_put(together.map(drop), &shape.root)

@@ -35,7 +35,7 @@ pub(super) struct Way {
     /// What the source's listing tells of referrers, if it was listed.
     pub(super) hung: Option<Arc<Hung>>,
     pub(super) notes: Arc<Notes>,
-    pub(super) checked: Checked,
+    pub(super) checked: Arc<Checked>,
 }
 
 /// Where an image stands in the report.

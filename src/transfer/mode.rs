@@ -1,9 +1,12 @@
 //! What a run does.
 
+use serde::{Deserialize, Serialize};
+
 use super::verify::Depth;
 
 /// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Brings images over.
     Execute,

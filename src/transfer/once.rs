@@ -28,8 +28,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
         self.cell(key).get_or_try_init(|| ask).await.cloned()
     }
 
-    /// What is known.
-    pub(super) fn known(&self, key: &K) -> Option<V> {
+    /// What is known, without asking.
+    pub(super) fn find(&self, key: &K) -> Option<V> {
         self.cells().get(key)?.get().cloned()
     }
 
@@ -37,6 +37,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
     pub(super) fn keep(&self, key: &K, value: V) {
         // One that is there already says the same.
         let _ = self.cell(key).set(value);
+    }
+
+    /// All answers that there are.
+    pub(super) fn known(&self) -> Vec<V> {
+        self.cells().values().filter_map(|cell| cell.get().cloned()).collect()
     }
 
     pub(super) fn forget(&self, key: &K) {

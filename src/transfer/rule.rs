@@ -49,6 +49,12 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether images come from a layout, or go into one.
+    pub(super) fn names_layouts(&self) -> bool {
+        let targets = self.targets.iter().map(Target::host);
+        self.sources.iter().map(Source::host).chain(targets).any(Host::is_layout)
+    }
+
     /// Whether images come from this registry, or go there.
     pub fn names(&self, registry: &Host) -> bool {
         self.registries().any(|host| host == registry)

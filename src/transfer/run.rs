@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::abreast::side_by_side;
 use super::context::Context;
+use super::crew::{Crew, HandOut};
 use super::delivered::Delivered;
 use super::delivery::Delivery;
 use super::engine::Engine;
@@ -15,8 +16,8 @@ use super::mode::Mode;
 use super::notes::Notes;
 use super::prune::Gaps;
 use super::rule::Rule;
-use super::stock::{Seats, Told};
-use crate::content::Error;
+use super::stock::{Seats, Stock, Told};
+use crate::content::{Error, Fence};
 use crate::events::{RuleReport, RunOutcome};
 
 impl Engine {
@@ -25,8 +26,38 @@ impl Engine {
     /// Cancelled by the token, the run lets commits finish and reports what it did; dropped, it leaves the target valid
     /// all the same.
     pub async fn run(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, cancel: &CancellationToken) -> RuleReport {
+        self.run_by(rule, mode, None, cancel).await
+    }
+
+    /// The same in a cluster: a crew brings the images, and `fence` says whether the run is still this process's, before
+    /// a composed list is written and before tags are deleted.
+    ///
+    /// Where the crew has no part, all is as without it: what only looks, composed lists, and layouts, which lie on this
+    /// machine. Images are told to the observer where they are worked on; here they are by
+    /// [`Observer::brought`](crate::events::Observer::brought). Who was displaced has written nothing since, but has a
+    /// report all the same: the fence says that it does not count.
+    pub async fn run_with(
+        self: &Arc<Self>,
+        rule: &Arc<Rule>,
+        mode: Mode,
+        crew: &dyn Crew,
+        fence: Arc<dyn Fence>,
+        cancel: &CancellationToken,
+    ) -> RuleReport {
+        self.run_by(rule, mode, Some((crew, fence)), cancel).await
+    }
+
+    async fn run_by(
+        self: &Arc<Self>,
+        rule: &Arc<Rule>,
+        mode: Mode,
+        cluster: Option<(&dyn Crew, Arc<dyn Fence>)>,
+        cancel: &CancellationToken,
+    ) -> RuleReport {
         let own_cancel = cancel.child_token();
-        let context = self.context(&rule.name, mode, own_cancel.clone());
+        let (crew, fence) = cluster.unzip();
+        let crew = crew.filter(|_| mode.changes() && !rule.scope.names_layouts());
+        let context = Context { fence, ..self.context(&rule.name, mode, own_cancel.clone()) };
         context.observer.run_started(&rule.name);
         let mut report = RuleReport::begun(&rule.name, SystemTime::now());
         let clock = Instant::now();
@@ -35,7 +66,7 @@ impl Engine {
             // On the heap, as the other great steps of a run are: one inside of the other they would not fit a stack.
             let work: BoxFuture<'_, ()> = match rule.kept {
                 Some(kept) => Box::pin(self.keep_composed(rule, kept, mode, &context, &mut report)),
-                None => Box::pin(self.run_images(rule, mode, &context, &mut report)),
+                None => Box::pin(self.run_images(rule, mode, crew, &context, &mut report)),
             };
             until_timeout(work, rule.timeout, &own_cancel).await
         };
@@ -57,7 +88,14 @@ impl Engine {
     }
 
     /// Does all the work of a run: looks at the sources, then serves each target by itself.
-    async fn run_images(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, context: &Context, report: &mut RuleReport) {
+    async fn run_images(
+        self: &Arc<Self>,
+        rule: &Arc<Rule>,
+        mode: Mode,
+        crew: Option<&dyn Crew>,
+        context: &Context,
+        report: &mut RuleReport,
+    ) {
         let expansion = self.expand(&rule.scope, context).await;
         report.warnings = expansion.warnings;
         let mut errors: Vec<Error> = expansion.errors;
@@ -78,20 +116,29 @@ impl Engine {
             let (relays, notes, gaps) = (Arc::clone(&relays), Arc::clone(&notes), Arc::clone(&gaps));
             Delivery { engine: self, context, rule, mode, index, relays, notes, gaps }
         };
-        let deliveries = (0..rule.scope.targets.len()).map(|index| {
-            let (delivery, stocks) = (delivery(index), stocks.clone());
-            Box::pin(async move { delivery.run(stocks).await })
-        });
-        let deliveries: Vec<_> = deliveries.collect();
-        drop(stocks);
+        let deliveries: Vec<_> = (0..rule.scope.targets.len()).map(delivery).collect();
         let mut failed: Vec<String> =
             errors.iter().filter(|error| !error.is_cancelled()).map(Error::with_advice).collect();
-        let delivered = join_all(deliveries).await;
+        let delivered = match crew {
+            Some(crew) => {
+                let hand_out = HandOut { crew, rule, context, notes: &notes, mode, begun: report.started };
+                Box::pin(hand_out.run(deliveries, stocks)).await
+            }
+            None => by_themselves(deliveries, stocks).await,
+        };
         let (lacking, nowhere) = notes.tell(rule.platforms.as_ref());
         report.warnings.extend(lacking);
         failed.extend(nowhere);
         tell(report, failed, delivered);
     }
+}
+
+/// Each of the targets without regard to the others.
+async fn by_themselves(deliveries: Vec<Delivery<'_>>, stocks: Vec<Stock>) -> Vec<Delivered> {
+    let deliveries = deliveries.into_iter().map(|delivery| Box::pin(delivery.run(stocks.clone())));
+    let deliveries: Vec<_> = deliveries.collect();
+    drop(stocks);
+    join_all(deliveries).await
 }
 
 /// Those that went well, and the errors of the others.

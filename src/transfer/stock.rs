@@ -105,7 +105,8 @@ impl Engine {
         Ok(stock)
     }
 
-    fn seat(&self, rule: &Rule, host: &Host, seats: &Seats) -> Result<Option<Arc<Seat>>, Error> {
+    /// The run's part in a registry's quota of pulls.
+    pub(super) fn seat(&self, rule: &Rule, host: &Host, seats: &Seats) -> Result<Option<Arc<Seat>>, Error> {
         if host.is_layout() {
             return Ok(None);
         }

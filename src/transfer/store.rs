@@ -8,9 +8,11 @@ use futures_util::Stream;
 use futures_util::future::{BoxFuture, Either};
 use tokio_util::sync::CancellationToken;
 
+use super::context::Context;
 use super::engine::Engine;
+use super::mode::Mode;
 use crate::backoff::Patience;
-use crate::content::{BlobFound, Cause, Deleted, Error, Location, Mount, Pull, Push, Put, Trail};
+use crate::content::{BlobFound, Cause, Deleted, Error, Fence, Location, Mount, Pull, Push, Put, Trail};
 use crate::layout::{Layout, Trust};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, Repository, Tag, TagOrDigest};
 use crate::registry::{Access, Remote, Seat};
@@ -47,6 +49,18 @@ impl Engine {
         }
     }
 
+    /// A target of a run, as its work sees it.
+    ///
+    /// # Errors
+    /// If the registry's settings cannot work.
+    pub(super) fn target(&self, at: &Location, mode: Mode, context: &Context) -> Result<Store, Error> {
+        let access = if mode.changes() { Access::Push } else { Access::Pull };
+        // Who verifies wants to be told what is missing of an image, not that there is none.
+        let trust = if matches!(mode, Mode::Verify(_)) { Trust::Listed } else { Trust::Whole };
+        let store = self.store(at, access, trust)?.on_behalf_of(&Arc::default(), &context.cancel);
+        Ok(store.fenced(context.fence.as_ref()))
+    }
+
     /// The same for reading.
     ///
     /// # Errors
@@ -63,6 +77,15 @@ impl Store {
         match self {
             Self::Registry(remote) => Self::Registry(remote.on_behalf_of(requests, cancel)),
             Self::Layout(layout) => Self::Layout(layout.on_behalf_of(cancel)),
+        }
+    }
+
+    /// The same repository for work that another process may take over, if one may.
+    pub(super) fn fenced(self, fence: Option<&Arc<dyn Fence>>) -> Self {
+        match (self, fence) {
+            (store, None) => store,
+            (Self::Registry(remote), Some(fence)) => Self::Registry(remote.fenced(fence)),
+            (Self::Layout(layout), Some(fence)) => Self::Layout(layout.fenced(fence)),
         }
     }
 

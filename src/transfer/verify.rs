@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::TryStreamExt;
 use futures_util::future::{BoxFuture, try_join_all};
+use serde::{Deserialize, Serialize};
 
 use super::damage::{Damage, Fault};
 use super::documents::MAX_DEPTH;
@@ -28,7 +29,8 @@ use crate::content::{BlobFound, Cause, Error, Pull, Push, Trail};
 use crate::oci::{Content, Descriptor, Digest, Manifest, ManifestError, TagOrDigest};
 
 /// How closely blobs are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Depth {
     /// Whether they are there and of the right size.
     Shallow,

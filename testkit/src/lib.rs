@@ -10,6 +10,7 @@
 //! | [`server`] | [`DistributionServer`]: Debian's `docker-registry` as a process; what stands around it; `skopeo` beside it |
 //! | [`chaos`] | [`Chaos`]: a proxy before any registry that commits faults at random |
 //! | [`front`] | [`Front`]: TLS before any registry, HTTP/2 too, which records who showed what |
+//! | [`cut`] | [`Cut`]: a way to any server that can be cut and mended |
 //! | [`client`] | the few requests a test needs of any registry: push, fetch, compare |
 //!
 //! A test usually reads so:
@@ -32,6 +33,7 @@
 pub mod chaos;
 pub mod client;
 pub mod content;
+pub mod cut;
 pub mod front;
 pub mod registry;
 pub mod server;
@@ -39,8 +41,9 @@ mod wire;
 
 pub use chaos::{Chaos, Harm};
 pub use content::{Blob, Descriptor, Document, Image, Platform};
+pub use cut::Cut;
 pub use front::Front;
 pub use http::Method;
 pub use registry::{Effect, Endpoint, FakeRegistry, Fault, Immutability};
 
-pub use server::DistributionServer;
+pub use server::{DistributionServer, NatsCluster, NatsServer};

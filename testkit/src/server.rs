@@ -1,11 +1,13 @@
 //! Real servers, as processes: Debian's `docker-registry`, what stands before registries in real
-//! life, `skopeo` and `umoci` to look from outside, `prometheus` and what is pushed to for it.
+//! life, `skopeo` and `umoci` to look from outside, `prometheus` and what is pushed to for it,
+//! `nats-server`, alone and three of them.
 //!
 //! Every server listens on a loopback port of its own, has its files in a temporary directory, and
 //! is killed when it is dropped. Starting one blocks the thread for as long as the process takes,
 //! some tens of milliseconds.
 
 mod distribution;
+mod nats;
 mod nginx;
 mod process;
 mod prometheus;
@@ -19,6 +21,7 @@ mod witness;
 use std::io;
 
 pub use distribution::{Builder, DistributionServer};
+pub use nats::{NatsBuilder, NatsCluster, NatsServer};
 pub use nginx::{Nginx, NginxBuilder};
 pub use prometheus::{Prometheus, promtool};
 pub use pushgateway::Pushgateway;

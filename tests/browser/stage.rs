@@ -33,6 +33,7 @@ impl Stage {
             ready: Arc::new(AtomicBool::new(true)),
             access: Arc::default(),
             operations: Arc::new(ToLookAt(imports)),
+            cluster: None,
         };
         let serving = tokio::spawn(server::serve(listener, service, std::future::pending()));
         Self { address, _serving: AbortOnDropHandle::new(serving) }

@@ -7,8 +7,11 @@ use testkit::server::promtool;
 
 use crate::files::{items, path, read, text, yaml};
 
+/// Those for the replicas of a cluster.
+pub(crate) const CLUSTER: &str = "deploy/prometheus/alerts-cluster.yaml";
+
 /// A file of rules, and those that test it.
-const FILES: [(&str, &[&str]); 2] = [
+const FILES: [(&str, &[&str]); 3] = [
     (
         "deploy/prometheus/alerts.yaml",
         &[
@@ -18,6 +21,7 @@ const FILES: [(&str, &[&str]); 2] = [
         ],
     ),
     ("deploy/prometheus/alerts-cronjob.yaml", &["deploy/prometheus/tests/alerts-cronjob.yaml"]),
+    (CLUSTER, &["deploy/prometheus/tests/alerts-cluster.yaml"]),
 ];
 
 #[test]

@@ -13,7 +13,7 @@ use crate::tools::{self, Kubectl};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/regferry");
 
-const VALUES: [&str; 4] = ["deployment", "cronjob", "cronjob-textfile", "cronjob-pushgateway"];
+const VALUES: [&str; 5] = ["deployment", "cluster", "cronjob", "cronjob-textfile", "cronjob-pushgateway"];
 
 /// What the chart makes of the values that lie beside it.
 pub(crate) fn rendered() -> Vec<(String, String)> {
@@ -114,17 +114,28 @@ fn the_chart_makes_what_the_bases_are() {
     });
     let mut job = deployment.clone();
     job["mode"] = json!("cronjob");
-    let charts =
-        [with_needed(&deployment), with_needed(&job), values("cronjob-textfile"), values("cronjob-pushgateway")];
+    let charts = [
+        with_needed(&deployment),
+        values("cluster"),
+        with_needed(&job),
+        values("cronjob-textfile"),
+        values("cronjob-pushgateway"),
+    ];
     let charts = charts.map(|values| made(values).yaml);
-    let bases = ["deployment", "cronjob"].map(|folder| kubernetes::render(Kubectl::Pinned, folder));
+    let bases = ["deployment", "cluster", "cronjob"].map(|folder| kubernetes::render(Kubectl::Pinned, folder));
     let components = ["metrics-textfile", "metrics-pushgateway"].map(kubernetes::render_job_with);
-    let bases = [bases, components].concat();
+    let bases = [&bases[..], &components].concat();
     for (chart, base) in Manifests::read_all(&charts).iter().zip(Manifests::read_all(&bases)) {
         assert_eq!(chart.kinds(), base.kinds());
-        for kind in chart.kinds().into_iter().filter(|kind| *kind != "ConfigMap") {
+        for kind in chart.kinds().into_iter().filter(|kind| !["ConfigMap", "StatefulSet"].contains(kind)) {
             assert_eq!(essence(&chart.of(kind)["spec"]), essence(&base.of(kind)["spec"]), "{kind}");
         }
+    }
+    let cluster = Manifests::read_all(&[charts[1].clone(), bases[1].clone()]);
+    for kind in ["NetworkPolicy", "PodDisruptionBudget", "Service", "StatefulSet"] {
+        let [chart, base] =
+            [0, 1].map(|place: usize| essence(&cluster[place].of_program("nats", kind)["spec"]).to_string());
+        assert_eq!(chart.replace("regferry-nats", "nats"), base, "{kind} of NATS");
     }
 }
 
@@ -168,6 +179,12 @@ fn values_that_mean_nothing_are_refused() {
         (json!({"nameOverride": "a.b"}), "/nameOverride': 'a.b' does not match pattern"),
         (json!({"fullnameOverride": "a.b"}), "/fullnameOverride': 'a.b' does not match pattern"),
         (json!({"fullnameOverride": "2024"}), "2024 is no name for a Service"),
+        (
+            json!({"cluster": {"enabled": true}}),
+            "config has no [cluster], and each replica would do everything by itself",
+        ),
+        (json!({"cluster": {"replica": 2}}), "/cluster': additional properties 'replica' not allowed"),
+        (json!({"cluster": {"nats": {"storage": "4"}}}), "/cluster/nats/storage': '4' does not match pattern"),
         // All jobs have to go to the node that has the file.
         (
             json!({"mode": "cronjob", "cronjob": {"metrics": {"textfile": {"hostPath": "/var/lib/a"}}}}),
@@ -194,7 +211,13 @@ fn values_that_mean_nothing_are_refused() {
 fn no_default_is_taken_away() {
     let values = chart()["values"].clone();
     let single = ["mode", "terminationGracePeriodSeconds", "networkPolicy", "cronjob.metrics"];
-    let single = single.into_iter().chain(["cronjob.metrics.textfile", "cronjob.metrics.pushgateway"]);
+    let single = single.into_iter().chain([
+        "cronjob.metrics.textfile",
+        "cronjob.metrics.pushgateway",
+        "cluster",
+        "cluster.autoscaling",
+        "cluster.nats",
+    ]);
     let inner = names(&values).into_iter().filter(|name| name.contains('.') && !name.starts_with("resources."));
     let all: Vec<_> = single.map(str::to_owned).chain(inner).collect();
     let missing = |name: &String| {

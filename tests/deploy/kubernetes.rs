@@ -15,7 +15,7 @@ use crate::tools::{self, Kubectl, REPOSITORY};
 pub(crate) const VERSIONS: [&str; 2] = ["1.29", "1.37"];
 
 /// What can be applied as it is.
-const FOLDERS: [&str; 3] = ["deployment", "cronjob", "example"];
+const FOLDERS: [&str; 4] = ["deployment", "cluster", "cronjob", "example"];
 
 /// What the CronJob may have beside it.
 const METRICS: [&str; 2] = ["metrics-textfile", "metrics-pushgateway"];
@@ -33,12 +33,16 @@ pub(crate) fn render(kubectl: Kubectl, folder: &str) -> String {
 
 /// The CronJob with one of the components, in a folder of somebody's own.
 pub(crate) fn render_job_with(component: &str) -> String {
+    render_with("cronjob", component)
+}
+
+fn render_with(base: &str, component: &str) -> String {
     let folder = TempDir::new().expect("the temporary directory is writable");
     let copied =
         Command::new("cp").args(["-r", &format!("{REPOSITORY}/deploy/kubernetes")]).arg(folder.path()).status();
     assert!(copied.expect("there is cp").success());
     let own = folder.path().join("own");
-    let text = format!("resources: [../kubernetes/cronjob]\ncomponents: [../kubernetes/components/{component}]\n");
+    let text = format!("resources: [../kubernetes/{base}]\ncomponents: [../kubernetes/components/{component}]\n");
     fs::create_dir(&own)
         .and_then(|()| fs::write(own.join("kustomization.yaml"), text))
         .expect("the folder is writable");
@@ -58,16 +62,22 @@ fn each_folder_makes_what_it_is_named_for() {
     let rendered = FOLDERS.map(|folder| render(Kubectl::Pinned, folder));
     let kinds: Vec<_> = Manifests::read_all(&rendered).iter().map(|made| made.kinds().join(" ")).collect();
     let deployment = "ConfigMap Deployment NetworkPolicy Service";
+    let cluster = "ConfigMap ConfigMap Deployment HorizontalPodAutoscaler NetworkPolicy NetworkPolicy NetworkPolicy \
+                   PodDisruptionBudget PodDisruptionBudget Service Service StatefulSet";
     let watched = "ConfigMap Deployment NetworkPolicy PrometheusRule Service ServiceMonitor";
-    assert_eq!(kinds, [deployment, "ConfigMap CronJob NetworkPolicy", watched]);
+    assert_eq!(kinds, [deployment, cluster, "ConfigMap CronJob NetworkPolicy", watched]);
 }
 
 /// Kustomize reads no file of rules: the operator's documents are copies of what promtool tests.
 #[test]
 fn the_prometheus_operator_is_given_the_alerts_as_they_are() {
-    let rendered = [render(Kubectl::Pinned, "example"), render_job_with("alerts-cronjob")];
+    let rendered = [
+        render(Kubectl::Pinned, "example"),
+        render_job_with("alerts-cronjob"),
+        render_with("deployment", "alerts-cluster"),
+    ];
     let held = Manifests::held_against(&VERSIONS, &rendered);
-    for (held, rules) in held.into_iter().zip(["alerts.yaml", "alerts-cronjob.yaml"]) {
+    for (held, rules) in held.into_iter().zip(["alerts.yaml", "alerts-cronjob.yaml", "alerts-cluster.yaml"]) {
         let given = held.unwrap_or_else(|error| panic!("{rules}: {error}")).of("PrometheusRule")["spec"].clone();
         assert_eq!(given, yaml(&format!("deploy/prometheus/{rules}")), "scripts/make-prometheus-rules makes it anew");
     }
@@ -93,7 +103,7 @@ fn an_overlay_replaces_namespace_image_and_configuration() {
 
 #[tokio::test]
 async fn what_is_commented_out_in_the_configurations_holds_too() {
-    for folder in ["deployment", "cronjob"] {
+    for folder in ["deployment", "cluster", "cronjob"] {
         let path = format!("{REPOSITORY}/deploy/kubernetes/{folder}/regferry.toml");
         let written = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let lines = written.lines().map(|line| match line.strip_prefix('#') {
@@ -119,5 +129,26 @@ fn what_kubernetes_would_not_take_is_found() {
     let texts = mistakes.map(|(right, wrong, _)| example.replacen(right, wrong, 1));
     for ((_, wrong, reason), held) in mistakes.into_iter().zip(Manifests::held_against(&["1.37"], &texts)) {
         assert!(held.as_ref().is_err_and(|error| error.contains(reason)), "{wrong}: {held:?}");
+    }
+}
+
+#[test]
+fn the_servers_of_nats_take_their_configuration_and_find_each_other() {
+    let cluster = Manifests::read(render(Kubectl::Pinned, "cluster"));
+    let [config, service, servers] =
+        ["ConfigMap", "Service", "StatefulSet"].map(|kind| cluster.of_program("nats", kind));
+    let text = config["data"]["nats.conf"].as_str().expect("it is a text");
+    let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
+    fs::write(file.path(), text).expect("so is the file");
+    let tested = Command::new("nats-server").arg("-t").arg("-c").arg(file.path()).output().expect("it is installed");
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+
+    let program = cluster.config().expect("the program has one too");
+    let service = &service["metadata"]["name"];
+    assert_eq!(&servers["spec"]["serviceName"], service);
+    for server in 0..3 {
+        let name = format!("{}-{server}.{}", servers["metadata"]["name"].as_str().unwrap(), service.as_str().unwrap());
+        assert!(text.contains(&format!("nats://{name}:6222")), "{name} is told of no route");
+        assert!(program.contains(&format!("nats://{name}:4222")), "nobody goes to {name}");
     }
 }

@@ -22,7 +22,7 @@ impl Manifests {
     /// What these versions of Kubernetes take, or why they do not.
     pub(crate) fn held_against(versions: &[&str], yaml: &[String]) -> Vec<Result<Self, String>> {
         let sorted = |mut documents: Vec<Value>| {
-            documents.sort_by_key(|document| document["kind"].to_string());
+            documents.sort_by_key(|document| [&document["kind"], &document["metadata"]["name"]].map(Value::to_string));
             Self(documents)
         };
         tools::script("documents.py", versions, yaml).into_iter().map(|read| read.map(sorted)).collect()
@@ -32,9 +32,17 @@ impl Manifests {
         self.0.iter().map(|document| text(&document["kind"])).collect()
     }
 
-    /// The document of a kind, if there is one.
+    /// The program's document of a kind, if there is one: none of what stands beside it.
     pub(crate) fn find(&self, kind: &str) -> Option<&Value> {
-        self.0.iter().find(|document| document["kind"] == kind)
+        let name = "app.kubernetes.io/name";
+        self.0.iter().find(|document| document["kind"] == kind && document["metadata"]["labels"][name] != "nats")
+    }
+
+    /// The document of a kind of what stands beside the program.
+    pub(crate) fn of_program(&self, program: &str, kind: &str) -> &Value {
+        let is_its = |labels: &Value| labels["app.kubernetes.io/name"] == program;
+        let found = self.0.iter().find(|document| document["kind"] == kind && is_its(&document["metadata"]["labels"]));
+        found.unwrap_or_else(|| panic!("there is no {kind} of {program}: {:?}", self.kinds()))
     }
 
     /// The document of a kind.

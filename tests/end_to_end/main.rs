@@ -6,6 +6,7 @@ mod artifacts;
 mod certificates;
 mod chaos;
 mod clock;
+mod cluster;
 mod compose;
 mod credentials;
 mod daemon;

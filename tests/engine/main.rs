@@ -12,6 +12,7 @@ mod composing;
 mod connections;
 mod corpus;
 mod counts;
+mod crew;
 mod deleting;
 mod descriptors;
 mod documents;

@@ -130,7 +130,11 @@ impl Credentials {
 }
 
 impl Password {
-    fn read(&self) -> Result<SecretString, String> {
+    /// The password as it is now.
+    ///
+    /// # Errors
+    /// A text that says what is broken, without the secret.
+    pub fn read(&self) -> Result<SecretString, String> {
         match self {
             Self::Literal(secret) => Ok(secret.clone()),
             Self::File(path) => {

@@ -1,31 +1,74 @@
 //! Bytes per second over all transfers with one registry, both directions together.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::part::{Ours, Part, WHOLE, part_of_one};
 
 /// What may be made up for after a pause: timers are no finer than a millisecond.
 const CREDIT: Duration = Duration::from_millis(50);
 
 /// A clock that runs ahead of time by what the bytes that have passed may take.
 pub(super) struct Bandwidth {
-    bytes_per_second: f64,
-    free: Mutex<Option<Instant>>,
+    bytes_per_second: u64,
+    state: Mutex<State>,
 }
+
+struct State {
+    free: Option<Instant>,
+    /// What is this process's of it, where others use the rest.
+    ours: Option<Ours>,
+}
+
+/// Bytes that were under way when there was no part for them any more are followed by no others for so long.
+const NO_PART: Duration = Duration::from_secs(1);
 
 impl Bandwidth {
     pub(super) fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second: bytes_per_second as f64, free: Mutex::default() }
+        Self { bytes_per_second, state: Mutex::new(State { free: None, ours: None }) }
+    }
+
+    /// From here on only a part of it is ours: none yet.
+    pub(super) fn shared(self, now: Instant) -> Self {
+        self.state().ours = Some(Ours::none(now));
+        self
+    }
+
+    pub(super) fn give(&self, part: Part) {
+        if let Some(ours) = &mut self.state().ours {
+            ours.give(part);
+        }
+    }
+
+    /// How much of it is wanted.
+    pub(super) fn want(&self, now: Instant) -> u32 {
+        self.state().ours.as_mut().map_or(0, |ours| {
+            let (used, all) = (ours.used_a_second(now), self.bytes_per_second as f64);
+            ours.want(used, all * part_of_one(ours.share(now)), all, 0)
+        })
     }
 
     /// Charges for bytes that pass now; how long the next ones have to wait.
     pub(super) fn charge(&self, bytes: usize, now: Instant) -> Duration {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        let share = state.ours.as_mut().map_or(WHOLE, |ours| {
+            ours.uses(bytes as f64, now);
+            ours.share(now)
+        });
+        let cost = if share == 0 {
+            NO_PART
+        } else {
+            Duration::from_secs_f64(bytes as f64 / (self.bytes_per_second as f64 * part_of_one(share)))
+        };
         // Before anything passed there is nothing to make up for.
         let earliest = now.checked_sub(CREDIT).unwrap_or(now);
-        let next = free.map_or(now, |free| free.max(earliest)) + cost;
-        *free = Some(next);
+        let next = state.free.map_or(now, |free| free.max(earliest)) + cost;
+        state.free = Some(next);
         next.saturating_duration_since(now)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

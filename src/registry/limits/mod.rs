@@ -5,10 +5,14 @@
 //! another in a circle (`transfer::lanes`).
 
 mod admission;
+mod allotments;
 mod bandwidth;
+mod part;
 mod pauses;
 pub(super) mod quota;
 mod rate;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -18,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, futures::Notified};
 
+pub use allotments::{Allotments, Shared};
+pub use part::{Part, WHOLE, Wish};
 pub use rate::Rate;
 
 use crate::events::{Observer, ThrottleReason};
@@ -54,6 +60,8 @@ struct Held {
     reason: ThrottleReason,
     /// When it may be worth another look; `None`: when something is given back.
     until: Option<Instant>,
+    /// It is a part of a shared limit that is lacking, and was not before.
+    news: bool,
 }
 
 /// The limits of one registry.
@@ -82,27 +90,49 @@ impl Limits {
 /// The line before one registry.
 pub(super) struct Line {
     host: Host,
-    max_connections: usize,
     state: Mutex<Admission>,
     changed: Notify,
     /// One queue for each kind of waiting: its head alone looks at the state, the others stand behind it in order.
     queues: [tokio::sync::Mutex<()>; 2 * Class::COUNT + 1],
     bandwidth: Option<Bandwidth>,
     observer: Arc<dyn Observer>,
+    shared: Option<SharedLine>,
+}
+
+/// What of a line's limits many processes keep together, and who is told when a part is lacking.
+struct SharedLine {
+    flow: bool,
+    connections: bool,
+    lacking: Arc<Notify>,
 }
 
 impl Line {
-    pub(super) fn new(host: &Host, limits: &Limits, observer: Arc<dyn Observer>) -> Arc<Self> {
+    pub(super) fn new(host: &Host, limits: &Limits, observer: Arc<dyn Observer>) -> Self {
         let max_connections = limits.max_connections();
-        Arc::new(Self {
+        Self {
             host: host.clone(),
-            max_connections,
             state: Mutex::new(Admission::new(host, max_connections, limits.rate)),
             changed: Notify::new(),
             queues: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             bandwidth: limits.bandwidth.map(Bandwidth::new),
             observer,
-        })
+            shared: None,
+        }
+    }
+
+    /// The same where many processes keep what is configured together: nothing may go before it has a part. The default
+    /// number of connections is no limit of the registry's, and stays each process's own.
+    pub(super) fn shared(self, limits: &Limits, lacking: Arc<Notify>) -> Self {
+        let now = now();
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let flow = limits.rate.is_some() || limits.bandwidth.is_some();
+        let connections = limits.max_connections.is_some();
+        Self {
+            state: Mutex::new(state.shared(flow, connections, now)),
+            bandwidth: self.bandwidth.map(|bandwidth| bandwidth.shared(now)),
+            shared: Some(SharedLine { flow, connections, lacking }),
+            ..self
+        }
     }
 
     /// Waits until a request may be made, on a connection of its own or in a lane.
@@ -124,12 +154,25 @@ impl Line {
         let mut held = Vec::new();
         if count > 0 {
             let _turn = self.queues[queue(Wanted::Lane)].lock().await;
-            for _ in 0..count.min(admission::max_lanes(self.max_connections)) {
-                self.wait_at_the_head(Wanted::Lane).await;
+            while held.len() < count && self.wait_for_lane(held.len()).await {
                 held.push(Connection { line: Arc::clone(self), wanted: Wanted::Lane });
             }
         }
         Lane(held.into())
+    }
+
+    /// Waits for one more lane than are held; false if there are no more in all, which may come to be so meanwhile.
+    async fn wait_for_lane(&self, held: usize) -> bool {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if held > 0 && held >= self.state().most_lanes(now()) {
+                return false;
+            }
+            if self.admit_or_wait(Wanted::Lane, changed.as_mut()).await {
+                return true;
+            }
+        }
     }
 
     /// How long a stream has to wait after these bytes.
@@ -146,10 +189,57 @@ impl Line {
             let mut changed = std::pin::pin!(self.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            let Err(held) = self.state().admit(wanted, now()) else { return };
-            let started = now();
-            look_again(changed.as_mut(), held.until).await;
-            self.observer.throttled(&self.host, held.reason, now() - started);
+            if self.admit_or_wait(wanted, changed.as_mut()).await {
+                return;
+            }
+        }
+    }
+
+    /// Takes what is wanted, or waits until it may be worth another look.
+    async fn admit_or_wait(&self, wanted: Wanted, changed: std::pin::Pin<&mut Notified<'_>>) -> bool {
+        let Err(held) = self.state().admit(wanted, now()) else { return true };
+        if let Some(shared) = self.shared.as_ref().filter(|_| held.news) {
+            shared.lacking.notify_one();
+        }
+        let started = now();
+        look_again(changed, held.until).await;
+        self.observer.throttled(&self.host, held.reason, now() - started);
+        false
+    }
+
+    /// Which of its limits are shared.
+    fn shares(&self, what: Shared) -> bool {
+        self.shared.as_ref().is_some_and(|shared| match what {
+            Shared::Flow => shared.flow,
+            Shared::Connections => shared.connections,
+            Shared::Pulls => false,
+        })
+    }
+
+    /// A part of what many keep together is ours.
+    fn give(&self, what: Shared, part: Part) {
+        match what {
+            Shared::Flow => {
+                self.state().give_flow(part, now());
+                if let Some(bandwidth) = &self.bandwidth {
+                    bandwidth.give(part);
+                }
+            }
+            Shared::Connections => self.state().give_connections(part),
+            Shared::Pulls => {}
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// What is wanted of it.
+    fn wish(&self, what: Shared) -> Wish {
+        match what {
+            Shared::Flow => {
+                let bytes = self.bandwidth.as_ref().map_or(0, |bandwidth| bandwidth.want(now()));
+                Wish { want: self.state().want_flow(now()).max(bytes), bound: 0 }
+            }
+            Shared::Connections => self.state().wish_for_connections(now()),
+            Shared::Pulls => Wish::default(),
         }
     }
 

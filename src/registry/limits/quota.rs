@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tokio::sync::Notify;
 
+use super::{Part, WHOLE, Wish};
 use crate::content::NoPulls;
 
 /// A window that is not told is taken for this long.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
 /// Nor is any taken for longer than a week.
 const LONGEST_WINDOW: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// While nothing is left, it is looked again as often as a pull comes back in the mean, within these bounds.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// Who has not wanted a pull for so long is not waited for by those behind.
 const CLAIM_HOLDS: Duration = Duration::from_secs(30);
@@ -27,11 +26,26 @@ pub(in crate::registry) struct Quota {
     reserve: u64,
     state: Mutex<State>,
     changed: Notify,
+    /// Where others take from it too: who is told when there is something to share.
+    shared: Option<Arc<Notify>>,
+}
+
+/// What a registry announced of its quota, for others that take from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullsLeft {
+    /// Pulls in a window.
+    pub limit: Option<u64>,
+    /// Those that are left.
+    pub remaining: u64,
+    /// How long a window is.
+    pub window: Duration,
+    /// When it was announced.
+    pub at: Instant,
 }
 
 #[derive(Default)]
 struct State {
-    announced: Option<Announced>,
+    announced: Option<PullsLeft>,
     /// Pulls under way, which the last announcement may not count yet.
     pending: u64,
     /// When it last ran out. From then on, for two windows, runs take one after another.
@@ -39,17 +53,15 @@ struct State {
     /// Those who take part, and when each last wanted a pull.
     seats: BTreeMap<Rank, Instant>,
     seated: u64,
+    /// What is this process's of what is left; before it is told, all of it.
+    part: Option<Part>,
+    /// When a pull was last wanted.
+    wanted: Option<Instant>,
+    /// What the registry said last, if the others have not been told yet.
+    untold: Option<PullsLeft>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Announced {
-    limit: Option<u64>,
-    remaining: u64,
-    window: Duration,
-    at: Instant,
-}
-
-impl Announced {
+impl PullsLeft {
     fn no_pulls(self, reserve: u64) -> NoPulls {
         NoPulls { remaining: self.remaining, limit: self.limit, reserve, window: self.window }
     }
@@ -64,20 +76,70 @@ struct Rank {
 
 impl Quota {
     pub(in crate::registry) fn new(reserve: u64) -> Arc<Self> {
-        Arc::new(Self { reserve, state: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self { reserve, state: Mutex::default(), changed: Notify::new(), shared: None })
+    }
+
+    /// One that others take from too.
+    pub(super) fn shared(reserve: u64, news: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { reserve, state: Mutex::default(), changed: Notify::new(), shared: Some(news) })
     }
 
     /// Takes in what an answer announces; returns the number that remains, if it announces one, and the window.
     pub(in crate::registry) fn hear(&self, headers: &HeaderMap, now: Instant) -> Option<(u64, Duration)> {
         let announced = announced(headers, now)?;
         let mut state = self.state();
-        state.announced = Some(announced);
-        if announced.remaining <= self.reserve {
-            state.ran_out = Some(now);
+        let is_first = state.announced.is_none();
+        self.note(&mut state, announced, now);
+        if let Some(news) = &self.shared {
+            state.untold = Some(announced);
+            if is_first {
+                news.notify_one();
+            }
         }
         drop(state);
         self.changed.notify_waiters();
         Some((announced.remaining, announced.window))
+    }
+
+    /// Takes in what was announced to another process, unless something newer is known.
+    pub(super) fn tell(&self, announced: PullsLeft) {
+        let mut state = self.state();
+        if state.announced.is_some_and(|known| known.at >= announced.at) {
+            return;
+        }
+        self.note(&mut state, announced, announced.at);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// What the others are to be told.
+    pub(super) fn take_heard(&self) -> Option<PullsLeft> {
+        self.state().untold.take()
+    }
+
+    /// A part of what is left is this process's.
+    pub(super) fn give(&self, part: Part) {
+        self.state().part = Some(part);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether there is a quota to share.
+    pub(super) fn is_announced(&self) -> bool {
+        self.state().announced.is_some()
+    }
+
+    /// All of it, if any was wanted lately.
+    pub(super) fn wish(&self) -> Wish {
+        let wanted = self.state().wanted;
+        let wants = wanted.is_some_and(|wanted| now().saturating_duration_since(wanted) < CLAIM_HOLDS);
+        Wish { want: if wants { WHOLE } else { 0 }, bound: 0 }
+    }
+
+    fn note(&self, state: &mut State, announced: PullsLeft, now: Instant) {
+        state.announced = Some(announced);
+        if announced.remaining <= self.reserve {
+            state.ran_out = Some(now);
+        }
     }
 
     /// Takes one pull.
@@ -101,11 +163,14 @@ impl Quota {
         if let Some(seat) = seat {
             state.seats.insert(seat.rank, now);
         }
+        state.wanted = Some(now);
         let Some(announced) = state.announced.filter(|announced| now < announced.at + announced.window) else {
             return Ok(());
         };
         let none = announced.no_pulls(self.reserve);
-        if announced.remaining.saturating_sub(state.pending) <= self.reserve {
+        // Who takes no part in the sharing was asked for by somebody, and waits for nobody.
+        let ours = if seat.is_some() { self.ours(state, announced, now) } else { self.all(announced) };
+        if state.pending >= ours {
             return Err(none);
         }
         // For the window in which it came back, too.
@@ -117,8 +182,21 @@ impl Quota {
     }
 
     fn left(&self) -> u64 {
-        let announced = self.state().announced;
-        announced.map_or(u64::MAX, |announced| announced.remaining.saturating_sub(self.reserve)).max(1)
+        let state = self.state();
+        state.announced.map_or(u64::MAX, |announced| self.ours(&state, announced, now())).max(1)
+    }
+
+    fn all(&self, announced: PullsLeft) -> u64 {
+        announced.remaining.saturating_sub(self.reserve)
+    }
+
+    /// What may be under way of what is left, by this process's part. Parts are rounded up, since else the last pulls would be nobody's: of
+    /// several processes that want them at once, each may be one too far.
+    fn ours(&self, state: &State, announced: PullsLeft, now: Instant) -> u64 {
+        let left = self.all(announced);
+        let share = state.part.map_or(WHOLE, |part| if now < part.until { part.share } else { 0 });
+        let ours = (u128::from(left) * u128::from(share)).div_ceil(u128::from(WHOLE));
+        u64::try_from(ours).unwrap_or(left)
     }
 
     /// Takes part in the sharing of what is scarce.
@@ -164,12 +242,9 @@ impl Seat {
             let _ = tokio::time::timeout(CLAIM_HOLDS, changed).await;
             return Waited::Heard;
         }
-        let (soonest, latest) = LOOK_AGAIN;
-        let limit = none.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let look_again = (none.window / limit.unwrap_or(1)).clamp(soonest, latest);
         tokio::select! {
             () = changed => Waited::Heard,
-            () = tokio::time::sleep(look_again) => Waited::AskAgain,
+            () = tokio::time::sleep(none.look_again()) => Waited::AskAgain,
         }
     }
 }
@@ -192,13 +267,13 @@ pub enum Waited {
     AskAgain,
 }
 
-fn announced(headers: &HeaderMap, at: Instant) -> Option<Announced> {
+fn announced(headers: &HeaderMap, at: Instant) -> Option<PullsLeft> {
     let value = |name: &str| headers.get(name)?.to_str().ok();
     let (remaining, window) = count(value("ratelimit-remaining")?)?;
     let (limit, other_window) = value("ratelimit-limit").and_then(count).unzip();
     let reset = || value("ratelimit-reset")?.trim().parse().ok().map(Duration::from_secs);
     let window = window.or(other_window.flatten()).or_else(reset).unwrap_or(DEFAULT_WINDOW).min(LONGEST_WINDOW);
-    Some(Announced { limit, remaining, window, at })
+    Some(PullsLeft { limit, remaining, window, at })
 }
 
 /// `100;w=21600`: a number, and its window in seconds.
@@ -265,6 +340,37 @@ mod tests {
         assert!(quota.take(Some(&starved), now).is_ok());
         drop(starved);
         assert!(quota.take(Some(&fed), now).is_ok());
+    }
+
+    #[test]
+    fn of_what_is_left_a_process_takes_its_part_and_no_more_when_it_is_over() {
+        let (quota, now) = (Quota::shared(10, Arc::default()), Instant::now());
+        let seat = quota.join(None);
+        quota.hear(&headers("100;w=600", "20;w=600"), now);
+        quota.give(Part { share: WHOLE / 2, until: now + Duration::from_secs(4) });
+        let pulls: Vec<Pull> = std::iter::from_fn(|| quota.take(Some(&seat), now).ok()).collect();
+        assert_eq!(pulls.len(), 5);
+        assert!(quota.take(None, now).is_ok(), "who is no run's waits for nobody");
+        drop(pulls);
+        assert!(quota.take(Some(&seat), now + Duration::from_secs(4)).is_err());
+    }
+
+    #[test]
+    fn what_another_heard_is_known_here_unless_something_newer_is() {
+        let (quota, now) = (Quota::shared(0, Arc::default()), Instant::now());
+        let heard = |remaining, seconds| PullsLeft {
+            limit: Some(100),
+            remaining,
+            window: Duration::from_secs(600),
+            at: now + Duration::from_secs(seconds),
+        };
+        quota.hear(&headers("100;w=600", "20;w=600"), now);
+        assert_eq!(quota.take_heard(), Some(heard(20, 0)));
+        quota.tell(heard(0, 1));
+        assert!(quota.take(None, now + Duration::from_secs(2)).is_err());
+        quota.tell(heard(50, 0));
+        assert!(quota.take(None, now + Duration::from_secs(2)).is_err(), "that is older");
+        assert_eq!(quota.take_heard(), None, "the others know it");
     }
 
     proptest! {

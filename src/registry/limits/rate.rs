@@ -1,6 +1,8 @@
 //! Requests per second, by `governor`.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use governor::clock::Clock;
@@ -24,16 +26,50 @@ pub struct Rate {
 /// else as well loses nothing.
 pub(super) struct Pacer {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Instant>>,
+    rate: Rate,
     granted: bool,
 }
 
 impl Pacer {
     pub(super) fn new(rate: Rate) -> Self {
-        let period = Duration::from_secs_f64(1.0 / rate.per_second).max(Duration::from_nanos(1));
-        // A period is none only where it is zero.
-        let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX));
-        let limiter = RateLimiter::direct_with_clock(quota.allow_burst(rate.burst), TokioClock);
-        Self { limiter, granted: false }
+        Self { limiter: limiter(rate, TokioClock::default()), rate, granted: false }
+    }
+
+    /// Goes on at another rate, with what was saved up at the one before, and with how far the next request was: a new
+    /// limiter alone would begin with all of its burst.
+    pub(super) fn retune(&mut self, rate: Rate) {
+        if rate == self.rate {
+            return;
+        }
+        let (mut saved, mut next) = (0, 1.0);
+        while saved < rate.burst.get() {
+            match self.limiter.check() {
+                Ok(()) => saved += 1,
+                Err(not_until) => {
+                    let left = not_until.wait_time_from(self.limiter.clock().now()).as_secs_f64();
+                    next = (left * self.rate.per_second).clamp(0.0, 1.0);
+                    break;
+                }
+            }
+        }
+        self.begin_with(rate, saved, 1.0 - next);
+    }
+
+    /// Begins anew with nothing saved up.
+    pub(super) fn restart(&mut self, rate: Rate) {
+        self.begin_with(rate, 0, 0.0);
+    }
+
+    fn begin_with(&mut self, rate: Rate, saved: u32, on_the_way: f64) {
+        let clock = TokioClock::default();
+        // What is spent here was so a little earlier, so that the next one is as far as it was.
+        clock.set_behind(Duration::from_secs_f64(on_the_way / rate.per_second));
+        let limiter = limiter(rate, clock.clone());
+        if let Some(spent) = NonZeroU32::new(rate.burst.get().saturating_sub(saved)) {
+            let _ = limiter.check_n(spent);
+        }
+        clock.set_behind(Duration::ZERO);
+        (self.limiter, self.rate) = (limiter, rate);
     }
 
     /// Whether one more may go now; if not, when.
@@ -50,15 +86,31 @@ impl Pacer {
     }
 }
 
-/// Tokio's clock, which tests can pause.
-#[derive(Debug, Clone, Copy)]
-struct TokioClock;
+fn limiter(rate: Rate, clock: TokioClock) -> RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Instant>> {
+    let period = Duration::from_secs_f64(1.0 / rate.per_second).max(Duration::from_nanos(1));
+    // A period is none only where it is zero.
+    let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(NonZeroU32::MAX));
+    RateLimiter::direct_with_clock(quota.allow_burst(rate.burst), clock)
+}
+
+/// Tokio's clock, which tests can pause; set behind for a moment, it says what was.
+#[derive(Debug, Clone, Default)]
+struct TokioClock {
+    behind: Arc<AtomicU64>,
+}
+
+impl TokioClock {
+    fn set_behind(&self, by: Duration) {
+        self.behind.store(u64::try_from(by.as_nanos()).unwrap_or(0), Ordering::Relaxed);
+    }
+}
 
 impl Clock for TokioClock {
     type Instant = Instant;
 
     fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
+        let now = tokio::time::Instant::now().into_std();
+        now.checked_sub(Duration::from_nanos(self.behind.load(Ordering::Relaxed))).unwrap_or(now)
     }
 }
 
@@ -85,8 +137,50 @@ mod tests {
         assert!(pacer.check().is_ok() && pacer.check().is_ok());
         pacer.spend();
         let next = pacer.check().unwrap_err();
-        assert_eq!(next - TokioClock.now(), Duration::from_millis(500));
+        assert_eq!(next - TokioClock::default().now(), Duration::from_millis(500));
         tokio::time::advance(Duration::from_millis(500)).await;
+        assert!(pacer.check().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_changes_brings_nothing_and_loses_nothing() {
+        let rate = |per_second, burst| Rate { per_second, burst: NonZeroU32::new(burst).unwrap() };
+        let mut pacer = Pacer::new(rate(1.0, 3));
+        assert!(pacer.check().is_ok());
+        pacer.spend();
+        // Two are left. Half of the third is on its way.
+        tokio::time::advance(Duration::from_millis(500)).await;
+        pacer.retune(rate(2.0, 5));
+        for _ in 0..2 {
+            assert!(pacer.check().is_ok());
+            pacer.spend();
+        }
+        let next = pacer.check().unwrap_err() - TokioClock::default().now();
+        assert!(next.abs_diff(Duration::from_millis(250)) < Duration::from_millis(2), "{next:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_rate_that_changes_all_the_time_goes_on() {
+        let rate = |per_second| Rate { per_second, burst: NonZeroU32::MIN };
+        let (mut pacer, mut taken) = (Pacer::new(rate(0.3)), 0);
+        for tick in 0..1000 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            pacer.retune(rate(if tick % 2 == 0 { 0.25 } else { 0.35 }));
+            if pacer.check().is_ok() {
+                pacer.spend();
+                taken += 1;
+            }
+        }
+        assert!((28..=31).contains(&taken), "{taken}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_begins_anew_has_nothing_saved_up() {
+        let rate = Rate { per_second: 2.0, burst: NonZeroU32::new(5).unwrap() };
+        let mut pacer = Pacer::new(rate);
+        pacer.restart(rate);
+        assert!(pacer.check().is_err());
+        tokio::time::advance(Duration::from_millis(501)).await;
         assert!(pacer.check().is_ok());
     }
 

@@ -67,7 +67,7 @@ struct Counted {
 
 impl Counted {
     fn new(limits: &Limits) -> Arc<Self> {
-        let line = Line::new(&"registry.example".parse().unwrap(), limits, Arc::new(()));
+        let line = Arc::new(Line::new(&"registry.example".parse().unwrap(), limits, Arc::new(())));
         Arc::new(Self { line, moving: AtomicUsize::new(0), most: AtomicUsize::new(0) })
     }
 
@@ -142,7 +142,8 @@ proptest! {
                 let most = registry.most.load(Ordering::Relaxed);
                 prop_assert!(Some(most) <= limits.max_connections, "{most} at once of {:?}", limits.max_connections);
                 // All is given back.
-                for _ in 0..admission::max_lanes(registry.line.max_connections) {
+                let lanes = registry.line.state().most_lanes(now());
+                for _ in 0..lanes {
                     prop_assert_eq!(registry.line.state().admit(Wanted::Lane, now()), Ok(()));
                 }
             }

@@ -43,10 +43,10 @@ impl Window {
     /// Whether one more may go now.
     pub(super) fn check(&self, now: Instant) -> Result<(), Held> {
         if self.in_flight as f64 + 1.0 > self.size {
-            return Err(Held { reason: ThrottleReason::Window, until: None });
+            return Err(Held { reason: ThrottleReason::Window, until: None, news: false });
         }
         match self.next.filter(|next| *next > now) {
-            Some(next) => Err(Held { reason: ThrottleReason::Window, until: Some(next) }),
+            Some(next) => Err(Held { reason: ThrottleReason::Window, until: Some(next), news: false }),
             None => Ok(()),
         }
     }

@@ -135,6 +135,8 @@ impl Transport {
             outgoing.headers.insert(CONTENT_LENGTH, 0.into());
         }
         let mut pass = self.admit(caller, call).await?;
+        // Here, since it may have waited long, and nothing comes between this and the wire.
+        caller.check(call).await?;
         let executing = self.execute(caller, call, outgoing, &mut pass);
         match tokio::time::timeout(self.idle_timeout, executing).await {
             Ok(result) => result.map(|response| Answered { response, pass }),

@@ -1,5 +1,6 @@
 //! Prometheus metrics. Base units, bounded labels: never a tag or a digest.
 
+mod cluster;
 mod earlier;
 mod families;
 mod pulls;
@@ -8,17 +9,20 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
-use crate::events::{BlobOutcome, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason};
+use crate::events::{
+    BlobOutcome, ClusterNews, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason,
+};
 use crate::oci::{Host, Reference};
 
 pub use earlier::NoMetrics;
 
+use cluster::Cluster;
 use families::Families;
 use pulls::Pulls;
 use registries::Registries;
@@ -34,6 +38,7 @@ pub struct Metrics {
     rules: Rules,
     registries: Registries,
     pulls: Pulls,
+    cluster: Cluster,
     in_flight: IntGauge,
     last_reload: IntGauge,
 }
@@ -58,6 +63,7 @@ impl Metrics {
             rules: Rules::new(&families)?,
             registries: Registries::new(&families)?,
             pulls: Pulls::new(&families)?,
+            cluster: Cluster::default(),
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
             registry,
@@ -95,6 +101,13 @@ impl Metrics {
             self.rules.succeeded_elsewhere(&rule, time);
         }
         Ok(())
+    }
+
+    /// A rule has succeeded at `time` on another replica of the cluster: each of them shows when it last did, the runs of
+    /// others it does not count.
+    pub fn succeeded_elsewhere(&self, rule: &str, time: SystemTime) {
+        let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.rules.succeeded_in_cluster(rule, time.as_secs_f64());
     }
 
     /// All metrics in Prometheus' text format.
@@ -175,5 +188,9 @@ impl Observer for Metrics {
 
     fn run_ended(&self, run: &RuleReport) {
         self.rules.count_run(run);
+    }
+
+    fn cluster(&self, news: &ClusterNews<'_>) {
+        self.cluster.learnt(&self.registry, news);
     }
 }

@@ -94,6 +94,14 @@ impl Rules {
         });
     }
 
+    /// When another replica of the cluster saw the rule succeed, in seconds since 1970.
+    pub(super) fn succeeded_in_cluster(&self, rule: &str, time: f64) {
+        self.of(rule, || {
+            let last_success = self.last_success.with_label_values(&[rule]);
+            last_success.set(last_success.get().max(time));
+        });
+    }
+
     pub(super) fn count_blob(&self, rule: &str, outcome: BlobOutcome) {
         self.of(rule, || self.blobs.with_label_values(&[rule, outcome.as_str()]).inc());
     }

@@ -3,6 +3,7 @@ use std::time::SystemTime;
 use tokio::time::sleep;
 
 use super::*;
+use crate::events::{LeaseKind, Queue};
 
 fn metrics(rules: &[&str]) -> Metrics {
     let metrics = Metrics::new().unwrap();
@@ -195,4 +196,52 @@ fn what_others_wrote_meanwhile_holds_where_it_is_later_and_nothing_of_our_own_sa
 fn a_file_has_nothing_of_the_process() {
     let text = metrics(&["hello"]).render_for_files().unwrap();
     assert!(text.contains("regferry_build_info") && !text.contains("process_"), "{text}");
+}
+
+#[test]
+fn a_cluster_is_shown_from_its_first_news_on_and_counters_with_zeros() {
+    let metrics = metrics(&[]);
+    assert!(!metrics.render().unwrap().contains("regferry_cluster"));
+
+    metrics.cluster(&ClusterNews::Connected(true));
+    assert_has(
+        &metrics,
+        &[
+            "regferry_cluster_connected 1",
+            "regferry_cluster_redeliveries_total{queue=\"runs\"} 0",
+            "regferry_cluster_redeliveries_total{queue=\"images\"} 0",
+            "regferry_cluster_dead_letters_total{queue=\"images\"} 0",
+            "regferry_cluster_leases{kind=\"rule\"} 0",
+        ],
+    );
+}
+
+#[test]
+fn what_a_replica_learns_of_its_cluster_is_shown() {
+    let metrics = metrics(&[]);
+    let host: Host = "r.example".parse().unwrap();
+    let news = [
+        ClusterNews::Connected(false),
+        ClusterNews::Replicas(3),
+        ClusterNews::Backlog { queue: Queue::Images, messages: 70 },
+        ClusterNews::Redelivered(Queue::Images),
+        ClusterNews::DeadLetter(Queue::Runs),
+        ClusterNews::Leases { kind: LeaseKind::Image, held: 4 },
+        ClusterNews::Share { registry: &host, part: Some(0.25) },
+    ];
+    news.iter().for_each(|news| metrics.cluster(news));
+    assert_has(
+        &metrics,
+        &[
+            "regferry_cluster_connected 0",
+            "regferry_cluster_replicas 3",
+            "regferry_cluster_backlog{queue=\"images\"} 70",
+            "regferry_cluster_redeliveries_total{queue=\"images\"} 1",
+            "regferry_cluster_dead_letters_total{queue=\"runs\"} 1",
+            "regferry_cluster_leases{kind=\"image\"} 4",
+            "regferry_cluster_share{registry=\"r.example\"} 0.25",
+        ],
+    );
+    metrics.cluster(&ClusterNews::Share { registry: &host, part: None });
+    assert!(!metrics.render().unwrap().contains("regferry_cluster_share{"));
 }

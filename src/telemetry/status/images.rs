@@ -52,6 +52,11 @@ impl Images {
         ImageCounts { total: self.0.len(), failed }
     }
 
+    /// Whether a run has looked at it already.
+    pub(super) fn is_seen_by(&self, report: &ImageReport, run: u64) -> bool {
+        self.0.get(report.target.to_string().as_str()).is_some_and(|kept| kept.run == run)
+    }
+
     /// It was looked at by a run. Returns it as it is known now.
     pub(super) fn note(&mut self, report: &ImageReport, run: u64, at: Timestamp) -> Image {
         let target = report.target.to_string();

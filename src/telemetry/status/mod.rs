@@ -1,5 +1,6 @@
 //! What the daemon does now, and what became of it: kept within bounds, for whoever asks or follows.
 
+mod elsewhere;
 mod feed;
 mod images;
 mod registries;
@@ -126,6 +127,11 @@ impl Status {
     pub fn promise_run(&self, rule: &str) -> Option<String> {
         let number = self.known().rules.promise(rule)?;
         Some(self.id(number))
+    }
+
+    /// Whether a run of a rule is under way.
+    pub fn is_running(&self, rule: &str) -> bool {
+        self.known().rules.is_running(rule)
     }
 
     /// The state now. Whether the daemon is ready, who runs it knows.
@@ -260,6 +266,10 @@ impl Observer for Status {
         if let Some(known) = known.filter(|_| image.outcome != ImageOutcome::Unchanged) {
             self.feed.tell("image", &json!({ "rule": rule, "image": known }));
         }
+    }
+
+    fn brought(&self, rule: &str, image: &ImageReport) {
+        self.image(rule, image);
     }
 
     fn found(&self, rule: &str, images: usize) {

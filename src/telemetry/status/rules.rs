@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::images::{Choice, Images, fair_share};
 use super::snapshot::{Condition, Fault, Image, Progress, Rule, RuleDetail, Run, State};
 use super::{second_of, shortened};
-use crate::events::{ImageOutcome, ImageReport, RuleReport, RunOutcome};
+use crate::events::{ImageOutcome, ImageReport, RuleReport, RunOutcome, Totals};
 
 /// So many runs of a rule are kept,
 const MOST_RUNS: usize = 20;
@@ -95,14 +95,16 @@ impl Rules {
         entry.rule.waiting.as_deref().filter(|_| !is_known)
     }
 
-    /// An image is done. Returns it as it is known now.
+    /// An image is done. Returns it as it is known now. In a cluster an image may be told of twice: where it was worked on
+    /// and where its run is owned may be one process.
     pub(super) fn image(&mut self, name: &str, report: &ImageReport, at: Timestamp) -> Option<Image> {
-        self.progress(name, |progress| {
+        let entry = self.entry(name)?;
+        let is_known = entry.images.is_seen_by(report, entry.run);
+        if let Some(progress) = entry.rule.run.as_mut().filter(|_| !is_known) {
             progress.done += 1;
             progress.failed += usize::from(report.outcome == ImageOutcome::Failed);
             progress.bytes += report.bytes;
-        });
-        let entry = self.entry(name)?;
+        }
         if report.outcome == ImageOutcome::Copied {
             entry.rule.waiting = None;
         }
@@ -126,6 +128,22 @@ impl Rules {
             self.count_images();
         }
         Some(run)
+    }
+
+    /// A run of another replica ended; `totals` are the sums over its images. Returns it.
+    pub(super) fn end_elsewhere(&mut self, report: &RuleReport, totals: &Totals) -> Option<Run> {
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let entry = self.entry(&report.name)?;
+        entry.end(report);
+        let run = entry.runs.back_mut()?;
+        (run.copied, run.unchanged) = (count(totals.copied), count(totals.unchanged));
+        (run.skipped, run.failed, run.bytes) = (count(totals.skipped), count(totals.failed), totals.bytes);
+        entry.rule.last_run = Some(run.clone());
+        Some(run.clone())
+    }
+
+    pub(super) fn is_running(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|place| self.entries[*place].rule.state == State::Running)
     }
 
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Rule)) {

@@ -50,7 +50,7 @@ impl<'e> Composer<'e> {
     pub(super) fn store(&self, location: &Location, access: Access) -> Result<Store, Error> {
         let trust = if access == Access::Push { Trust::Whole } else { Trust::Listed };
         let store = self.engine.store(location, access, trust)?;
-        Ok(store.on_behalf_of(&self.tally.requests, &self.context.cancel))
+        Ok(store.on_behalf_of(&self.tally.requests, &self.context.cancel).fenced(self.context.fence.as_ref()))
     }
 
     /// Brings a list to a target: images that stand in other repositories are copied or mounted, those of the target's

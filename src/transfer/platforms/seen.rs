@@ -63,6 +63,12 @@ impl Seen {
     }
 }
 
+impl FromIterator<Platform> for Seen {
+    fn from_iter<I: IntoIterator<Item = Platform>>(platforms: I) -> Self {
+        Self(platforms.into_iter().collect())
+    }
+}
+
 impl Platforms {
     /// The wanted platforms that an image does not have, in their order: worth a warning that names them, since older
     /// tags often lack a newer platform. None for what has no platforms at all.
@@ -101,6 +107,16 @@ impl Census {
     /// Adds an image that nobody looked into, as an unchanged one: it may have any platform.
     pub(in super::super) fn add_unknown(&mut self) {
         self.is_partial = true;
+    }
+
+    /// All that were seen.
+    pub(in super::super) fn platforms(&self) -> Vec<Platform> {
+        self.seen.0.iter().cloned().collect()
+    }
+
+    /// Whether there is an image that nobody looked into.
+    pub(in super::super) fn is_partial(&self) -> bool {
+        self.is_partial
     }
 
     /// The wanted platforms that no image of the rule has: most likely misspelt, and an error of the rule. `None` if

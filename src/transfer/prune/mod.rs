@@ -15,4 +15,4 @@ mod pruned;
 mod pruning;
 mod refusal;
 
-pub(super) use grounds::Gaps;
+pub(super) use grounds::{Gaps, Ground};

@@ -62,6 +62,11 @@ impl ArtifactTypes {
         let matcher = types.build().map_err(|error| error.to_string())?;
         Ok(Self { globs: globs.to_vec(), matcher })
     }
+
+    /// The globs, as they were written.
+    pub(super) fn globs(&self) -> &[String] {
+        &self.globs
+    }
 }
 
 impl Referrers {
@@ -109,6 +114,11 @@ impl Hung {
             }
         }
         Self(hung)
+    }
+
+    /// All of them.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.0.values().flatten()
     }
 
     fn has(&self, subject: Subject, tag: &Tag) -> bool {

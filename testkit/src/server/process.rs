@@ -51,10 +51,45 @@ impl Process {
             match process.launch() {
                 Ok(()) => return process,
                 Err(log) if lost_the_port(&log) => process.host = free_host(),
-                Err(log) => panic!("{} did not start on {}:\n{log}", program.name, process.host),
+                Err(log) => process.not_started(&log),
             }
         }
         panic!("{} found no free port in {ATTEMPTS} attempts", program.name)
+    }
+
+    /// Starts several that know of each other, each on a free port; `configure` writes all of their configurations, by
+    /// the `host:port` that each has for itself and a second one that it has for the others.
+    ///
+    /// # Panics
+    /// If the program is not installed, or does not start.
+    pub(super) fn start_together<const N: usize>(
+        program: &'static Program,
+        configure: impl Fn(usize, &Path, &[(String, String); N]) -> String,
+    ) -> [Self; N] {
+        for _ in 0..ATTEMPTS {
+            let hosts = std::array::from_fn(|_| (free_host(), free_host()));
+            let mut started = Vec::with_capacity(N);
+            let lost = (0..N).any(|place| {
+                let home = tempfile::tempdir().expect("the temporary directory is writable");
+                let mut process = Self { program, host: hosts[place].0.clone(), child: None, home };
+                let config = configure(place, process.home(), &hosts);
+                fs::write(process.config(), config).expect("the home is writable");
+                match process.launch() {
+                    Ok(()) => started.push(process),
+                    Err(log) if lost_the_port(&log) => return true,
+                    Err(log) => process.not_started(&log),
+                }
+                false
+            });
+            if !lost {
+                return started.try_into().expect("all of them have started");
+            }
+        }
+        panic!("{} found no free ports in {ATTEMPTS} attempts", program.name)
+    }
+
+    fn not_started(&self, log: &str) -> ! {
+        panic!("{} did not start on {}:\n{log}", self.program.name, self.host)
     }
 
     /// `127.0.0.1:<port>`
@@ -173,9 +208,12 @@ fn lost_the_port(log: &str) -> bool {
     log.to_lowercase().contains("address already in use")
 }
 
+// HTTP, and what a NATS server says to whoever connects.
+const ANSWERS: [&[u8]; 2] = [b"HTTP/1.", b"INFO "];
+
 // With TLS it answers 400 in plain text, which is as good a sign.
 fn answers(host: &str) -> bool {
-    ping(host).is_ok_and(|answer| answer.starts_with(b"HTTP/1."))
+    ping(host).is_ok_and(|answer| ANSWERS.iter().any(|beginning| answer.starts_with(beginning)))
 }
 
 fn ping(host: &str) -> io::Result<Vec<u8>> {

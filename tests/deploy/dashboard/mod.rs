@@ -9,10 +9,13 @@ use std::fs;
 use std::path::Path;
 
 use regex::Regex;
+use regferry::events::{ClusterNews, Observer as _, Queue};
+use regferry::telemetry::Metrics;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use testkit::server::Prometheus;
 
+use crate::alerts;
 use crate::files::{items, read, text};
 use crate::support::until;
 use panels::{Query, Series};
@@ -20,6 +23,9 @@ use scenario::{BROKEN, Scenario};
 
 const RULES_AND_TARGETS: &str = "deploy/prometheus/prometheus.yml";
 const RULES: &str = "deploy/prometheus/alerts.yaml";
+
+/// How the names of a cluster's metrics begin.
+const CLUSTER: &str = "regferry_cluster_";
 
 /// What may be zero all the time, and why.
 const MAY_BE_ZERO: [(&str, &str); 1] = [("process_cpu_seconds_total", "it counts whole seconds, and may need none")];
@@ -30,7 +36,9 @@ async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
     let rules = impatient_rules();
     let prometheus = Prometheus::start(&configuration(scenario.metrics(), rules.path()));
 
-    let queries = panels::queries();
+    // A daemon alone has nothing to say of a cluster.
+    let queries: Vec<Query> =
+        panels::queries().into_iter().filter(|query| !query.expression.contains(CLUSTER)).collect();
     for query in &queries {
         until(&query.to_string(), async || says(query, &query.run(&prometheus).await).then_some(())).await;
     }
@@ -54,6 +62,24 @@ async fn every_query_of_the_dashboard_and_every_alert_finds_what_it_asks_for() {
     }
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard.txt");
     fs::write(file, rendered::text(&shown)).expect("target/ is writable");
+}
+
+#[test]
+fn what_is_asked_of_a_cluster_is_what_a_replica_shows() {
+    let metrics = Metrics::new().unwrap();
+    let registry = "registry.example".parse().unwrap();
+    metrics.cluster(&ClusterNews::Share { registry: &registry, part: Some(1.0) });
+    Queue::ALL.iter().for_each(|queue| metrics.cluster(&ClusterNews::Backlog { queue: *queue, messages: 1 }));
+    let shown = metrics.render().unwrap();
+    let name = Regex::new(r"\bregferry_cluster_[a-z_]+").expect("the pattern is one");
+
+    let panels: Vec<String> = panels::queries().into_iter().map(|query| query.expression).collect();
+    let asked = [panels.join("\n"), read(alerts::CLUSTER), read("deploy/kubernetes/cluster/autoscaler.yaml")];
+    for text in &asked {
+        let names: BTreeSet<&str> = name.find_iter(text).map(|found| found.as_str()).collect();
+        assert!(!names.is_empty(), "{text}");
+        assert!(names.iter().all(|name| shown.contains(&format!("# TYPE {name} "))), "{names:?}");
+    }
 }
 
 /// The shipped configuration, but for what hangs on the place: the daemon's address, where the rules lie, and how long a

@@ -57,3 +57,32 @@ program's name in theirs.
 {{- define "regferry.pushes" -}}
 {{- if and (eq .Values.mode "cronjob") .Values.cronjob.metrics.pushgateway.url }}true{{ end }}
 {{- end }}
+
+{{/* A cluster's configuration says so, as far as it is ours to read. */}}
+{{- define "regferry.isCluster" -}}
+{{- if and (eq .Values.mode "deployment") .Values.cluster.enabled }}
+{{- if and .Values.config (not (contains "[cluster]" .Values.config)) }}
+{{- fail "cluster.enabled: config has no [cluster], and each replica would do everything by itself" }}
+{{- end -}}
+true
+{{- end }}
+{{- end }}
+
+{{- define "regferry.hasNats" -}}
+{{- if and (include "regferry.isCluster" .) .Values.cluster.nats.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "regferry.natsName" -}}
+{{ include "regferry.fullname" . | trunc 47 | trimSuffix "-" }}-nats
+{{- end }}
+
+{{- define "regferry.natsSelectorLabels" -}}
+app.kubernetes.io/name: nats
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "regferry.natsLabels" -}}
+{{ include "regferry.natsSelectorLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+{{- end }}

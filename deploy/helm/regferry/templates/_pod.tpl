@@ -153,6 +153,16 @@ spec:
   affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- if include "regferry.isCluster" . }}
+  # Apart from each other, where there are nodes enough.
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "regferry.selectorLabels" . | nindent 10 }}
+  {{- end }}
 {{- end }}
 
 {{- define "regferry.confined" -}}

@@ -1,0 +1,84 @@
+//! A pass over the rules that the cluster's replicas do.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join_all, try_join_all};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::events::{RuleReport, SyncReport};
+use crate::queue::{Cluster, Error, Order, RunState, Runs};
+use crate::transfer::Mode;
+
+/// How long it may take until somebody works before it is told that nobody does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl App {
+    /// Has the cluster run the rules that `chosen` takes, and reports them in the configuration's order. Runs of theirs that
+    /// are under way end first. None if `cancel` came first: then they go on without anybody waiting.
+    ///
+    /// # Errors
+    /// If NATS does not take the orders.
+    pub async fn order(
+        &self,
+        cluster: &Cluster,
+        chosen: impl Fn(&str) -> bool,
+        mode: Mode,
+        cancel: &CancellationToken,
+    ) -> Result<Option<SyncReport>, Error> {
+        let clock = Instant::now();
+        let at = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        let chosen = self.rules.iter().map(|scheduled| &*scheduled.rule.name).filter(|rule| chosen(rule));
+        let orders: Vec<Order> = chosen.map(|rule| Order { rule: rule.to_owned(), at, mode: Some(mode) }).collect();
+        let ordered = try_join_all(orders.iter().map(async |order| {
+            let runs = cluster.runs_of(&order.rule);
+            cluster.order(order).await.map(|sequence| (order, sequence, runs))
+        }))
+        .await?;
+        let waiting =
+            join_all(ordered.into_iter().map(|(order, sequence, runs)| ended(cluster, order, sequence, runs)));
+        let reports = tokio::select! {
+            reports = cancel.run_until_cancelled(waiting) => reports,
+            never = tell_of_nobody(cluster) => match never {},
+        };
+        let Some(reports) = reports else { return Ok(None) };
+        for report in &reports {
+            self.observer.run_started(&report.name);
+            report.images.iter().for_each(|image| self.observer.image(&report.name, image));
+            self.observer.run_ended(report);
+        }
+        Ok(Some(SyncReport::new(reports, clock.elapsed())))
+    }
+}
+
+/// The report of the run that an order became, or of a later one of the same kind.
+async fn ended(cluster: &Cluster, order: &Order, sequence: u64, mut runs: Runs) -> RuleReport {
+    loop {
+        let Some(news) = runs.next().await else { return std::future::pending().await };
+        let is_ours = news.sequence >= sequence && news.order.mode == order.mode;
+        if let (true, RunState::Ended { report, .. }) = (is_ours, news.state) {
+            return RuleReport { images: images(cluster, &news.order).await, ..*report };
+        }
+    }
+}
+
+async fn images(cluster: &Cluster, order: &Order) -> Vec<crate::events::ImageReport> {
+    loop {
+        match cluster.images(order).await {
+            Ok(images) => return images,
+            Err(error) => tracing::debug!(%error, "reading what became of images: it is tried again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn tell_of_nobody(cluster: &Cluster) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(PATIENCE).await;
+        if cluster.replicas().await.is_ok_and(|count| count == 0) {
+            tracing::warn!("no replica of the cluster is at work: start one with `regferry serve` or `regferry work`");
+            return std::future::pending().await;
+        }
+    }
+}

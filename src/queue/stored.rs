@@ -1,0 +1,120 @@
+//! Single messages of a stream, read at its leader: what was written is seen.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::error::Reason;
+use super::link::Link;
+
+/// Which one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// The one with this sequence.
+    At(u64),
+    /// The last with this subject.
+    Last(&'a str),
+    /// The first with this subject from a sequence on.
+    Next(&'a str, u64),
+}
+
+/// A message as a stream keeps it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) sequence: u64,
+    pub(super) payload: Bytes,
+    headers: String,
+}
+
+impl Stored {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.lines().filter_map(|line| line.split_once(':'));
+        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+impl Link {
+    /// A message of a stream, if it is there.
+    pub(super) async fn stored(&self, stream: &str, which: Which<'_>) -> Result<Option<Stored>, Reason> {
+        let question = match which {
+            Which::At(sequence) => Question { seq: Some(sequence), ..Question::default() },
+            Which::Last(subject) => Question { last_by_subj: Some(subject), ..Question::default() },
+            Which::Next(subject, sequence) => {
+                Question { seq: Some(sequence), next_by_subj: Some(subject), ..Question::default() }
+            }
+        };
+        let answer: Answer = match self.ask(format!("STREAM.MSG.GET.{stream}"), &question).await {
+            Ok(answer) => answer,
+            // A stream that is gone is told as a message that is: it is made again, empty.
+            Err(Reason::Gone) => return Ok(None),
+            Err(reason) => return Err(reason),
+        };
+        let Message { seq, data, hdrs } = answer.message;
+        let decoded = |text: String| {
+            BASE64_STANDARD
+                .decode(text)
+                .map_err(|error| Reason::Refused(format!("a message that is no base64: {error}")))
+        };
+        let headers = String::from_utf8_lossy(&decoded(hdrs)?).into_owned();
+        Ok(Some(Stored { sequence: seq, payload: decoded(data)?.into(), headers }))
+    }
+}
+
+impl Link {
+    /// Takes all messages with these subjects out of a stream, whoever works on them. One by one: a purge of some subjects
+    /// makes a consumer of 2.9 forget what others work on.
+    pub(super) async fn take_away(&self, stream: &str, subjects: &str) -> Result<(), Reason> {
+        const AT_ONCE: usize = 64;
+        let stream = self.names.stream(stream);
+        let mut from = 0;
+        loop {
+            let mut sequences = Vec::new();
+            while sequences.len() < AT_ONCE
+                && let Some(stored) = self.stored(&stream, Which::Next(subjects, from)).await?
+            {
+                from = stored.sequence + 1;
+                sequences.push(stored.sequence);
+            }
+            try_join_all(sequences.iter().map(|sequence| self.delete(&stream, *sequence))).await?;
+            if sequences.len() < AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {
+        let question = json!({ "seq": sequence, "no_erase": true });
+        match self.ask::<serde_json::Value>(format!("STREAM.MSG.DELETE.{stream}"), &question).await {
+            // Somebody has done it meanwhile.
+            Ok(_) | Err(Reason::Gone) => Ok(()),
+            Err(reason) => Err(reason),
+        }
+    }
+}
+
+#[derive(Default, Serialize)]
+struct Question<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_by_subj: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_by_subj: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    seq: u64,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    hdrs: String,
+}

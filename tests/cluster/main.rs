@@ -1,0 +1,11 @@
+//! The cluster's queue against real `nats-server` processes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
+
+mod buckets;
+mod hands;
+mod images;
+mod refusals;
+mod runs;
+mod sharing;
+mod support;

@@ -1,0 +1,151 @@
+//! Several processes as one mirror, over a real NATS server.
+
+use serde_json::json;
+use testkit::content::hello_world;
+use testkit::{Endpoint, FakeRegistry, Method, NatsServer};
+
+use crate::daemon::Daemon;
+use crate::support::{Ferry, until};
+
+const TAGS: usize = 12;
+
+/// Two registries, a NATS server, and a configuration that mirrors all tags of a repository.
+struct Scene {
+    source: FakeRegistry,
+    target: FakeRegistry,
+    nats: NatsServer,
+    config: String,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (source, target, nats) = (FakeRegistry::start().await, FakeRegistry::start().await, NatsServer::start());
+        for tag in 0..TAGS {
+            source.seed("hello", &format!("v{tag}"), &hello_world());
+        }
+        let config = format!(
+            "[cluster]\nnats = '{}'\nname = 'test'\nack_wait = '2s'\n[[rules]]\nname = 'hello'\nsource = '{}/hello'\n\
+             target = '{}/hello'\nschedule = '1h'\n",
+            nats.url(),
+            source.host(),
+            target.host()
+        );
+        Self { source, target, nats, config }
+    }
+
+    fn tags_written(&self) -> usize {
+        let tags = self.target.requests();
+        tags.iter().filter(|request| request.method == Method::PUT && request.path.contains("/manifests/v")).count()
+    }
+}
+
+#[tokio::test]
+async fn two_daemons_do_a_tick_once_and_each_of_them_shows_it() {
+    let scene = Scene::new().await;
+    let daemons = [Daemon::start(&scene.config).await, Daemon::start(&scene.config).await];
+    for daemon in &daemons {
+        let run = until("the run's end is known", async || {
+            let status = daemon.status().await;
+            let rule = &status["rules"][0];
+            (rule["state"] == "idle" && rule["last_run"].is_object()).then(|| rule.clone())
+        })
+        .await;
+        assert_eq!(
+            (&run["last_run"]["copied"], &run["last_run"]["outcome"]),
+            (&json!(TAGS), &json!("success")),
+            "{run}"
+        );
+        assert!(run["next"].is_string() && run["last_success"].is_string(), "{run}");
+        assert_eq!(daemon.get("/readyz").await, (200, "ready\n".to_owned()));
+        let last = daemon.metric(r#"regferry_rule_last_success_timestamp_seconds{rule="hello"}"#).await;
+        assert!(last > 0.0, "each says that the rule has succeeded");
+        until("both are seen", async || {
+            (daemon.metric("regferry_cluster_replicas").await >= 2.0
+                && daemon.metric("regferry_cluster_connected").await >= 1.0)
+                .then_some(())
+        })
+        .await;
+    }
+    assert_eq!(scene.tags_written(), TAGS, "each once");
+    let mut runs = 0.0;
+    for daemon in &daemons {
+        runs += daemon.metric(r#"regferry_rule_runs_total{outcome="success",rule="hello"}"#).await;
+    }
+    assert!((runs - 1.0).abs() < f64::EPSILON, "{runs} runs");
+    for daemon in daemons {
+        daemon.signal("TERM");
+        let ended = daemon.ended().await;
+        assert_eq!(ended.code, Some(143), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("WARN"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_reported_as_a_pass_of_its_own_would_be_and_workers_drain_it() {
+    let scene = Scene::new().await;
+    let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
+    let workers = ["work", "--until-empty", "--listen", ""];
+    let cluster = regferry::queue::Settings {
+        servers: vec![scene.nats.url().parse().expect("NATS answers")],
+        name: "test".to_owned(),
+        ack_wait: std::time::Duration::from_secs(2),
+        login: regferry::queue::Login::Anonymous,
+        ca_file: None,
+        identity: None,
+        stream_replicas: None,
+    };
+    let cluster = regferry::queue::Cluster::connect(cluster).await.expect("NATS answers");
+    until("the order waits", async || {
+        (cluster.backlog(regferry::events::Queue::Runs).await.expect("NATS answers") == 1).then_some(())
+    })
+    .await;
+    let workers =
+        [Ferry::new(&workers).config(&scene.config).spawn(), Ferry::new(&workers).config(&scene.config).spawn()];
+    let report = sync.ended().await;
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    let report = report.json();
+    assert_eq!((&report["totals"]["copied"], &report["totals"]["failed"]), (&json!(TAGS), &json!(0)), "{report}");
+    assert_eq!(report["rules"][0]["images"].as_array().expect("NATS answers").len(), TAGS);
+    for worker in workers {
+        let ended = worker.ended().await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    assert_eq!(scene.tags_written(), TAGS, "each once");
+    assert_eq!(scene.source.count(&Method::GET, Endpoint::Tags), 1, "listed once");
+}
+
+#[tokio::test]
+async fn a_daemon_works_on_when_nats_was_away_and_says_so_meanwhile() {
+    let mut scene = Scene::new().await;
+    let daemon = Daemon::start(&scene.config).await;
+    until("the first run's end", async || daemon.status().await["rules"][0]["last_run"].is_object().then_some(()))
+        .await;
+    scene.nats.stop();
+    until("it says so", async || (daemon.get("/readyz").await.0 == 503).then_some(())).await;
+    assert_eq!(daemon.get("/livez").await.0, 200);
+    scene.nats.restart();
+    until("it is back", async || (daemon.get("/readyz").await.0 == 200).then_some(())).await;
+    let sync = Ferry::new(&["sync", "--cluster"]).config(&scene.config).run().await;
+    assert_eq!(sync.code, Some(0), "{}", sync.stderr);
+}
+
+#[tokio::test]
+async fn a_nats_that_is_not_there_is_told_by_all_that_need_it() {
+    let mut scene = Scene::new().await;
+    scene.nats.stop();
+    for arguments in [&["serve", "--listen", ""][..], &["sync", "--cluster"], &["work", "--listen", ""]] {
+        let text = Ferry::new(arguments).config(&scene.config).run().await.failure(1);
+        assert!(text.contains("connecting at NATS") && text.contains("check that it runs"), "{text}");
+    }
+    assert_eq!(scene.source.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn what_needs_a_cluster_says_so_where_the_configuration_has_none() {
+    let scene = Scene::new().await;
+    let alone = &scene.config[scene.config.find("[[rules]]").expect("NATS answers")..];
+    for arguments in [&["sync", "--cluster"][..], &["work"]] {
+        let text = Ferry::new(arguments).config(alone).run().await.failure(2);
+        assert!(text.contains("it has no [cluster]"), "{text}");
+    }
+}
