@@ -5,7 +5,7 @@ SECONDS_EACH ?= 30
 SOAK_SECONDS ?= 1800
 ROUNDS ?= 3
 
-.PHONY: help demo build man image unit bench faults test soak lint doc deny fuzz clean
+.PHONY: help demo build man image unit bench faults test soak screenshots lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -53,6 +53,11 @@ soak: ## the release build as a daemon under faults for SOAK_SECONDS=1800: does 
 	@scripts/install-test-tools
 	REGFERRY_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) nextest run --release --locked --test end_to_end --no-capture \
 		-E 'test(=soak::a_daemon_that_ticks_every_second_through_faults_neither_grows_nor_drifts_nor_misses_a_tick)'
+
+screenshots: ## the pictures of the status page in docs/, of a state that is made up; a minute or two
+	@scripts/install-test-tools
+	@scripts/install-packages fonts-inter fonts-jetbrains-mono
+	REGFERRY_SCREENSHOTS=$(CURDIR)/docs $(CARGO) nextest run --locked --test browser --run-ignored only
 
 lint: ## formatting, clippy, documentation
 	$(CARGO) fmt --all --check

@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Selected;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Platform, Reference};
 
 /// What became of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -91,6 +91,9 @@ pub struct ImageReport {
     pub target: Reference,
     /// The root document's digest, if it is known.
     pub digest: Option<Digest>,
+    /// The platforms that a list which was brought has at the target; empty where nobody looked.
+    #[serde(default, serialize_with = "names", deserialize_with = "read_names")]
+    pub platforms: Vec<Platform>,
     /// What became of it.
     pub outcome: ImageOutcome,
     /// Bytes of blobs sent to the target.
@@ -123,6 +126,7 @@ impl ImageReport {
             sources: Vec::new(),
             target,
             digest: None,
+            platforms: Vec::new(),
             outcome: ImageOutcome::Failed,
             bytes: 0,
             blobs: BlobCounts::default(),
@@ -257,6 +261,15 @@ impl SyncReport {
 
 fn seconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((elapsed.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+fn names<S: Serializer>(platforms: &[Platform], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(platforms.iter().map(ToString::to_string))
+}
+
+/// A list may name a platform as nobody else would: without that one a report is still a report.
+fn read_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Platform>, D::Error> {
+    Ok(Vec::<String>::deserialize(deserializer)?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// To the millisecond, as it is written.

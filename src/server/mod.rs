@@ -1,4 +1,4 @@
-//! What the daemon shows over HTTP, and what it can be asked to do: metrics, health, and the API.
+//! What the daemon shows over HTTP, and what it can be asked to do: the status page, metrics, health, and the API.
 //!
 //! Handlers look at [`Status`] and [`Metrics`], and ask [`Operations`] for what they do not do themselves.
 
@@ -9,6 +9,7 @@ mod headers;
 mod json;
 mod operations;
 mod orders;
+mod page;
 mod problem;
 mod reading;
 mod request;
@@ -121,6 +122,7 @@ fn router(service: Service, ending: CancellationToken) -> Router {
         .route_layer(middleware::from_fn_with_state(serving.clone(), may_write));
     let api = Router::new().route("/api/v1/openapi.json", get(reading::openapi)).merge(reading).merge(writing);
     Router::new()
+        .route("/", get(page::page))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))

@@ -59,12 +59,12 @@ pub(super) async fn rule(State(service): State<Service>, Named(name): Named, uri
 }
 
 pub(super) async fn images(State(service): State<Service>, Named(name): Named, uri: Uri) -> Answer<ImagePage> {
-    let parameters = Parameters::of(&uri, &["page", "per_page", "outcome", "order"])?;
+    let parameters = Parameters::of(&uri, &["page", "per_page", "outcome", "order", "contains"])?;
     let (page, per_page) = page(&parameters)?;
     let outcome = parameters.word("outcome", &ImageOutcome::ALL.map(|outcome| (outcome.as_str(), outcome)))?;
     let latest_first = parameters.word("order", &[("name", false), ("latest", true)])?.unwrap_or_default();
-    let choice = Choice { outcome, latest_first };
-    service.status.images(&name, choice, page, per_page).map(Json).ok_or_else(|| no_rule(&name))
+    let choice = Choice { outcome, latest_first, contains: parameters.text("contains") };
+    service.status.images(&name, &choice, page, per_page).map(Json).ok_or_else(|| no_rule(&name))
 }
 
 pub(super) async fn registries(State(service): State<Service>, uri: Uri) -> Answer<Registries> {

@@ -70,6 +70,11 @@ impl Parameters {
         })
     }
 
+    /// A text, if the parameter is there.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
     /// One of some words, if the parameter is there.
     pub(super) fn word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
         let Some(text) = self.0.get(name) else { return Ok(None) };

@@ -220,6 +220,41 @@ async fn every_answer_tells_browsers_to_be_careful() {
 }
 
 #[tokio::test]
+async fn the_page_may_load_nothing_but_itself_and_is_asked_about_each_time() {
+    let api = Api::new(None);
+    let page = api.get("/").await;
+    assert_eq!((page.code, &page.headers[CONTENT_TYPE]), (200, &"text/html; charset=utf-8".parse().unwrap()));
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    let (default, rest) = policy.split_once("; ").unwrap();
+    assert_eq!(default, "default-src 'none'");
+    for directive in rest.split("; ") {
+        let (name, sources) = directive.split_once(' ').unwrap();
+        let may = |source: &str| match name {
+            "script-src" | "style-src" => source.starts_with("'sha256-"),
+            "connect-src" => source == "'self'",
+            "img-src" => source == "data:",
+            "require-trusted-types-for" => source == "'script'",
+            _ => source == "'none'",
+        };
+        assert!(sources.split(' ').all(may), "{directive}");
+    }
+    for (name, value) in [
+        ("cache-control", "no-cache"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        assert_eq!(page.headers[name], value, "{name}");
+    }
+    assert!(policy.contains("frame-ancestors 'none'") && page.body.contains("</html>"), "{policy}");
+    let tag = page.headers["etag"].to_str().unwrap();
+    let again = api.ask("GET", "/", &[("if-none-match", tag)], "").await;
+    assert_eq!((again.code, &*again.body, &again.headers["etag"]), (304, "", &tag.parse().unwrap()));
+}
+
+#[tokio::test]
 async fn a_head_is_a_get_without_its_body() {
     let api = Api::new(None);
     for path in ["/livez", "/api/v1/status", "/api/v1/rules/missing"] {

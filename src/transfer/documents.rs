@@ -29,6 +29,11 @@ impl Documents {
         self.0.get(digest, fetch).await
     }
 
+    /// A document, if it is here.
+    pub(super) fn find(&self, digest: &Digest) -> Option<Manifest> {
+        self.0.find(digest)
+    }
+
     /// Those that are here.
     pub(super) fn known(&self) -> Vec<Manifest> {
         self.0.known()

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::job::Job;
 use super::mode::Mode;
 use super::original::Wanted;
-use super::platforms::PlatformMode;
+use super::platforms::{PlatformMode, Seen};
 use super::referrers::Search;
 use super::route::{Before, Route, Tags};
 use super::rule::Rule;
@@ -191,6 +191,9 @@ impl Engine {
         if let Ok(Some(plan)) = &together {
             let (blobs, bytes) = plan.rehearse(&route.context.knowledge, route.target.location());
             return Ok(Done::Planned(blobs, bytes));
+        }
+        if let (Ok(None), Some(root)) = (&together, job.original.documents.find(&shape.root)) {
+            report.platforms = Seen::at_target(&root, &shape.left_out).into_platforms();
         }
         Done::of_put(together.map(drop), &shape.root)
     }

@@ -28,6 +28,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Once<K, V> {
         self.cell(key).get_or_try_init(|| ask).await.cloned()
     }
 
+    /// What is known, without asking.
+    pub(super) fn find(&self, key: &K) -> Option<V> {
+        self.cells().get(key)?.get().cloned()
+    }
+
     /// Keeps an answer, if there is none yet.
     pub(super) fn keep(&self, key: &K, value: V) {
         // One that is there already says the same.

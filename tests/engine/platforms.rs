@@ -35,6 +35,10 @@ fn only(report: &RuleReport) -> ImageOutcome {
     report.images[0].outcome
 }
 
+fn platforms(report: &RuleReport) -> Vec<String> {
+    report.images[0].platforms.iter().map(ToString::to_string).collect()
+}
+
 async fn mirrored(wanted: &[&str]) -> (FakeRegistry, FakeRegistry, Arc<Engine>, Arc<Rule>) {
     let (source, target) = pair().await;
     source.seed("app", "v1", &hello_world());
@@ -98,6 +102,7 @@ async fn another_choice_of_platforms_makes_another_list() {
     let (source, target, engine, rule) = mirrored(AMD64).await;
     let report = run(&engine, &with(rule, &["linux/amd64", "linux/arm64"], PlatformMode::Rewrite)).await;
     assert_eq!(only(&report), ImageOutcome::Copied);
+    assert_eq!(platforms(&report), ["linux/amd64", "linux/arm64/v8"]);
     assert_eq!(list(&target, "v1")["manifests"].as_array().unwrap().len(), 2);
     assert_eq!(target.check_whole("app", "v1"), Ok(()));
     drop(source);
@@ -200,6 +205,7 @@ async fn a_list_with_gaps_keeps_its_digest_where_the_registry_takes_it() {
     let (engine, rule) = (engine(), mirror(&source, &target, AMD64, PlatformMode::Sparse));
     let report = run(&engine, &rule).await;
     assert_eq!(failures(&report), Vec::<String>::new());
+    assert_eq!(platforms(&report), AMD64, "those that are left out are not at the target");
     assert_eq!(target.manifest("app", "v1").unwrap().digest(), hello_world().digest());
     let [amd64, arm64] = [0, 1].map(|child| target.manifest("app", &hello_world().children[child].digest()));
     assert!(amd64.is_some() && arm64.is_none());

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::shortened;
 use super::snapshot::{Image, ImageCounts};
 use crate::events::{ImageOutcome, ImageReport};
+use crate::oci::Platform;
 
 /// The images of one rule, by what they are at the target.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Images(BTreeMap<Box<str>, Kept>);
 struct Kept {
     source: Box<str>,
     digest: Option<Box<str>>,
+    /// Their names, a space between them: one piece of memory for all.
+    platforms: Box<str>,
     outcome: ImageOutcome,
     seen: Timestamp,
     copied: Option<Timestamp>,
@@ -29,10 +32,12 @@ struct Kept {
 }
 
 /// Which images are wanted, and in which order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
     /// Only those of which this became.
     pub outcome: Option<ImageOutcome>,
+    /// Only those whose target, source or digest has this in it.
+    pub contains: Option<String>,
     /// By the time of their last copy, the latest first; else by their names.
     pub latest_first: bool,
 }
@@ -93,14 +98,23 @@ impl Images {
     }
 
     /// So many of those that are chosen, after so many others, and how many there are in all.
-    pub(super) fn page(&self, choice: Choice, skip: usize, take: usize) -> (usize, Vec<Image>) {
-        let is_chosen = |kept: &Kept| choice.outcome.is_none_or(|outcome| kept.outcome == outcome);
-        let mut chosen: Vec<_> = self.0.iter().filter(|(_, kept)| is_chosen(kept)).collect();
+    pub(super) fn page(&self, choice: &Choice, skip: usize, take: usize) -> (usize, Vec<Image>) {
+        let mut chosen: Vec<_> = self.0.iter().filter(|(target, kept)| choice.takes(target, kept)).collect();
         if choice.latest_first {
             chosen.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.copied));
         }
         let page = chosen.iter().skip(skip).take(take).map(|(target, kept)| kept.shown(target)).collect();
         (chosen.len(), page)
+    }
+}
+
+impl Choice {
+    fn takes(&self, target: &str, kept: &Kept) -> bool {
+        let has = |text: &String| {
+            let places = [Some(target), Some(&*kept.source), kept.digest.as_deref()];
+            places.into_iter().flatten().any(|place| place.contains(&**text))
+        };
+        self.outcome.is_none_or(|outcome| kept.outcome == outcome) && self.contains.as_ref().is_none_or(has)
     }
 }
 
@@ -115,8 +129,14 @@ impl Kept {
             _ => (report.bytes, report.elapsed.as_secs_f32()),
         };
         let digest = report.digest.as_ref().map(|digest| digest.to_string().into_boxed_str());
+        let before_it = before.filter(|before| before.digest == digest);
+        let platforms = match (&report.platforms[..], before_it) {
+            ([], Some(before)) => before.platforms.clone(),
+            (platforms, _) => names(platforms),
+        };
         Self {
             source: report.source.to_string().into(),
+            platforms,
             digest,
             outcome: report.outcome,
             seen,
@@ -133,6 +153,7 @@ impl Kept {
             target: target.to_owned(),
             source: self.source.to_string(),
             digest: self.digest.as_ref().map(ToString::to_string),
+            platforms: self.platforms.split_whitespace().map(str::to_owned).collect(),
             outcome: self.outcome,
             seen: self.seen,
             copied: self.copied,
@@ -141,6 +162,10 @@ impl Kept {
             error: self.error.clone(),
         }
     }
+}
+
+fn names(platforms: &[Platform]) -> Box<str> {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ").into()
 }
 
 /// How many each may keep, so that all together keep so many at most: who has few keeps all of them.
@@ -173,7 +198,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn names(images: &Images, choice: Choice) -> Vec<String> {
+    fn targets(images: &Images, choice: &Choice) -> Vec<String> {
         images.page(choice, 0, 100).1.into_iter().map(|image| image.target).collect()
     }
 
@@ -194,14 +219,31 @@ mod tests {
         images.note(&report("r.example/a:1", ImageOutcome::Failed, Some("no")), 1, second(11));
         images.note(&report("r.example/c:1", ImageOutcome::Copied, None), 1, second(12));
         let choice = Choice::default();
-        assert_eq!(names(&images, choice), ["r.example/a:1", "r.example/b:1", "r.example/c:1"]);
-        let latest_first = Choice { latest_first: true, ..choice };
-        assert_eq!(names(&images, latest_first), ["r.example/c:1", "r.example/b:1", "r.example/a:1"]);
-        let failed = Choice { outcome: Some(ImageOutcome::Failed), ..choice };
-        assert_eq!(names(&images, failed), ["r.example/a:1"]);
-        let (total, page) = images.page(choice, 1, 1);
+        assert_eq!(targets(&images, &choice), ["r.example/a:1", "r.example/b:1", "r.example/c:1"]);
+        let latest_first = Choice { latest_first: true, ..choice.clone() };
+        assert_eq!(targets(&images, &latest_first), ["r.example/c:1", "r.example/b:1", "r.example/a:1"]);
+        let failed = Choice { outcome: Some(ImageOutcome::Failed), ..choice.clone() };
+        assert_eq!(targets(&images, &failed), ["r.example/a:1"]);
+        let of_b = Choice { contains: Some("le/b:".to_owned()), ..choice.clone() };
+        assert_eq!(targets(&images, &of_b), ["r.example/b:1"]);
+        let (total, page) = images.page(&choice, 1, 1);
         assert_eq!((total, &*page[0].target), (3, "r.example/b:1"));
         assert_eq!(images.counts(), ImageCounts { total: 3, failed: 1 });
+    }
+
+    #[test]
+    fn platforms_are_those_of_the_digest_that_was_last_looked_into() {
+        let mut images = Images::default();
+        let digest = |end: &str| Some(format!("sha256:{}{end}", "0".repeat(63)).parse().unwrap());
+        let told = |images: &mut Images, end, platforms: &[&str]| {
+            let platforms = platforms.iter().map(|name| name.parse().unwrap()).collect();
+            let report =
+                ImageReport { digest: digest(end), platforms, ..report("r.example/a:1", ImageOutcome::Copied, None) };
+            images.note(&report, 1, second(10)).platforms
+        };
+        assert_eq!(told(&mut images, "1", &["linux/amd64", "linux/arm64"]), ["linux/amd64", "linux/arm64"]);
+        assert_eq!(told(&mut images, "1", &[]), ["linux/amd64", "linux/arm64"]);
+        assert!(told(&mut images, "2", &[]).is_empty());
     }
 
     #[test]
@@ -211,7 +253,7 @@ mod tests {
             images.note(&report(&format!("r.example/a:{number}"), outcome, None), 1, second(number));
         }
         images.keep_at_most(2);
-        assert_eq!(names(&images, Choice::default()), ["r.example/a:1", "r.example/a:3"]);
+        assert_eq!(targets(&images, &Choice::default()), ["r.example/a:1", "r.example/a:3"]);
         images.keep_at_most(0);
         assert_eq!(images.len(), 0);
     }
@@ -222,7 +264,7 @@ mod tests {
         images.note(&report("r.example/a:1", ImageOutcome::Copied, None), 1, second(1));
         images.note(&report("r.example/a:2", ImageOutcome::Copied, None), 2, second(1));
         images.keep_seen_by(2);
-        assert_eq!(names(&images, Choice::default()), ["r.example/a:2"]);
+        assert_eq!(targets(&images, &Choice::default()), ["r.example/a:2"]);
     }
 
     #[test]

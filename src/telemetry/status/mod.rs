@@ -152,7 +152,7 @@ impl Status {
     }
 
     /// A page of a rule's images, from 1 on; `None` if there is no such rule.
-    pub fn images(&self, name: &str, choice: Choice, page: usize, per_page: usize) -> Option<ImagePage> {
+    pub fn images(&self, name: &str, choice: &Choice, page: usize, per_page: usize) -> Option<ImagePage> {
         let skip = page.saturating_sub(1).saturating_mul(per_page);
         let (total, images) = self.known().rules.images(name, choice, skip, per_page)?;
         Some(ImagePage { rule: name.to_owned(), page, per_page, total, images })
@@ -235,7 +235,10 @@ impl Observer for Status {
     }
 
     fn out_of_pulls(&self, rule: &str, wait: &dyn std::fmt::Display) {
-        self.known().rules.wait(rule, wait.to_string());
+        let mut known = self.known();
+        if let Some(waiting) = known.rules.wait(rule, wait.to_string()).filter(|_| self.keeps()) {
+            self.feed.tell("run_waiting", &json!({ "rule": rule, "waiting": waiting }));
+        }
     }
 
     fn bytes(&self, _registry: &Host, direction: Direction, bytes: u64) {

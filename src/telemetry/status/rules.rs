@@ -86,11 +86,13 @@ impl Rules {
         self.progress(name, |progress| progress.found += images);
     }
 
-    /// A run waits for pulls; when one of its images is copied, it does so no more.
-    pub(super) fn wait(&mut self, name: &str, what: String) {
-        if let Some(entry) = self.entry(name) {
-            entry.rule.waiting = Some(shortened(what));
-        }
+    /// A run waits for pulls; when one of its images is copied, it does so no more. Returns for what, if that
+    /// was not known.
+    pub(super) fn wait(&mut self, name: &str, what: String) -> Option<&str> {
+        let (entry, what) = (self.entry(name)?, Some(shortened(what)));
+        let is_known = entry.rule.waiting == what;
+        entry.rule.waiting = what;
+        entry.rule.waiting.as_deref().filter(|_| !is_known)
     }
 
     /// An image is done. Returns it as it is known now. In a cluster an image may be told of twice: where it was worked on
@@ -171,7 +173,7 @@ impl Rules {
         Some(RuleDetail { rule: entry.shown(), runs, images: entry.images.counts() })
     }
 
-    pub(super) fn images(&self, name: &str, choice: Choice, skip: usize, take: usize) -> Option<(usize, Vec<Image>)> {
+    pub(super) fn images(&self, name: &str, choice: &Choice, skip: usize, take: usize) -> Option<(usize, Vec<Image>)> {
         Some(self.entries[*self.places.get(name)?].images.page(choice, skip, take))
     }
 

@@ -203,6 +203,8 @@ pub struct Image {
     pub source: String,
     /// Its digest, if it is known.
     pub digest: Option<String>,
+    /// The platforms that it is for; empty where nobody looked, as at what was in place already.
+    pub platforms: Vec<String>,
     /// What became of it.
     pub outcome: ImageOutcome,
     /// When it was looked at.

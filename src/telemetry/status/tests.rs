@@ -186,6 +186,12 @@ fn a_rule_is_new_running_waiting_failing_and_fresh() {
     assert_eq!(condition(), Condition::Running);
     status.out_of_pulls("hello", &"docker.io: none left");
     assert_eq!(condition(), Condition::Waiting);
+    status.out_of_pulls("hello", &"docker.io: none left");
+    let told = status.feed().after(0).events.into_iter().filter(|event| event.name == "run_waiting");
+    assert_eq!(
+        told.map(|event| event.data.to_string()).collect::<Vec<_>>(),
+        [r#"{"rule":"hello","waiting":"docker.io: none left"}"#]
+    );
     status.image("hello", &image("r.example/app:v1", ImageOutcome::Copied));
     assert_eq!(condition(), Condition::Running);
     for (outcome, after) in [
@@ -266,9 +272,9 @@ fn images_that_a_run_of_all_has_not_seen_are_forgotten_and_those_of_a_failed_one
         status.run_started("hello");
         status.image("hello", &image(target, ImageOutcome::Copied));
         status.run_ended(&run_of("hello", outcome, &[]));
-        assert_eq!(status.images("hello", Choice::default(), 1, 10).unwrap().total, total);
+        assert_eq!(status.images("hello", &Choice::default(), 1, 10).unwrap().total, total);
     }
-    assert_eq!(status.images("missing", Choice::default(), 1, 10), None);
+    assert_eq!(status.images("missing", &Choice::default(), 1, 10), None);
 }
 
 #[test]
@@ -278,7 +284,7 @@ fn of_more_images_than_there_is_room_for_small_rules_keep_all() {
     for number in 0..21_000 {
         status.image("large", &image(&format!("r.example/large:{number}"), ImageOutcome::Unchanged));
     }
-    let total = |rule| status.images(rule, Choice::default(), 1, 10).unwrap().total;
+    let total = |rule| status.images(rule, &Choice::default(), 1, 10).unwrap().total;
     assert_eq!((total("large"), total("small")), (19_999, 1));
 }
 
@@ -287,7 +293,7 @@ fn what_nobody_looks_at_is_not_kept() {
     let status = status(&["hello"]);
     status.run_started("hello");
     status.image("hello", &image("r.example/app:v1", ImageOutcome::Copied));
-    assert_eq!(status.images("hello", Choice::default(), 1, 10).unwrap().total, 0);
+    assert_eq!(status.images("hello", &Choice::default(), 1, 10).unwrap().total, 0);
     assert_eq!(status.feed().after(0).events, []);
 }
 

@@ -54,15 +54,16 @@ fn image() -> impl Strategy<Value = ImageReport> {
     let named = (reference(), reference(), prop::collection::vec(reference(), 0..3), option::of(digest()));
     let counted = (any::<u64>(), blobs, any::<u64>(), any::<u64>(), 0..1_000_000_000u64);
     let outcome = prop::sample::select(ImageOutcome::ALL.to_vec());
-    let said = (outcome, option::of(".*"), prop::collection::vec(".*", 0..3));
+    let said = (outcome, option::of(".*"), prop::collection::vec(".*", 0..3), platforms());
     (named, counted, said).prop_map(|(named, counted, said)| {
         let ((source, target, sources, digest), (bytes, blobs, referrers, requests, elapsed)) = (named, counted);
-        let ((outcome, error, differences), elapsed) = (said, Duration::from_millis(elapsed));
+        let ((outcome, error, differences, platforms), elapsed) = (said, Duration::from_millis(elapsed));
         ImageReport {
             source,
             sources,
             target,
             digest,
+            platforms,
             outcome,
             bytes,
             blobs,

@@ -1,10 +1,10 @@
 //! Which of the wanted platforms there are, in an image and in all images of a rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use super::{Platforms, listed, platform_of};
-use crate::oci::{Manifest, Platform};
+use crate::oci::{Digest, Manifest, Platform};
 
 /// An error shows no more platforms than this, and no more characters of one.
 const SHOWN: usize = 20;
@@ -34,12 +34,23 @@ pub(in super::super) struct Census {
 impl Seen {
     /// What the children of a list name. Lists inside of it have to be added.
     pub fn in_list(list: &Manifest) -> Self {
-        Self(listed(list).iter().filter_map(platform_of).cloned().collect())
+        Self::at_target(list, &HashSet::new())
     }
 
     /// What a single image's config names, if it is not an artifact's.
     pub fn in_config(config: &[u8]) -> Self {
         Self(Platform::of_config(config).into_iter().collect())
+    }
+
+    /// What the children of a list name, without those that are left out of it.
+    pub fn at_target(list: &Manifest, left_out: &HashSet<Digest>) -> Self {
+        let there = listed(list).iter().filter(|child| !left_out.contains(&child.digest));
+        Self(there.filter_map(platform_of).cloned().collect())
+    }
+
+    /// Each of them, in the order of their names.
+    pub fn into_platforms(self) -> Vec<Platform> {
+        self.0.into_iter().collect()
     }
 
     /// Adds what something else has.

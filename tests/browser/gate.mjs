@@ -1,0 +1,25 @@
+// Where reading needs a token, nothing is shown before there is one. Arguments: the address, the token.
+
+import assert from "node:assert/strict";
+import { barriers, browse, says, settled } from "./driver.mjs";
+
+const [url, token] = process.argv.slice(2);
+
+await browse(async (page) => {
+  await page.goto(url);
+  await page.locator("#gate").waitFor();
+  assert.equal(await page.locator("h1:visible").textContent(), "This daemon shows its state to those who have a token");
+  assert.deepEqual(await barriers(page), []);
+  await page.getByRole("button", { name: "Enter a token" }).click();
+  await page.locator("#token-field").fill("wrong");
+  await page.keyboard.press("Enter");
+  await says(page, "#token-wrong", /not one of the daemon’s/);
+  await page.locator("#token-field").fill(token);
+  await page.keyboard.press("Enter");
+  await settled(page);
+  await page.locator("#overview").waitFor();
+  assert.ok(await page.locator("#gate").isHidden());
+  assert.equal(await page.locator(".rules tbody a.name").textContent(), "a");
+  await page.reload();
+  await page.locator("#overview").waitFor();
+}, { allowed: ["401 (Unauthorized)"] });
