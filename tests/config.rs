@@ -96,6 +96,7 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     assert_eq!(registry.ca_files, [folder.path().join("registry-ca.pem")]);
     let cluster = config.cluster.as_ref().unwrap();
     assert_eq!((cluster.servers.len(), &*cluster.name, cluster.stream_replicas), (3, "prod", Some(3)));
+    assert_eq!(config.webhooks.len(), 6, "{:?}", config.webhooks);
     let schedule = cron("30 2,14 * * MON-FRI", "Europe/Berlin");
     let (jitter, recheck) = (Duration::from_secs(600), Some(Duration::from_secs(12 * 3600)));
     assert_eq!(config.rules[0].timing, Timing { schedule, jitter, recheck });
@@ -891,6 +892,24 @@ fn who_may_use_the_api_is_said_by_a_file_and_a_word() {
     assert!(mistake("[service]\napi_read = 'closed'\n").contains("neither \"open\" nor \"token\""));
     let secret = mistake("[service]\napi_token_file = '${SECRET}'\n");
     assert!(secret.contains("the variable SECRET") && !secret.contains("hunter2"), "{secret}");
+}
+
+#[test]
+fn a_kind_of_webhook_is_taken_with_the_file_of_its_secret() {
+    let config =
+        parse("[webhooks]\nharbor = { secret_file = 'secrets/harbor' }\nghcr.secret_file = '/run/g'\n").unwrap();
+    let files: Vec<(&str, &Path)> = config.webhooks.iter().map(|(kind, file)| (kind.as_str(), &**file)).collect();
+    assert_eq!(files, [("harbor", Path::new("secrets/harbor")), ("ghcr", Path::new("/run/g"))]);
+    let text = "[webhooks]\nquay = {}\nacr = 7\ngitlab = {}\n\
+                [webhooks.harbor]\nsecret = 'hunter2'\n[webhooks.dockerhub]\nsecret_file = '${SECRET}'\n";
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+        regferry.toml:2: webhooks.quay: has no `secret_file`: without a secret anybody could have rules run
+        regferry.toml:3: webhooks.acr: must be a table
+        regferry.toml:4: webhooks.gitlab: unknown key
+        regferry.toml:5: webhooks.harbor: has no `secret_file`: without a secret anybody could have rules run
+        regferry.toml:6: webhooks.harbor.secret: unknown key; did you mean `secret_file`?
+        regferry.toml:8: webhooks.dockerhub.secret_file: the variable SECRET does not hold the path of a file that is there: if it holds the secret itself, write that into a file, and name the file
+        "#);
 }
 
 fn cluster(text: &str) -> regferry::queue::Settings {

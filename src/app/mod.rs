@@ -7,10 +7,13 @@ mod keys;
 mod member;
 mod operations;
 mod ordered;
+mod pushes;
 mod reload;
 mod runs;
 mod systemd;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +22,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule, Service};
-use crate::events::{Observer, Observers, SyncReport};
+use crate::events::{Observer, Observers, SyncReport, WebhookKind};
 use crate::queue::{self, Cluster};
 use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::{Metrics, Status};
@@ -36,6 +39,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     service: Service,
+    webhooks: BTreeMap<WebhookKind, PathBuf>,
     cluster: Option<queue::Settings>,
     allotments: Option<Arc<Allotments>>,
 }
@@ -94,6 +98,7 @@ impl App {
             metrics,
             status,
             service: config.service,
+            webhooks: config.webhooks,
             cluster: config.cluster,
             allotments,
         })

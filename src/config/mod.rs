@@ -29,14 +29,16 @@ mod service;
 mod tags;
 mod transfer;
 mod values;
+mod webhooks;
 mod written;
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 use toml::de::DeTable;
 
+use crate::events::WebhookKind;
 use crate::oci::Host;
 use crate::queue;
 use crate::registry::Settings;
@@ -55,6 +57,8 @@ use problems::Problems;
 pub struct Config {
     /// What the daemon itself needs.
     pub service: Service,
+    /// The registries whose messages about pushes are taken, each with the file of its secrets.
+    pub webhooks: BTreeMap<WebhookKind, PathBuf>,
     /// Limits over all rules together.
     pub limits: Limits,
     /// Registries that something is set for; the others have [`Settings::for_host`].
@@ -116,6 +120,7 @@ impl Config {
         let defaults = rules::defaults(raw.defaults, &mut problems);
         let config = Self {
             service: service::service(raw.service, folder, &mut problems),
+            webhooks: webhooks::webhooks(raw.webhooks, folder, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
             cluster: cluster::cluster(raw.cluster, folder, &mut problems),

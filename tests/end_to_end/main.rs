@@ -43,4 +43,5 @@ mod sync;
 mod systemd;
 mod tokens;
 mod verify;
+mod webhooks;
 mod wrong_input;
