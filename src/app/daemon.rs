@@ -31,11 +31,14 @@ use crate::files::Stamps;
 use crate::queue::{self, Cluster, RunNews, RunState};
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server::{self, Access, Reading, Refusal, SyncAccepted, Webhooks};
-use crate::telemetry::{Metrics, Status};
+use crate::telemetry::{Metrics, Notifier, Status};
 use crate::transfer::{Engine, Scope};
 
 /// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What messages that wait may take then, if the grace lets them.
+const LAST_MESSAGES: Duration = Duration::from_secs(2);
 
 /// How often it is found out in a cluster when rules are due next.
 const SHOWN_EVERY: Duration = Duration::from_secs(1);
@@ -117,6 +120,7 @@ struct Daemon {
     observer: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
+    notifier: Arc<Notifier>,
     service: Service,
     asked: Asked,
     cluster: Option<queue::Settings>,
@@ -147,6 +151,7 @@ impl Daemon {
             observer: app.observer,
             metrics: app.metrics,
             status: app.status,
+            notifier: app.notifier,
             service: app.service,
             asked,
             cluster: app.cluster,
@@ -157,6 +162,7 @@ impl Daemon {
             _watching: AbortOnDropHandle::new(tokio::spawn(watching)),
         };
         daemon.set_access(&app.webhooks);
+        daemon.notifier.follow(&app.notifications);
         daemon.follow(app.rules);
         daemon
     }
@@ -205,6 +211,7 @@ impl Daemon {
             RunState::Began => self.status.began_elsewhere(&news.order.rule),
             RunState::Ended { report, totals } => {
                 self.status.ended_elsewhere(report, totals);
+                self.notifier.ended_elsewhere(report);
                 if report.outcome == RunOutcome::Success {
                     self.metrics.succeeded_elsewhere(&report.name, report.started + report.elapsed);
                 }
@@ -284,7 +291,7 @@ impl Daemon {
         }
     }
 
-    fn take_over(&mut self, Loaded { engine, rules, service, webhooks, cluster }: Loaded) {
+    fn take_over(&mut self, Loaded { engine, rules, service, webhooks, notifications, cluster }: Loaded) {
         if service.listen != self.service.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
         }
@@ -294,6 +301,7 @@ impl Daemon {
         self.engine = engine;
         self.service = Service { listen: self.service.listen, ..service };
         self.set_access(&webhooks);
+        self.notifier.follow(&notifications);
         let Changes { added, changed, removed } = self.follow(rules);
         tracing::info!(rules = self.rules.len(), added, changed, removed, "configuration reloaded");
     }
@@ -388,6 +396,7 @@ impl Daemon {
         }
         self.runs.abort().await;
         self.asked.importing.abort().await;
+        self.notifier.finish(end.min(Instant::now() + LAST_MESSAGES)).await;
         end
     }
 

@@ -14,6 +14,7 @@ use crate::config::{Config, ScheduledRule, Service};
 use crate::events::WebhookKind;
 use crate::files::Stamps;
 use crate::queue;
+use crate::telemetry::notify::Channel;
 use crate::transfer::Engine;
 
 /// How often the files are looked at. Looking finds what notifications miss: network file systems, swapped links.
@@ -38,6 +39,7 @@ pub(super) struct Loaded {
     pub(super) rules: Vec<ScheduledRule>,
     pub(super) service: Service,
     pub(super) webhooks: BTreeMap<WebhookKind, PathBuf>,
+    pub(super) notifications: Vec<Arc<Channel>>,
     pub(super) cluster: Option<queue::Settings>,
 }
 
@@ -91,9 +93,9 @@ impl Source {
     /// Reads the configuration, for a daemon that works with this engine.
     fn load_for(&self, engine: &Engine) -> (Result<Loaded, String>, Stamps) {
         let (config, stamps) = self.load();
-        let loaded = config.map(|Config { service, webhooks, limits, registries, cluster, rules }| {
+        let loaded = config.map(|Config { service, webhooks, notifications, limits, registries, cluster, rules }| {
             let engine = Arc::new(engine.reconfigured(registries, limits));
-            Loaded { engine, rules, service, webhooks, cluster }
+            Loaded { engine, rules, service, webhooks, notifications, cluster }
         });
         (loaded, stamps)
     }

@@ -74,13 +74,14 @@ pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<
     Ok(Exit::Stopped)
 }
 
-/// Whether the files with tokens and secrets of those who ask can be used.
+/// Whether the files with tokens and secrets of those who ask, and of those who are told, can be used.
 ///
 /// # Errors
 /// What is wrong with the first that cannot.
 pub(super) fn check_secrets(config: &Config) -> Result<(), String> {
     config.service.api_token_file.as_deref().map_or(Ok(()), check_token_file)?;
-    config.webhooks.values().try_for_each(|file| check_secret_file(file))
+    config.webhooks.values().try_for_each(|file| check_secret_file(file))?;
+    config.notifications.iter().try_for_each(|channel| channel.check())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) transfer: Entry<Table<Transfer>>,
     pub(super) registries: Entry<BTreeMap<Spanned<String>, Written<Table<Registry>>>>,
     pub(super) webhooks: Entry<Table<Webhooks>>,
+    pub(super) notifications: Entry<Vec<Written<Table<Notification>>>>,
     pub(super) cluster: Entry<Table<Cluster>>,
     pub(super) rules: Entry<Vec<Written<Table<Rule>>>>,
     pub(super) compose: Entry<Vec<Written<Table<Compose>>>>,
@@ -48,6 +49,19 @@ pub(super) struct Webhooks {
 #[derive(Deserialize)]
 pub(super) struct Webhook {
     pub(super) secret_file: Entry<String>,
+}
+
+/// `[[notifications]]`
+#[derive(Deserialize)]
+pub(super) struct Notification {
+    pub(super) name: Entry<String>,
+    pub(super) url: Entry<SecretString>,
+    pub(super) url_file: Entry<String>,
+    pub(super) url_env: Entry<String>,
+    pub(super) format: Entry<String>,
+    pub(super) rules: Entry<OneOrMany>,
+    pub(super) token_file: Entry<String>,
+    pub(super) ca_file: Entry<String>,
 }
 
 /// `[cluster]`

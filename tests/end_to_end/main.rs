@@ -24,6 +24,7 @@ mod many_rules;
 mod memory;
 mod metrics_file;
 mod nginx;
+mod notifications;
 mod online;
 mod outages;
 mod proxy;

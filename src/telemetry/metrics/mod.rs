@@ -3,6 +3,7 @@
 mod cluster;
 mod earlier;
 mod families;
+mod notifications;
 mod pulls;
 mod registries;
 mod rules;
@@ -23,9 +24,11 @@ use crate::events::{
 use crate::oci::{Host, Reference};
 
 pub use earlier::NoMetrics;
+pub(super) use notifications::NotificationOutcome;
 
 use cluster::Cluster;
 use families::Families;
+use notifications::Notifications;
 use pulls::Pulls;
 use registries::Registries;
 use rules::Rules;
@@ -42,6 +45,7 @@ pub struct Metrics {
     registries: Registries,
     pulls: Pulls,
     webhooks: Webhooks,
+    notifications: Notifications,
     cluster: Cluster,
     in_flight: IntGauge,
     last_reload: IntGauge,
@@ -68,6 +72,7 @@ impl Metrics {
             registries: Registries::new(&families)?,
             pulls: Pulls::new(&families)?,
             webhooks: Webhooks::new(&families)?,
+            notifications: Notifications::new(&families)?,
             cluster: Cluster::default(),
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
@@ -94,6 +99,14 @@ impl Metrics {
     /// A registry's message came.
     pub fn heard(&self, kind: WebhookKind, outcome: WebhookOutcome) {
         self.webhooks.heard(kind, outcome);
+    }
+
+    pub(super) fn notifications_are<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        self.notifications.follow(names);
+    }
+
+    pub(super) fn notified(&self, name: &str, outcome: NotificationOutcome, changes: usize) {
+        self.notifications.count(name, outcome, changes);
     }
 
     /// Says no longer how many pulls are left at other registries: no rule pulls there any more.
