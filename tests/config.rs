@@ -8,6 +8,7 @@ use regferry::oci::{Host, Tag, TagOrDigest};
 use regferry::queue::Login;
 use regferry::registry::{Password, Tls};
 use regferry::schedule::{Cron, Schedule, Timing, Zone};
+use regferry::telemetry::notify::Format;
 use regferry::transfer::{Kept, PlatformMode, Referrers, Rule, Source, Target};
 
 fn env(name: &str) -> Option<String> {
@@ -96,6 +97,8 @@ fn every_key_that_the_example_shows_works_once_its_mark_is_gone() {
     assert_eq!(registry.ca_files, [folder.path().join("registry-ca.pem")]);
     let cluster = config.cluster.as_ref().unwrap();
     assert_eq!((cluster.servers.len(), &*cluster.name, cluster.stream_replicas), (3, "prod", Some(3)));
+    assert_eq!(config.webhooks.len(), 6, "{:?}", config.webhooks);
+    assert_eq!(config.notifications.len(), 1, "{:?}", config.notifications);
     let schedule = cron("30 2,14 * * MON-FRI", "Europe/Berlin");
     let (jitter, recheck) = (Duration::from_secs(600), Some(Duration::from_secs(12 * 3600)));
     assert_eq!(config.rules[0].timing, Timing { schedule, jitter, recheck });
@@ -891,6 +894,87 @@ fn who_may_use_the_api_is_said_by_a_file_and_a_word() {
     assert!(mistake("[service]\napi_read = 'closed'\n").contains("neither \"open\" nor \"token\""));
     let secret = mistake("[service]\napi_token_file = '${SECRET}'\n");
     assert!(secret.contains("the variable SECRET") && !secret.contains("hunter2"), "{secret}");
+}
+
+#[test]
+fn a_kind_of_webhook_is_taken_with_the_file_of_its_secret() {
+    let config =
+        parse("[webhooks]\nharbor = { secret_file = 'secrets/harbor' }\nghcr.secret_file = '/run/g'\n").unwrap();
+    let files: Vec<(&str, &Path)> = config.webhooks.iter().map(|(kind, file)| (kind.as_str(), &**file)).collect();
+    assert_eq!(files, [("harbor", Path::new("secrets/harbor")), ("ghcr", Path::new("/run/g"))]);
+    let text = "[webhooks]\nquay = {}\nacr = 7\ngitlab = {}\n\
+                [webhooks.harbor]\nsecret = 'hunter2'\n[webhooks.dockerhub]\nsecret_file = '${SECRET}'\n";
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r#"
+        regferry.toml:2: webhooks.quay: has no `secret_file`: without a secret anybody could have rules run
+        regferry.toml:3: webhooks.acr: must be a table
+        regferry.toml:4: webhooks.gitlab: unknown key
+        regferry.toml:5: webhooks.harbor: has no `secret_file`: without a secret anybody could have rules run
+        regferry.toml:6: webhooks.harbor.secret: unknown key; did you mean `secret_file`?
+        regferry.toml:8: webhooks.dockerhub.secret_file: the variable SECRET does not hold the path of a file that is there: if it holds the secret itself, write that into a file, and name the file
+        "#);
+}
+
+#[test]
+fn who_is_told_is_said_by_a_url_that_is_never_shown() {
+    let rule = one_rule("ghcr.io/a/b", "registry.example/b", "");
+    let all = |more: &str| format!("[[notifications]]\nname = 'chat'\n{more}\n{rule}");
+    let config =
+        parse(&all("url = 'https://chat.example/hunter2'\nformat = 'slack'\nrules = ['r', 'team-*']")).unwrap();
+    let channel = &config.notifications[0];
+    assert_eq!((&*channel.name, channel.format, channel.token.is_some()), ("chat", Format::Slack, false));
+    assert_eq!(channel.check(), Ok(()));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let config = parse(&all("url_env = 'CHAT'\ntoken_file = 'token'")).unwrap();
+    let channel = &config.notifications[0];
+    assert_eq!((&channel.url, channel.format), (&Password::Variable("CHAT".to_owned()), Format::Json));
+
+    let text = r#"
+[[notifications]]
+name = "chat"
+url = "hunter2"
+url_env = "${SECRET}"
+format = "teams"
+rules = ["hallo", "hello*"]
+
+[[notifications]]
+name = "chat"
+url_file = "${SECRET}"
+
+[[notifications]]
+name = "chat"
+url = "https://chat.example/hunter2"
+
+[[notifications]]
+name = "chat"
+url = "ftp://chat.example/hunter2"
+rules = []
+
+[[notifications]]
+urls = []
+
+[[rules]]
+name = "hello"
+source = "ghcr.io/a/b"
+target = "registry.example/b"
+"#;
+    insta::assert_snapshot!(mistakes(text).join("\n"), @r##"
+        regferry.toml:4: notifications."chat".url: the url is none that can be posted to: write https://HOST/…
+        regferry.toml:5: notifications."chat".url_env: is a second url, beside notifications."chat".url (line 4): leave one of them out
+        regferry.toml:5: notifications."chat".url_env: must be a variable's bare name, as "HUB_PASSWORD", without `$` and braces
+        regferry.toml:6: notifications."chat".format: "teams" is neither "json" nor "slack"
+        regferry.toml:7: notifications."chat".rules: there is no rule "hallo"; did you mean "hello"?
+        regferry.toml:11: notifications."chat".url_file: the variable SECRET does not hold the path of a file that is there: if it holds the url itself, write url_env = "SECRET" in place of this
+        regferry.toml:14: notifications."chat".name: is also the name of the notification at line 3: each needs its own
+        regferry.toml:18: notifications."chat".name: is also the name of the notification at line 3: each needs its own
+        regferry.toml:19: notifications."chat".url: the url is none that can be posted to: write https://HOST/…
+        regferry.toml:20: notifications."chat".rules: is an empty list: name one at least
+        regferry.toml:22: [[notifications]] #5: has no `name`
+        regferry.toml:22: [[notifications]] #5: has none of `url_file`, `url_env` and `url`
+        regferry.toml:23: [[notifications]] #5.urls: unknown key; did you mean `url`?
+        "##);
+    insta::assert_snapshot!(mistake("[notifications]\nname = 'chat'\n"), @r##"
+        regferry.toml:1: notifications: must be a list of tables: write [[notifications]] above each
+        "##);
 }
 
 fn cluster(text: &str) -> regferry::queue::Settings {

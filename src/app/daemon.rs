@@ -1,7 +1,8 @@
 //! The daemon: every rule on its schedule, until it is told to stop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,20 +21,24 @@ use super::App;
 use super::imports::{Importing, Imports};
 use super::member::{Duty, Member};
 use super::operations::{Ask, Operator};
+use super::pushes::Pushes;
 use super::reload::{Loaded, Source};
 use super::runs::Runs;
 use super::systemd::{self, Watchdog};
 use crate::config::{ApiRead, ScheduledRule, Service};
-use crate::events::{Observer, RuleReport, RunOutcome};
+use crate::events::{Observer, RuleReport, RunOutcome, WebhookKind};
 use crate::files::Stamps;
 use crate::queue::{self, Cluster, RunNews, RunState};
 use crate::schedule::{Due, Now, Planned, Timetable};
-use crate::server::{self, Access, Reading, Refusal, SyncAccepted};
-use crate::telemetry::{Metrics, Status};
+use crate::server::{self, Access, Reading, Refusal, SyncAccepted, Webhooks};
+use crate::telemetry::{Metrics, Notifier, Status};
 use crate::transfer::{Engine, Scope};
 
 /// What requests to the daemon itself may take after the last run has ended, if the grace lets them.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What messages that wait may take then, if the grace lets them.
+const LAST_MESSAGES: Duration = Duration::from_secs(2);
 
 /// How often it is found out in a cluster when rules are due next.
 const SHOWN_EVERY: Duration = Duration::from_secs(1);
@@ -52,16 +57,24 @@ impl App {
         let ready = Arc::new(AtomicBool::new(true));
         let stop_serving = CancellationToken::new();
         let imports = Arc::new(Imports::new(Arc::clone(&self.status)));
-        let (operator, asks) = Operator::new(Arc::clone(&imports));
+        let pushes = Arc::<Pushes>::default();
+        let (operator, asks) = Operator::new(Arc::clone(&imports), Arc::clone(&pushes));
         let service = server::Service {
             metrics: Arc::clone(&self.metrics),
             status: Arc::clone(&self.status),
             ready: Arc::clone(&ready),
             access: Arc::default(),
+            webhooks: Arc::default(),
             operations: Arc::new(operator),
             cluster: member.as_ref().map(|(cluster, _)| Arc::clone(cluster)),
         };
-        let asked = Asked { asks, importing: Importing::new(imports), access: Arc::clone(&service.access) };
+        let asked = Asked {
+            asks,
+            importing: Importing::new(imports),
+            access: Arc::clone(&service.access),
+            webhooks: Arc::clone(&service.webhooks),
+            pushes,
+        };
         let serving = serve(listener, service, stop_serving.clone());
         let working = async {
             let mut daemon = Daemon::new(self, source, made_of, member, asked);
@@ -88,11 +101,13 @@ async fn serve(listener: Option<TcpListener>, service: server::Service, stop: Ca
     }
 }
 
-/// What comes over the API.
+/// What comes over HTTP.
 struct Asked {
     asks: mpsc::Receiver<Ask>,
     importing: Importing,
     access: Arc<Access>,
+    webhooks: Arc<Webhooks>,
+    pushes: Arc<Pushes>,
 }
 
 /// What runs, and what it runs by.
@@ -105,6 +120,7 @@ struct Daemon {
     observer: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
+    notifier: Arc<Notifier>,
     service: Service,
     asked: Asked,
     cluster: Option<queue::Settings>,
@@ -135,6 +151,7 @@ impl Daemon {
             observer: app.observer,
             metrics: app.metrics,
             status: app.status,
+            notifier: app.notifier,
             service: app.service,
             asked,
             cluster: app.cluster,
@@ -144,7 +161,8 @@ impl Daemon {
             watchdog: Watchdog::of_the_environment(),
             _watching: AbortOnDropHandle::new(tokio::spawn(watching)),
         };
-        daemon.set_access();
+        daemon.set_access(&app.webhooks);
+        daemon.notifier.follow(&app.notifications);
         daemon.follow(app.rules);
         daemon
     }
@@ -171,6 +189,7 @@ impl Daemon {
                 news = heard(&mut self.member) => self.heard(&news),
                 Some(loaded) = self.reloads.recv() => self.reload(loaded),
                 Some(ask) = self.asked.asks.recv() => self.asked_for(ask),
+                rule = self.asked.pushes.next() => self.pushed(&rule),
                 () = self.asked.importing.step(&self.engine) => {}
                 () = self.watchdog.feed() => {}
                 () = sleep_until(look) => {}
@@ -192,6 +211,7 @@ impl Daemon {
             RunState::Began => self.status.began_elsewhere(&news.order.rule),
             RunState::Ended { report, totals } => {
                 self.status.ended_elsewhere(report, totals);
+                self.notifier.ended_elsewhere(report);
                 if report.outcome == RunOutcome::Success {
                     self.metrics.succeeded_elsewhere(&report.name, report.started + report.elapsed);
                 }
@@ -226,6 +246,12 @@ impl Daemon {
         });
         // Who asked may be gone; the rule runs all the same.
         drop(answer.send(accepted));
+    }
+
+    /// Has a rule run whose source has something new, as if somebody had asked for it.
+    fn pushed(&mut self, rule: &str) {
+        tracing::debug!(rule, "runs since its source was pushed to");
+        self.asked_for(Ask { rule: rule.to_owned(), answer: oneshot::channel().0 });
     }
 
     fn ended(&mut self, rule: &Arc<str>, ended: Result<RuleReport, JoinError>) {
@@ -265,7 +291,7 @@ impl Daemon {
         }
     }
 
-    fn take_over(&mut self, Loaded { engine, rules, service, cluster }: Loaded) {
+    fn take_over(&mut self, Loaded { engine, rules, service, webhooks, notifications, cluster }: Loaded) {
         if service.listen != self.service.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
         }
@@ -274,17 +300,20 @@ impl Daemon {
         }
         self.engine = engine;
         self.service = Service { listen: self.service.listen, ..service };
-        self.set_access();
+        self.set_access(&webhooks);
+        self.notifier.follow(&notifications);
         let Changes { added, changed, removed } = self.follow(rules);
         tracing::info!(rules = self.rules.len(), added, changed, removed, "configuration reloaded");
     }
 
-    fn set_access(&self) {
+    fn set_access(&self, webhooks: &BTreeMap<WebhookKind, PathBuf>) {
         let reading = match self.service.api_read {
             ApiRead::Open => Reading::Open,
             ApiRead::Token => Reading::ByToken,
         };
         self.asked.access.set(self.service.api_token_file.clone(), reading);
+        self.asked.webhooks.set(webhooks);
+        self.metrics.webhooks_are(webhooks.keys().copied());
     }
 
     /// Runs these rules from now on. Runs of rules that are gone or do something else now are stopped.
@@ -313,6 +342,7 @@ impl Daemon {
             self.runs.stop(gone);
             self.engine.forget_rule(gone);
         }
+        self.asked.pushes.follow(&rules);
         self.rules = rules;
         self.tell_rules();
         for scheduled in &self.rules {
@@ -366,6 +396,7 @@ impl Daemon {
         }
         self.runs.abort().await;
         self.asked.importing.abort().await;
+        self.notifier.finish(end.min(Instant::now() + LAST_MESSAGES)).await;
         end
     }
 
@@ -392,7 +423,8 @@ fn now() -> Now {
     Now { monotonic: Instant::now().into_std(), wall: Timestamp::now() }
 }
 
-async fn sleep_until(look: Option<std::time::Instant>) {
+/// Never ends without a time.
+pub(super) async fn sleep_until(look: Option<std::time::Instant>) {
     match look {
         Some(look) => tokio::time::sleep_until(look.into()).await,
         None => std::future::pending().await,

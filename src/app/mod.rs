@@ -7,10 +7,13 @@ mod keys;
 mod member;
 mod operations;
 mod ordered;
+mod pushes;
 mod reload;
 mod runs;
 mod systemd;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,10 +22,11 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule, Service};
-use crate::events::{Observer, Observers, SyncReport};
+use crate::events::{Observer, Observers, SyncReport, WebhookKind};
 use crate::queue::{self, Cluster};
 use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
-use crate::telemetry::{Metrics, Status};
+use crate::telemetry::notify::Channel;
+use crate::telemetry::{Metrics, Notifier, Status};
 use crate::transfer::{Engine, Mode};
 
 pub use member::Duty;
@@ -35,13 +39,16 @@ pub struct App {
     observer: Arc<dyn Observer>,
     metrics: Arc<Metrics>,
     status: Arc<Status>,
+    notifier: Arc<Notifier>,
     service: Service,
+    webhooks: BTreeMap<WebhookKind, PathBuf>,
+    notifications: Vec<Arc<Channel>>,
     cluster: Option<queue::Settings>,
     allotments: Option<Arc<Allotments>>,
 }
 
 impl App {
-    /// Builds the engine with its listeners: metrics, status, and `listeners` (the log, a progress bar).
+    /// Builds the engine with its listeners: metrics, status, notifications, and `listeners` (the log, a progress bar).
     ///
     /// # Errors
     /// If the metrics cannot be registered.
@@ -78,7 +85,9 @@ impl App {
     ) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
         let status = Arc::new(Status::new(env!("CARGO_PKG_VERSION"), Timestamp::now()));
-        let own: [Arc<dyn Observer>; 2] = [Arc::clone(&metrics) as _, Arc::clone(&status) as _];
+        let notifier = Arc::new(Notifier::new(Arc::clone(&metrics)));
+        let own: [Arc<dyn Observer>; 3] =
+            [Arc::clone(&metrics) as _, Arc::clone(&status) as _, Arc::clone(&notifier) as _];
         let observer: Arc<dyn Observer> = Observers::new(own.into_iter().chain(listeners).collect());
         observer.rules(&config.rules.iter().map(|scheduled| &*scheduled.rule.name).collect::<Vec<_>>());
         let registries =
@@ -93,7 +102,10 @@ impl App {
             observer,
             metrics,
             status,
+            notifier,
             service: config.service,
+            webhooks: config.webhooks,
+            notifications: config.notifications,
             cluster: config.cluster,
             allotments,
         })

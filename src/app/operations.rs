@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::imports::Imports;
 use super::keys::{Keys, Seen};
+use super::pushes::Pushes;
 use crate::server::{ImportJob, Key, Operations, Refusal, SyncAccepted};
-use crate::transfer::Import;
+use crate::transfer::{Import, Pushed};
 
 /// So many who ask wait for the daemon's answer at most.
 const MOST_ASKING: usize = 64;
@@ -25,6 +26,7 @@ pub(super) struct Ask {
 pub(super) struct Operator {
     asks: mpsc::Sender<Ask>,
     imports: Arc<Imports>,
+    pushes: Arc<Pushes>,
     keys: Mutex<Keys>,
     /// Held by who asks with a key, until the key is noted: of two equal requests at once one is the second.
     turn: tokio::sync::Mutex<()>,
@@ -32,9 +34,9 @@ pub(super) struct Operator {
 
 impl Operator {
     /// Also what the daemon is asked.
-    pub(super) fn new(imports: Arc<Imports>) -> (Self, mpsc::Receiver<Ask>) {
+    pub(super) fn new(imports: Arc<Imports>, pushes: Arc<Pushes>) -> (Self, mpsc::Receiver<Ask>) {
         let (asks, asked) = mpsc::channel(MOST_ASKING);
-        (Self { asks, imports, keys: Mutex::default(), turn: tokio::sync::Mutex::default() }, asked)
+        (Self { asks, imports, pushes, keys: Mutex::default(), turn: tokio::sync::Mutex::default() }, asked)
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -72,6 +74,10 @@ impl Operations for Operator {
             }
         }
         .boxed()
+    }
+
+    fn pushed(&self, pushes: &[Pushed]) -> usize {
+        self.pushes.tell(pushes)
     }
 
     fn import(&self, import: Import, key: Option<Key>) -> Result<ImportJob, Refusal> {

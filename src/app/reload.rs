@@ -1,6 +1,7 @@
 //! When the configuration is read again: on request, and when one of its files has changed and is not being written any
 //! more. Reading is done beside the daemon's work; the daemon takes over what comes of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use tokio::task;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, ScheduledRule, Service};
+use crate::events::WebhookKind;
 use crate::files::Stamps;
 use crate::queue;
+use crate::telemetry::notify::Channel;
 use crate::transfer::Engine;
 
 /// How often the files are looked at. Looking finds what notifications miss: network file systems, swapped links.
@@ -35,6 +38,8 @@ pub(super) struct Loaded {
     pub(super) engine: Arc<Engine>,
     pub(super) rules: Vec<ScheduledRule>,
     pub(super) service: Service,
+    pub(super) webhooks: BTreeMap<WebhookKind, PathBuf>,
+    pub(super) notifications: Vec<Arc<Channel>>,
     pub(super) cluster: Option<queue::Settings>,
 }
 
@@ -88,9 +93,9 @@ impl Source {
     /// Reads the configuration, for a daemon that works with this engine.
     fn load_for(&self, engine: &Engine) -> (Result<Loaded, String>, Stamps) {
         let (config, stamps) = self.load();
-        let loaded = config.map(|Config { service, limits, registries, cluster, rules }| {
+        let loaded = config.map(|Config { service, webhooks, notifications, limits, registries, cluster, rules }| {
             let engine = Arc::new(engine.reconfigured(registries, limits));
-            Loaded { engine, rules, service, cluster }
+            Loaded { engine, rules, service, webhooks, notifications, cluster }
         });
         (loaded, stamps)
     }

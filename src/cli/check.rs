@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::serve::check_secrets;
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::config::Config;
 use crate::registry::Reached;
-use crate::server::check_token_file;
 use crate::telemetry::Log;
 use crate::transfer::{Found, Side, Survey, SurveyedCatalog, SurveyedRegistry, SurveyedRepository};
 
@@ -101,9 +101,7 @@ enum Outcome {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> {
     let config = session.config()?;
-    if let Some(file) = &config.service.api_token_file {
-        check_token_file(file).map_err(Failure::usage)?;
-    }
+    check_secrets(&config).map_err(Failure::usage)?;
     let mut report = Report { rules: config.rules.len(), registries: config.registries.len(), online: None };
     let mut exit = Exit::Done;
     if args.online {

@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use super::session::Session;
 use super::{Exit, Failure, signals};
 use crate::app::Duty;
-use crate::config::Service;
-use crate::server::check_token_file;
+use crate::config::{Config, Service};
+use crate::server::{check_secret_file, check_token_file};
 use crate::telemetry::Log;
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<
     };
     let source = session.source(move |config| {
         config.service.listen = listen.unwrap_or(config.service.listen);
-        config.service.api_token_file.as_deref().map_or(Ok(()), check_token_file)
+        check_secrets(config)
     })?;
     signals::on_hangup(Arc::clone(&source.again));
     let (config, made_of) = source.load();
@@ -72,6 +72,16 @@ pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<
     app.serve(listener, (source, made_of), member, &session.cancel).await;
     tracing::info!("stopped");
     Ok(Exit::Stopped)
+}
+
+/// Whether the files with tokens and secrets of those who ask, and of those who are told, can be used.
+///
+/// # Errors
+/// What is wrong with the first that cannot.
+pub(super) fn check_secrets(config: &Config) -> Result<(), String> {
+    config.service.api_token_file.as_deref().map_or(Ok(()), check_token_file)?;
+    config.webhooks.values().try_for_each(|file| check_secret_file(file))?;
+    config.notifications.iter().try_for_each(|channel| channel.check())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

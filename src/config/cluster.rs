@@ -12,7 +12,7 @@ use super::keys::Table;
 use super::kinds::{self, OneOrMany};
 use super::problems::Problems;
 use super::raw;
-use super::secrets::{Logins, secret_file};
+use super::secrets::{Logins, only_one, secret_file};
 use super::values;
 use super::written::{Entry, span};
 use crate::oci::without_login;
@@ -183,11 +183,6 @@ impl Ways {
         ];
         let mut said: Vec<Range<usize>> = said.into_iter().flatten().collect();
         said.sort_by_key(|span| span.start);
-        if let Some((first, others)) = said.split_first() {
-            let first = problems.name(first);
-            for other in others {
-                problems.add(other, format!("is a second login, beside {first}: leave one of them out"));
-            }
-        }
+        only_one("login", said, problems);
     }
 }

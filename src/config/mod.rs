@@ -13,6 +13,7 @@ mod error;
 mod expand;
 mod keys;
 mod kinds;
+mod notifications;
 mod parts;
 mod places;
 mod problems;
@@ -29,17 +30,21 @@ mod service;
 mod tags;
 mod transfer;
 mod values;
+mod webhooks;
 mod written;
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize as _;
 use toml::de::DeTable;
 
+use crate::events::WebhookKind;
 use crate::oci::Host;
 use crate::queue;
 use crate::registry::Settings;
+use crate::telemetry::notify::Channel;
 use crate::transfer::Limits;
 
 pub use error::{ConfigError, Problem};
@@ -55,6 +60,10 @@ use problems::Problems;
 pub struct Config {
     /// What the daemon itself needs.
     pub service: Service,
+    /// The registries whose messages about pushes are taken, each with the file of its secrets.
+    pub webhooks: BTreeMap<WebhookKind, PathBuf>,
+    /// Who is told when rules begin to fail, and when they have recovered.
+    pub notifications: Vec<Arc<Channel>>,
     /// Limits over all rules together.
     pub limits: Limits,
     /// Registries that something is set for; the others have [`Settings::for_host`].
@@ -114,12 +123,15 @@ impl Config {
         let raw = written.known(&mut problems);
         let folder = file.parent().unwrap_or(Path::new(""));
         let defaults = rules::defaults(raw.defaults, &mut problems);
+        let rules = rules::rules(raw.rules, raw.compose, &defaults, &mut problems);
         let config = Self {
             service: service::service(raw.service, folder, &mut problems),
+            webhooks: webhooks::webhooks(raw.webhooks, folder, &mut problems),
+            notifications: notifications::notifications(raw.notifications, &rules, folder, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
             cluster: cluster::cluster(raw.cluster, folder, &mut problems),
-            rules: rules::rules(raw.rules, raw.compose, &defaults, &mut problems),
+            rules,
         };
         problems.none_or_error().map(|()| config)
     }

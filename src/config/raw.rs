@@ -18,6 +18,8 @@ pub(super) struct File {
     pub(super) defaults: Entry<Table<Defaults>>,
     pub(super) transfer: Entry<Table<Transfer>>,
     pub(super) registries: Entry<BTreeMap<Spanned<String>, Written<Table<Registry>>>>,
+    pub(super) webhooks: Entry<Table<Webhooks>>,
+    pub(super) notifications: Entry<Vec<Written<Table<Notification>>>>,
     pub(super) cluster: Entry<Table<Cluster>>,
     pub(super) rules: Entry<Vec<Written<Table<Rule>>>>,
     pub(super) compose: Entry<Vec<Written<Table<Compose>>>>,
@@ -30,6 +32,36 @@ pub(super) struct Service {
     pub(super) api_token_file: Entry<String>,
     pub(super) api_read: Entry<String>,
     pub(super) shutdown_grace: Entry<String>,
+}
+
+/// `[webhooks]`
+#[derive(Deserialize, Default)]
+pub(super) struct Webhooks {
+    pub(super) distribution: Entry<Table<Webhook>>,
+    pub(super) acr: Entry<Table<Webhook>>,
+    pub(super) harbor: Entry<Table<Webhook>>,
+    pub(super) dockerhub: Entry<Table<Webhook>>,
+    pub(super) quay: Entry<Table<Webhook>>,
+    pub(super) ghcr: Entry<Table<Webhook>>,
+}
+
+/// `[webhooks.KIND]`
+#[derive(Deserialize)]
+pub(super) struct Webhook {
+    pub(super) secret_file: Entry<String>,
+}
+
+/// `[[notifications]]`
+#[derive(Deserialize)]
+pub(super) struct Notification {
+    pub(super) name: Entry<String>,
+    pub(super) url: Entry<SecretString>,
+    pub(super) url_file: Entry<String>,
+    pub(super) url_env: Entry<String>,
+    pub(super) format: Entry<String>,
+    pub(super) rules: Entry<OneOrMany>,
+    pub(super) token_file: Entry<String>,
+    pub(super) ca_file: Entry<String>,
 }
 
 /// `[cluster]`

@@ -95,7 +95,7 @@ pub(super) fn rules(
     let mut drafts: Vec<Draft> = tables.into_iter().filter_map(|table| draft(table, defaults, problems)).collect();
     drafts.extend(compose::drafts(composed, defaults, problems));
 
-    tell_same_names(drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
+    tell_same_names("rule", drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
     conflicts::tell(drafts.iter().filter_map(|draft| draft.route.as_ref()), problems);
     let (mut rules, timings): (Vec<Rule>, Vec<Timing>) = drafts.into_iter().filter_map(Draft::finish).unzip();
     prune::introduce(&mut rules);
@@ -181,13 +181,19 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn tell_same_names<'n>(names: impl Iterator<Item = &'n Spanned<String>>, problems: &mut Problems<'_>) {
+/// Tells names that are there twice; `what` has them.
+pub(super) fn tell_same_names<'n>(
+    what: &str,
+    names: impl Iterator<Item = &'n Spanned<String>>,
+    problems: &mut Problems<'_>,
+) {
     let mut first: HashMap<&str, Range<usize>> = HashMap::new();
     for name in names {
         match first.get(name.get_ref().as_str()) {
             Some(other) => {
                 let line = problems.line(other);
-                problems.add(&name.span(), format!("is also the name of the rule at line {line}: each needs its own"));
+                problems
+                    .add(&name.span(), format!("is also the name of the {what} at line {line}: each needs its own"));
             }
             None => {
                 first.insert(name.get_ref(), name.span());

@@ -3,6 +3,7 @@
 mod cluster;
 mod report;
 mod selected;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::oci::{Host, Reference};
 pub use cluster::{ClusterNews, LeaseKind, Queue};
 pub use report::{BlobCounts, ImageOutcome, ImageReport, RuleReport, RunOutcome, SyncReport, Totals};
 pub use selected::{Selected, StageReport};
+pub use webhook::{WebhookKind, WebhookOutcome};
 
 /// The name under which work outside of rules is reported.
 pub const IMPORT: &str = "import";

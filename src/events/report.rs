@@ -175,6 +175,13 @@ impl RuleReport {
         }
     }
 
+    /// What failed beside the images, or the first of them; `None` where nothing did.
+    pub fn first_error(&self) -> Option<String> {
+        let failed = self.images.iter().find(|image| image.outcome == ImageOutcome::Failed);
+        let of_image = || failed.and_then(|image| Some(format!("{}: {}", image.target, image.error.as_ref()?)));
+        self.error.clone().or_else(of_image)
+    }
+
     /// How many images had this outcome.
     pub fn count(&self, outcome: ImageOutcome) -> usize {
         self.images.iter().filter(|image| image.outcome == outcome).count()

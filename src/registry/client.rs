@@ -105,28 +105,17 @@ impl Clients {
         }
         let own_identity = self.settings.identity.as_ref().filter(|_| kind.standing.nearness == Nearness::Origin);
         let identity = own_identity.map(identity).transpose()?;
-        let mut trusted = Vec::new();
-        for file in &self.settings.ca_files {
-            trusted.extend(certificates(file)?);
-        }
-        let builder = || match &identity {
-            Some(identity) => self.basic(kind).identity(identity.clone()),
+        let builder = match identity {
+            Some(identity) => self.basic(kind).identity(identity),
             None => self.basic(kind),
         };
-        if !trusted.is_empty() {
-            return builder().tls_certs_merge(trusted).build().map_err(|error| innermost(&error));
-        }
-        let built = builder().build();
-        built.map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
+        trusting(builder, &self.settings.ca_files)
     }
 
     fn basic(&self, kind: Kind) -> ClientBuilder {
         let is_forgiven = self.settings.tls == Tls::Insecure && kind.standing.nearness != Nearness::Stranger;
-        let mut builder = Client::builder()
-            .user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.settings.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .tls_danger_accept_invalid_certs(is_forgiven);
+        let mut builder =
+            plain().connect_timeout(self.settings.connect_timeout).tls_danger_accept_invalid_certs(is_forgiven);
         if kind.http == Http::One {
             builder = builder.http1_only();
         }
@@ -153,6 +142,37 @@ impl Standing {
         };
         Self { nearness, is_proxied, is_plain: url.scheme() == "http" && !is_proxied }
     }
+}
+
+/// A client for one post to somebody who is no registry.
+///
+/// # Errors
+/// As [`Clients::new`].
+pub(super) fn for_posts(url: &Url, is_proxied: bool, ca_file: Option<&Path>) -> Result<Client, String> {
+    install_provider();
+    let builder = if is_proxied { plain() } else { plain().no_proxy() };
+    if url.scheme() == "http" && !is_proxied {
+        return builder.tls_certs_only([]).build().map_err(|error| innermost(&error));
+    }
+    trusting(builder, ca_file)
+}
+
+/// What all clients have in common.
+fn plain() -> ClientBuilder {
+    let name = concat!("regferry/", env!("CARGO_PKG_VERSION"));
+    Client::builder().user_agent(name).redirect(redirect::Policy::none())
+}
+
+/// One that trusts what is in these files beside the system's roots.
+fn trusting<P: AsRef<Path>>(builder: ClientBuilder, ca_files: impl IntoIterator<Item = P>) -> Result<Client, String> {
+    let mut trusted = Vec::new();
+    for file in ca_files {
+        trusted.extend(certificates(file.as_ref())?);
+    }
+    if !trusted.is_empty() {
+        return builder.tls_certs_merge(trusted).build().map_err(|error| innermost(&error));
+    }
+    builder.build().map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
 }
 
 /// Whether a file holds CA certificates that can be trusted beside the system's.

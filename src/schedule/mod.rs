@@ -8,6 +8,7 @@ mod clock;
 mod cluster;
 mod common;
 mod cron;
+mod debounce;
 mod grid;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 pub use clock::Now;
 pub use cluster::{ClusterTimetable, DueTick, is_news};
 pub use cron::{Cron, InvalidCron};
+pub use debounce::Debounce;
 pub use timetable::{Due, Planned, Timetable};
 pub use zone::Zone;
 

@@ -16,6 +16,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod webhooks;
 mod writing;
 
 use std::future::Future;
@@ -39,7 +40,10 @@ use crate::telemetry::{Metrics, Status};
 pub use access::{Access, Reading};
 pub use operations::{ImportJob, JobState, Key, Operations, Refusal, SyncAccepted};
 pub use orders::ImportOrder;
-pub use tokens::check_token_file;
+pub use tokens::{check_secret_file, check_token_file};
+pub use webhooks::Webhooks;
+#[cfg(any(test, fuzzing))]
+pub use webhooks::properties;
 
 use problem::Problem;
 
@@ -54,6 +58,8 @@ pub struct Service {
     pub ready: Arc<AtomicBool>,
     /// Who may ask for what.
     pub access: Arc<Access>,
+    /// Whose messages about pushes are taken.
+    pub webhooks: Arc<Webhooks>,
     /// Who does what is asked for.
     pub operations: Arc<dyn Operations>,
     /// The cluster that rules are run in, if they are.
@@ -120,7 +126,11 @@ fn router(service: Service, ending: CancellationToken) -> Router {
         .route("/api/v1/rules/{name}/sync", post(writing::sync))
         .route("/api/v1/imports", post(writing::import))
         .route_layer(middleware::from_fn_with_state(serving.clone(), may_write));
-    let api = Router::new().route("/api/v1/openapi.json", get(reading::openapi)).merge(reading).merge(writing);
+    let api = Router::new()
+        .route("/api/v1/openapi.json", get(reading::openapi))
+        .route("/api/v1/webhooks/{kind}", post(webhooks::hear))
+        .merge(reading)
+        .merge(writing);
     Router::new()
         .route("/", get(page::page))
         .route("/livez", get(|| async { "ok\n" }))

@@ -7,12 +7,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::transfer::Import;
+use crate::transfer::{Import, Pushed};
 
 /// Does what the API is asked to do.
 pub trait Operations: Send + Sync {
     /// Has a rule run: now, or once more after the run that is under way.
     fn sync<'a>(&'a self, rule: &'a str, key: Option<Key>) -> BoxFuture<'a, Result<SyncAccepted, Refusal>>;
+
+    /// Has the rules run soon that read what was pushed, once for all that is told meanwhile. Returns how many there are.
+    fn pushed(&self, pushes: &[Pushed]) -> usize;
 
     /// Takes an import into the queue.
     ///

@@ -1,4 +1,4 @@
-//! The tokens of the API: lines of a file, which may be rotated while the daemon runs.
+//! The tokens of the API, and the secrets of webhooks: lines of a file, which may be rotated while the daemon runs.
 //!
 //! Several lines are several valid tokens, so that a rotation has a time in which the old one and the new one both hold.
 
@@ -18,6 +18,7 @@ const LONGEST_FILE: u64 = 64 << 10;
 /// The tokens in a file, read again when it has changed.
 pub(super) struct Tokens {
     file: PathBuf,
+    shortest: usize,
     read: Mutex<Read>,
 }
 
@@ -31,20 +32,41 @@ struct Read {
 struct Valid {
     key: Key,
     codes: Vec<Tag>,
+    /// Each as the key of what is signed with it.
+    signing: Vec<Key>,
 }
+
+/// Who knows a token of the API has chosen it for this; any will do.
+const ANY_LENGTH: usize = 1;
+
+/// Whoever reaches the daemon may guess a webhook's secret, in a URL too: it has to be worth no try.
+pub(super) const SHORTEST_SECRET: usize = 16;
 
 /// What is in a file, if it can be used.
 ///
 /// # Errors
 /// A text that says what is wrong with it, and what it should be.
 pub fn check_token_file(file: &Path) -> Result<(), String> {
-    Valid::read(file).map(drop)
+    Valid::read(file, ANY_LENGTH).map(drop)
+}
+
+/// The same of a file with the secrets of a webhook.
+///
+/// # Errors
+/// As [`check_token_file`].
+pub fn check_secret_file(file: &Path) -> Result<(), String> {
+    Valid::read(file, SHORTEST_SECRET).map(drop)
 }
 
 impl Tokens {
     pub(super) fn of(file: PathBuf) -> Self {
-        let read = Mutex::new(Read::of(&file));
-        Self { file, read }
+        Self::of_length(file, ANY_LENGTH)
+    }
+
+    /// Those that have so many characters at least.
+    pub(super) fn of_length(file: PathBuf, shortest: usize) -> Self {
+        let read = Mutex::new(Read::of(&file, shortest));
+        Self { file, shortest, read }
     }
 
     /// The file that they are in.
@@ -57,39 +79,55 @@ impl Tokens {
     /// # Errors
     /// What is wrong with the file: then no token holds.
     pub(super) fn hold(&self, token: &str) -> Result<bool, String> {
+        self.ask(|valid| valid.hold(token))
+    }
+
+    /// Whether a text is signed with one of them, by HMAC-SHA256. Looks at the file, which blocks.
+    ///
+    /// # Errors
+    /// As [`Tokens::hold`].
+    pub(super) fn signed(&self, text: &[u8], signature: &[u8]) -> Result<bool, String> {
+        self.ask(|valid| valid.signed(text, signature))
+    }
+
+    fn ask(&self, what: impl FnOnce(&Valid) -> bool) -> Result<bool, String> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.stamps.again() != read.stamps {
-            *read = Read::of(&self.file);
+            *read = Read::of(&self.file, self.shortest);
             match &read.tokens {
-                Ok(valid) => tracing::info!(tokens = valid.codes.len(), "the API's tokens were read again"),
-                Err(error) => tracing::error!(error, "the API's tokens cannot be read, and nobody is let in"),
+                Ok(valid) => {
+                    let file = self.file.display();
+                    tracing::info!(%file, tokens = valid.codes.len(), "a file of tokens was read again");
+                }
+                Err(error) => tracing::error!(error, "tokens cannot be read, and nobody is let in by them"),
             }
         }
-        read.tokens.as_ref().map(|valid| valid.hold(token)).map_err(Clone::clone)
+        read.tokens.as_ref().map(what).map_err(Clone::clone)
     }
 }
 
 impl Read {
     /// The file is looked at before it is read: what changes in between is seen later.
-    fn of(file: &Path) -> Self {
-        Self { stamps: Stamps::of([file.to_owned()]), tokens: Valid::read(file) }
+    fn of(file: &Path, shortest: usize) -> Self {
+        Self { stamps: Stamps::of([file.to_owned()]), tokens: Valid::read(file, shortest) }
     }
 }
 
 impl Valid {
-    fn read(file: &Path) -> Result<Self, String> {
-        let wrong = |reason: String| format!("reading the API's tokens from {}: {reason}", file.display());
+    fn read(file: &Path, shortest: usize) -> Result<Self, String> {
+        let wrong = |reason: String| format!("reading tokens from {}: {reason}", file.display());
         let mut bytes = Vec::new();
         let opened = File::open(file).and_then(|opened| opened.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
         opened.map_err(|error| wrong(error.to_string()))?;
         if bytes.len() as u64 > LONGEST_FILE {
             return Err(wrong(format!("it has more than {} KiB: write one token a line", LONGEST_FILE >> 10)));
         }
-        let tokens = tokens(&bytes).map_err(wrong)?;
+        let tokens = tokens(&bytes, shortest).map_err(wrong)?;
         let key = Key::generate(HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| wrong("the system gives no random numbers".to_owned()))?;
-        let codes = tokens.into_iter().map(|token| hmac::sign(&key, token.as_bytes())).collect();
-        Ok(Self { key, codes })
+        let codes = tokens.iter().map(|token| hmac::sign(&key, token.as_bytes())).collect();
+        let signing = tokens.iter().map(|token| Key::new(HMAC_SHA256, token.as_bytes())).collect();
+        Ok(Self { key, codes, signing })
     }
 
     /// All of them are looked at, whichever holds.
@@ -97,15 +135,22 @@ impl Valid {
         let holds = |code: &Tag| hmac::verify(&self.key, token.as_bytes(), code.as_ref()).is_ok();
         self.codes.iter().filter(|code| holds(code)).count() > 0
     }
+
+    fn signed(&self, text: &[u8], signature: &[u8]) -> bool {
+        self.signing.iter().filter(|key| hmac::verify(key, text, signature).is_ok()).count() > 0
+    }
 }
 
 /// One token a line. What is wrong is told without them.
-fn tokens(bytes: &[u8]) -> Result<Vec<&str>, String> {
+fn tokens(bytes: &[u8], shortest: usize) -> Result<Vec<&str>, String> {
     let advice = "write one token a line, as `openssl rand -hex 32` makes them";
     let text = std::str::from_utf8(bytes).map_err(|_| format!("it is no UTF-8 text: {advice}"))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
     let tokens: Vec<&str> = lines
         .map(|(index, line)| match line.bytes().all(|b| b.is_ascii_graphic()) {
+            true if line.len() < shortest => {
+                Err(format!("line {} is shorter than {shortest} characters: {advice}", index + 1))
+            }
             true => Ok(line),
             false => Err(format!("line {} has characters that no header can carry, or spaces: {advice}", index + 1)),
         })
@@ -155,6 +200,27 @@ mod tests {
         assert!(tokens.hold("one").unwrap_err().contains("No such file"));
         fs::write(&file, "one").unwrap();
         assert_eq!(tokens.hold("one"), Ok(true));
+    }
+
+    #[test]
+    fn what_is_signed_with_one_of_them_is_told_from_what_is_not() {
+        let (_folder, file) = file_of(b"It's-a-Secret-to-Everybody\nanother-one-of-them\n");
+        let tokens = Tokens::of_length(file, SHORTEST_SECRET);
+        for secret in ["It's-a-Secret-to-Everybody", "another-one-of-them"] {
+            let signature = hmac::sign(&Key::new(HMAC_SHA256, secret.as_bytes()), b"Hello, World!");
+            assert_eq!(tokens.signed(b"Hello, World!", signature.as_ref()), Ok(true));
+            assert_eq!(tokens.signed(b"Hello, World?", signature.as_ref()), Ok(false));
+            assert_eq!(tokens.signed(b"Hello, World!", &signature.as_ref()[..31]), Ok(false));
+        }
+        assert_eq!(tokens.signed(b"Hello, World!", b""), Ok(false));
+    }
+
+    #[test]
+    fn a_secret_that_could_be_guessed_is_refused() {
+        let (_folder, file) = file_of(b"long-enough-to-be-one\nhunter2\n");
+        let error = check_secret_file(&file).unwrap_err();
+        assert!(error.contains("line 2 is shorter than 16 characters") && !error.contains("hunter"), "{error}");
+        assert_eq!(check_token_file(&file), Ok(()));
     }
 
     #[test]

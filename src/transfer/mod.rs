@@ -43,6 +43,7 @@ mod platforms;
 mod progress;
 mod prune;
 mod publish;
+mod pushed;
 mod referrers;
 mod relay;
 mod route;
@@ -76,6 +77,7 @@ pub use listings::Listings;
 pub use mode::Mode;
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
+pub use pushed::{Arrived, Pushed, Sender, concerned};
 pub use referrers::{ArtifactTypes, LeftOut, Referrer, ReferrerTrees, Referrers, referrers_of};
 pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{

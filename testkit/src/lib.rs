@@ -11,6 +11,7 @@
 //! | [`chaos`] | [`Chaos`]: a proxy before any registry that commits faults at random |
 //! | [`front`] | [`Front`]: TLS before any registry, HTTP/2 too, which records who showed what |
 //! | [`cut`] | [`Cut`]: a way to any server that can be cut and mended |
+//! | [`receiver`] | [`Receiver`]: takes what is posted to it, or does not |
 //! | [`client`] | the few requests a test needs of any registry: push, fetch, compare |
 //!
 //! A test usually reads so:
@@ -35,6 +36,7 @@ pub mod client;
 pub mod content;
 pub mod cut;
 pub mod front;
+pub mod receiver;
 pub mod registry;
 pub mod server;
 mod wire;
@@ -44,6 +46,7 @@ pub use content::{Blob, Descriptor, Document, Image, Platform};
 pub use cut::Cut;
 pub use front::Front;
 pub use http::Method;
+pub use receiver::Receiver;
 pub use registry::{Effect, Endpoint, FakeRegistry, Fault, Immutability};
 
 pub use server::{DistributionServer, NatsCluster, NatsServer};

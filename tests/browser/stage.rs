@@ -12,7 +12,7 @@ use regferry::events::{ImageOutcome, ImageReport, Observer as _, RuleReport, Run
 use regferry::oci::{Platform, Reference};
 use regferry::server::{self, ImportJob, Key, Operations, Refusal, Service, SyncAccepted};
 use regferry::telemetry::{Metrics, Status};
-use regferry::transfer::Import;
+use regferry::transfer::{Import, Pushed};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,6 +34,7 @@ impl Stage {
             access: Arc::default(),
             operations: Arc::new(ToLookAt(imports)),
             cluster: None,
+            webhooks: Arc::default(),
         };
         let serving = tokio::spawn(server::serve(listener, service, std::future::pending()));
         Self { address, _serving: AbortOnDropHandle::new(serving) }
@@ -106,5 +107,9 @@ impl Operations for ToLookAt {
 
     fn imports(&self, skip: usize, take: usize) -> (usize, Vec<ImportJob>) {
         (self.0.len(), self.0.iter().skip(skip).take(take).cloned().collect())
+    }
+
+    fn pushed(&self, _: &[Pushed]) -> usize {
+        0
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::daemon::Daemon;
 use crate::support::{Ferry, until};
 
-const TOKEN: &str = "s3cret-one";
+const TOKEN: &str = "s3cret-one-of-the-api";
 
 fn client() -> reqwest::Client {
     regferry::registry::install_provider();
@@ -34,6 +34,7 @@ impl Served {
         let (from, to) = (source.host(), target.host());
         let config = format!(
             "service.api_token_file = 'token'\n\
+             webhooks = {{ harbor.secret_file = 'token', quay.secret_file = 'token', ghcr.secret_file = 'token' }}\n\
              [[rules]]\nname = 'hello'\nsource = '{from}/hello'\ntarget = '{to}/mirror/hello'\n"
         );
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];

@@ -135,16 +135,24 @@ impl Password {
     /// # Errors
     /// A text that says what is broken, without the secret.
     pub fn read(&self) -> Result<SecretString, String> {
+        self.read_as("password")
+    }
+
+    /// The same of a secret whose keys in the configuration are called otherwise, as `url` is for `url_file`.
+    ///
+    /// # Errors
+    /// As [`Password::read`].
+    pub fn read_as(&self, key: &str) -> Result<SecretString, String> {
         match self {
             Self::Literal(secret) => Ok(secret.clone()),
             Self::File(path) => {
                 let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("reading password_file {}: {error}", path.display()))?;
+                    .map_err(|error| format!("reading {key}_file {}: {error}", path.display()))?;
                 Ok(SecretString::from(without_newline(&text)))
             }
             Self::Variable(name) => std::env::var(name)
                 .map(SecretString::from)
-                .map_err(|_| format!("password_env names {name}, which is not set")),
+                .map_err(|_| format!("{key}_env names {name}, which is not set")),
         }
     }
 }

@@ -3,11 +3,13 @@
 mod cluster;
 mod earlier;
 mod families;
+mod notifications;
 mod pulls;
 mod registries;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,16 +19,20 @@ use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
 use crate::events::{
     BlobOutcome, ClusterNews, Direction, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason,
+    WebhookKind, WebhookOutcome,
 };
 use crate::oci::{Host, Reference};
 
 pub use earlier::NoMetrics;
+pub(super) use notifications::NotificationOutcome;
 
 use cluster::Cluster;
 use families::Families;
+use notifications::Notifications;
 use pulls::Pulls;
 use registries::Registries;
 use rules::Rules;
+use webhooks::Webhooks;
 
 /// Counts events for Prometheus.
 ///
@@ -38,6 +44,8 @@ pub struct Metrics {
     rules: Rules,
     registries: Registries,
     pulls: Pulls,
+    webhooks: Webhooks,
+    notifications: Notifications,
     cluster: Cluster,
     in_flight: IntGauge,
     last_reload: IntGauge,
@@ -63,6 +71,8 @@ impl Metrics {
             rules: Rules::new(&families)?,
             registries: Registries::new(&families)?,
             pulls: Pulls::new(&families)?,
+            webhooks: Webhooks::new(&families)?,
+            notifications: Notifications::new(&families)?,
             cluster: Cluster::default(),
             in_flight: families.single("regferry_transfers_in_flight", "Blobs being transferred.")?,
             last_reload,
@@ -79,6 +89,24 @@ impl Metrics {
     /// The configuration was read again: it was usable, or the old one stays.
     pub fn reloaded(&self, is_usable: bool) {
         self.last_reload.set(is_usable.into());
+    }
+
+    /// Messages of these registries are taken from now on.
+    pub fn webhooks_are(&self, kinds: impl IntoIterator<Item = WebhookKind>) {
+        kinds.into_iter().for_each(|kind| self.webhooks.begin(kind));
+    }
+
+    /// A registry's message came.
+    pub fn heard(&self, kind: WebhookKind, outcome: WebhookOutcome) {
+        self.webhooks.heard(kind, outcome);
+    }
+
+    pub(super) fn notifications_are<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        self.notifications.follow(names);
+    }
+
+    pub(super) fn notified(&self, name: &str, outcome: NotificationOutcome, changes: usize) {
+        self.notifications.count(name, outcome, changes);
     }
 
     /// Says no longer how many pulls are left at other registries: no rule pulls there any more.

@@ -291,7 +291,8 @@ impl Observer for Status {
     }
 }
 
-fn shortened(mut error: String) -> String {
+/// An error as it is shown: not at any length.
+pub(super) fn shortened(mut error: String) -> String {
     if let Some((end, _)) = error.char_indices().nth(LONGEST_ERROR) {
         error.truncate(end);
         error.push('…');
@@ -305,7 +306,7 @@ pub fn now() -> Timestamp {
 }
 
 /// A date outside of what calendars know shows as the epoch.
-fn second_of(time: SystemTime) -> Timestamp {
+pub(super) fn second_of(time: SystemTime) -> Timestamp {
     to_the_second(Timestamp::try_from(time).unwrap_or_default())
 }
 

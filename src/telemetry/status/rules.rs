@@ -205,7 +205,7 @@ impl Entry {
 
     fn end(&mut self, report: &RuleReport) -> Run {
         let progress = self.rule.run.take().unwrap_or_default();
-        let error = first_error(report).map(|error| self.told(error));
+        let error = report.first_error().map(|error| self.told(shortened(error)));
         let ended = second_of(report.started + report.elapsed);
         self.rule.state = State::Idle;
         self.rule.waiting = None;
@@ -262,10 +262,4 @@ fn run(id: String, report: &RuleReport, error: Option<Arc<str>>) -> Run {
         bytes: report.images.iter().map(|image| image.bytes).sum(),
         error,
     }
-}
-
-fn first_error(report: &RuleReport) -> Option<String> {
-    let failed = report.images.iter().find(|image| image.outcome == ImageOutcome::Failed);
-    let of_image = || failed.and_then(|image| Some(format!("{}: {}", image.target, image.error.as_ref()?)));
-    report.error.clone().or_else(of_image).map(shortened)
 }

@@ -48,6 +48,13 @@ impl TagFilter {
         (!tags.is_empty()).then(|| tags.into_iter().filter(|tag| !self.excludes(tag)).cloned().collect())
     }
 
+    /// Whether a listing with this tag in it may have it chosen: only `latest` looks at the others too.
+    pub fn may_take(&self, tag: &Tag) -> bool {
+        let is_included = self.include.is_empty() || self.include.iter().any(|pattern| pattern.matches(tag));
+        let is_in_range = self.semver.as_ref().is_none_or(|range| self.names(tag) || range.matches(tag));
+        !tag.is_referrers_fallback() && is_included && is_in_range && !self.excludes(tag)
+    }
+
     /// Chooses among the tags of a listing. Tags that hang referrers on an image are never candidates.
     pub fn select(&self, listed: Vec<Tag>) -> Selection {
         let tags = candidates(listed);

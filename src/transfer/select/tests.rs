@@ -101,6 +101,17 @@ proptest! {
     }
 
     #[test]
+    fn what_is_chosen_may_be_taken_and_is_what_may_be_taken_where_latest_drops_none(names in proptest::collection::vec("[1-3](\\.[0-3]){0,2}(-rc1|-slim)?|x", 0..30), count in 1..5_usize) {
+        let listed: Vec<Tag> = names.iter().map(|n| n.parse().unwrap()).collect();
+        let all = filter(&["[12]*", "x"], &["*slim"]).semver(">=2");
+        let may_be_taken: HashSet<&Tag> = listed.iter().filter(|tag| all.may_take(tag)).collect();
+        let chosen = all.select(listed.clone()).tags;
+        prop_assert_eq!(chosen.iter().collect::<HashSet<_>>(), may_be_taken);
+        let newest = all.latest(count);
+        prop_assert!(newest.select(listed).tags.iter().all(|tag| newest.may_take(tag)));
+    }
+
+    #[test]
     fn what_is_listed_is_taken_or_dropped_by_one_stage(names in proptest::collection::vec("[1-3](\\.[0-3]){0,2}(-rc1|-slim)?|x", 0..30), count in 1..5_usize) {
         let listed: Vec<Tag> = names.iter().map(|n| n.parse().unwrap()).collect();
         let selection = filter(&["*", "x"], &["*slim"]).semver(">=2").latest(count).select(listed);

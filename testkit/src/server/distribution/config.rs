@@ -18,6 +18,14 @@ pub(super) struct Options {
     foreign_layers: bool,
     pub(super) tls: bool,
     pub(super) auth: Auth,
+    listener: Option<Listener>,
+}
+
+/// Who is told of what happens.
+#[derive(Clone, Debug)]
+struct Listener {
+    url: String,
+    authorization: String,
 }
 
 /// Whom it lets in.
@@ -37,7 +45,7 @@ const ISSUER_CERTIFICATE: &str = "issuer.pem";
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delete: true, foreign_layers: true, tls: false, auth: Auth::Open }
+        Self { delete: true, foreign_layers: true, tls: false, auth: Auth::Open, listener: None }
     }
 }
 
@@ -83,6 +91,14 @@ impl Builder {
         self
     }
 
+    /// Tells this URL of what is pushed, pulled and deleted, with this header `Authorization`.
+    #[must_use]
+    pub fn with_notifications(mut self, url: &str, authorization: &str) -> Self {
+        let (url, authorization) = (url.to_owned(), authorization.to_owned());
+        self.options.listener = Some(Listener { url, authorization });
+        self
+    }
+
     /// Starts the process and waits until it answers.
     ///
     /// # Panics
@@ -123,6 +139,24 @@ impl Auth {
     }
 }
 
+impl Listener {
+    fn render(&self) -> String {
+        let Self { url, authorization } = self;
+        format!(
+            "notifications:
+  endpoints:
+    - name: testkit
+      url: {url}
+      headers:
+        Authorization: ['{authorization}']
+      timeout: 5s
+      threshold: 3
+      backoff: 1s
+"
+        )
+    }
+}
+
 impl Options {
     /// The configuration file. There is no `http.secret`, so that a restart ends all upload
     /// sessions, as it does for those who run one registry and never thought about it.
@@ -154,7 +188,8 @@ http:
             let (certificate, key) = (files.certificate.display(), files.key.display());
             let _ = write!(text, "  tls:\n    certificate: {certificate}\n    key: {key}\n");
         }
-        text + &self.auth.render(host, home)
+        let notifications = self.listener.as_ref().map(Listener::render).unwrap_or_default();
+        text + &self.auth.render(host, home) + &notifications
     }
 }
 
