@@ -1,5 +1,6 @@
 //! Several processes as one mirror, over a real NATS server.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use testkit::content::hello_world;
 use testkit::{Endpoint, FakeRegistry, Method, NatsServer};
@@ -133,8 +134,10 @@ async fn a_daemon_works_on_when_nats_was_away_and_says_so_meanwhile() {
 async fn a_nats_that_is_not_there_is_told_by_all_that_need_it() {
     let mut scene = Scene::new().await;
     scene.nats.stop();
-    for arguments in [&["serve", "--listen", ""][..], &["sync", "--cluster"], &["work", "--listen", ""]] {
-        let text = Ferry::new(arguments).config(&scene.config).run().await.failure(1);
+    let needing = [&["serve", "--listen", ""][..], &["sync", "--cluster"], &["work", "--listen", ""]];
+    // Each of them waits for it some time.
+    for done in join_all(needing.map(|arguments| Ferry::new(arguments).config(&scene.config).run())).await {
+        let text = done.failure(1);
         assert!(text.contains("connecting at NATS") && text.contains("check that it runs"), "{text}");
     }
     assert_eq!(scene.source.requests().len(), 0);
