@@ -227,7 +227,25 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 ///
 /// 0 all done; 1 at least one image failed; 2 wrong usage or configuration, nothing was attempted; 130 or 143 stopped by
 /// SIGINT or SIGTERM.
-pub async fn run(cli: Cli) -> ExitCode {
+///
+/// The runtime is begun here and not by the binary, in which all generic code below would then be compiled once more.
+pub fn start(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("starting threads: {error}; see how many this user may have (ulimit -u)"));
+            return ExitCode::FAILURE;
+        }
+    };
+    // On a worker, where what it waits for is done too: every wake of this thread would be a switch between the two.
+    let code = runtime.block_on(runtime.spawn(run(cli)));
+    // What a stop has dropped does not hold the process.
+    runtime.shutdown_background();
+    // A panic has been told by now.
+    code.unwrap_or(ExitCode::FAILURE)
+}
+
+async fn run(cli: Cli) -> ExitCode {
     let progress = progress::Progress::new(cli.command.progress().filter(|_| !cli.global.quiet));
     logging::init(&cli.global, matches!(cli.command, Command::Serve(_) | Command::Work(_)), &progress);
     let signals = signals::listen();
