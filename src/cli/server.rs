@@ -16,7 +16,7 @@ use url::Url;
 use super::Failure;
 use crate::config::Service;
 use crate::oci::Host;
-use crate::registry::{install_provider, without_newline};
+use crate::registry::{innermost, install_provider, without_newline};
 use crate::telemetry::status::Snapshot;
 
 /// A daemon that takes longer is not well.
@@ -229,7 +229,7 @@ fn reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer in {TIMEOUT:?}");
     }
-    anyhow::Error::from(error.without_url()).root_cause().to_string()
+    innermost(&error.without_url())
 }
 
 #[cfg(test)]

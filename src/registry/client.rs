@@ -232,8 +232,8 @@ fn identity(files: &Identity) -> Result<reqwest::Identity, String> {
     })
 }
 
-/// The error at the bottom, which says what really happened.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
+/// What the error at the bottom of another says: what really happened.
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
