@@ -2,7 +2,7 @@
 //! refuse, break off, stand still and restart, while tags move. It holds: memory, files and threads stay as they were,
 //! no tick is missed, none drifts, the log stays readable, and the target follows.
 //!
-//! `REGFERRY_SOAK_SECONDS` says how long (60, if nothing is said), `REGFERRY_CHAOS_SEED` chooses the faults.
+//! `REGFERRY_SOAK_SECONDS` says how long (40, if nothing is said), `REGFERRY_CHAOS_SEED` chooses the faults.
 
 mod fleet;
 mod journal;
@@ -33,7 +33,7 @@ const GRACE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_that_ticks_every_second_through_faults_neither_grows_nor_drifts_nor_misses_a_tick() {
-    let (seed, length) = (number("REGFERRY_CHAOS_SEED", 1), Duration::from_secs(number("REGFERRY_SOAK_SECONDS", 60)));
+    let (seed, length) = (number("REGFERRY_CHAOS_SEED", 1), Duration::from_secs(number("REGFERRY_SOAK_SECONDS", 40)));
     let mut fleet = Fleet::start(seed).await;
     let (daemon, journal) = start(&fleet).await;
     until("each rule's first success", async || (successes(&daemon).await == RULES).then_some(())).await;
