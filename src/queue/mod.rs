@@ -2,7 +2,8 @@
 //!
 //! [`Cluster`] is the connection with the streams and buckets; [`Replica`] works for it, by somebody's [`Hands`]: it takes
 //! runs (`runs.rs`), whose images go out through a crew (`crew.rs`), and image jobs (`jobs.rs`), which come back as results.
-//! Who may write is a [`Lease`]'s to say. What a process may believe without asking, `belief.rs` says.
+//! Who may write is a [`Lease`]'s to say. What a process may believe without asking, `belief.rs` says of its leases, and
+//! `seen/` of the targets' tags, whose moves all tell each other (`moves.rs`).
 
 mod belief;
 mod bucket;
@@ -20,6 +21,7 @@ mod knowing;
 mod lease;
 mod link;
 mod message;
+mod moves;
 mod names;
 mod order;
 mod pull;
@@ -27,6 +29,7 @@ mod replica;
 mod reports;
 mod results;
 mod runs;
+mod seen;
 mod settings;
 pub mod shares;
 mod sharing;
@@ -42,6 +45,7 @@ pub use error::Error;
 pub use hands::Hands;
 pub use knowing::Knowing;
 pub use lease::Lease;
+pub use moves::ToldMoves;
 pub use order::Order;
 pub use replica::{Part, Replica};
 pub use reports::{RunNews, RunState, Runs};
