@@ -14,7 +14,9 @@ use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
 use super::mode::Mode;
+use super::recollection::Recollection;
 use super::shares::{Claimant, Shares};
+use super::whereabouts::Whereabouts;
 use crate::events::Observer;
 use crate::oci::Host;
 use crate::registry::{Registries, Settings};
@@ -53,6 +55,7 @@ struct Learnt {
     hearsay: Arc<Hearsay>,
     planned_knowledge: Shared,
     memory: Arc<Memory>,
+    whereabouts: Arc<Whereabouts>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -103,7 +106,12 @@ impl Engine {
     /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
-        self.learnt.knowledge.get(|| Knowledge::beside(&self.learnt.hearsay))
+        self.learnt.knowledge.get(|| Knowledge::beside(&self.learnt.hearsay, &self.learnt.whereabouts))
+    }
+
+    /// What outlives this process, for who keeps it.
+    pub fn recollection(&self) -> Recollection {
+        Recollection::new(&self.learnt.memory, &self.learnt.whereabouts)
     }
 
     /// What other processes say, and what they are told: of blobs that runs and imports find or bring.
@@ -152,6 +160,7 @@ impl Engine {
             claimant: Claimant { rule: Arc::clone(rule), last_success: self.last_success(rule) },
             knowledge,
             memory: Arc::clone(&self.learnt.memory),
+            earlier: None,
             listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
             images: Arc::clone(&self.images),
             blobs: Arc::clone(&self.blobs),

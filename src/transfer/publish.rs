@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use super::compare::is_same;
 use super::knowledge::Flight;
+use super::memory::Seen;
 use super::plan::{CopyPlan, Node};
 use super::route::{Route, Tags};
 use crate::content::{Cause, Error, Pull, Push, Put};
@@ -68,7 +69,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let (location, digest) = (self.target.location().clone(), manifest.digest().clone());
         match at {
             TagOrDigest::Digest(_) => self.context.knowledge.learn_manifest(&location, &digest),
-            TagOrDigest::Tag(tag) => self.context.memory.tags.insert((location, tag.clone()), digest),
+            TagOrDigest::Tag(tag) => self.context.memory.tags.insert((location, tag.clone()), Seen::now(digest)),
         }
         Ok(put)
     }
