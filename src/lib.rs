@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | 8 | [`cli`] | one file a command; prints, exits |
 //! | 7 | [`app`] | the composition root: build → run → drain |
-//! | 6 | [`config`], [`server`] | the TOML file, checked; metrics, health and status over HTTP |
+//! | 6 | [`config`], [`server`], [`history`] | the TOML file, checked; metrics, health and status over HTTP; what outlives the process |
 //! | 5 | [`schedule`], [`queue`], [`telemetry`] | when a rule is due; who does the work; who listens to what happens |
 //! | 4 | [`transfer`] | what is to be where: select, plan, copy, publish |
 //! | 3 | [`registry`], [`layout`] | where it is: the HTTP client, logins, transport; image layouts in directories |
@@ -22,6 +22,7 @@ pub mod config;
 pub mod content;
 pub mod events;
 pub mod files;
+pub mod history;
 pub mod layout;
 pub mod oci;
 pub mod queue;

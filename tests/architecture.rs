@@ -12,7 +12,7 @@ const STOREYS: [&[&str]; 8] = [
     &["registry", "layout"],
     &["transfer"],
     &["schedule", "queue", "telemetry"],
-    &["config", "server"],
+    &["config", "server", "history"],
     &["app"],
     &["cli"],
 ];

@@ -897,6 +897,15 @@ fn who_may_use_the_api_is_said_by_a_file_and_a_word() {
 }
 
 #[test]
+fn what_is_to_outlive_the_process_has_a_directory_that_need_not_be_there() {
+    let service = |text: &str| parse(text).unwrap().service;
+    assert_eq!(service("[service]\nstate_dir = 'state/new'\n").state_dir, Some(PathBuf::from("state/new")));
+    assert_eq!(service("").state_dir, None);
+    assert!(mistake("[service]\nstate_dir = ''\n").contains("names no directory"));
+    assert!(mistake("[service]\nstatedir = 'state'\n").contains("state_dir"));
+}
+
+#[test]
 fn a_kind_of_webhook_is_taken_with_the_file_of_its_secret() {
     let config =
         parse("[webhooks]\nharbor = { secret_file = 'secrets/harbor' }\nghcr.secret_file = '/run/g'\n").unwrap();

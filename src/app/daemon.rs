@@ -28,6 +28,7 @@ use super::systemd::{self, Watchdog};
 use crate::config::{ApiRead, ScheduledRule, Service};
 use crate::events::{Observer, RuleReport, RunOutcome, WebhookKind};
 use crate::files::Stamps;
+use crate::history::History;
 use crate::queue::{self, Cluster, RunNews, RunState};
 use crate::schedule::{Due, Now, Planned, Timetable};
 use crate::server::{self, Access, Reading, Refusal, SyncAccepted, Webhooks};
@@ -70,7 +71,7 @@ impl App {
         };
         let asked = Asked {
             asks,
-            importing: Importing::new(imports),
+            importing: Importing::new(imports, Arc::clone(&self.history)),
             access: Arc::clone(&service.access),
             webhooks: Arc::clone(&service.webhooks),
             pushes,
@@ -122,6 +123,7 @@ struct Daemon {
     status: Arc<Status>,
     notifier: Arc<Notifier>,
     service: Service,
+    history: Arc<History>,
     asked: Asked,
     cluster: Option<queue::Settings>,
     /// In a cluster it does the work, and the timetable and the runs here are empty.
@@ -130,6 +132,7 @@ struct Daemon {
     reloads: mpsc::Receiver<Result<Loaded, String>>,
     watchdog: Watchdog,
     _watching: AbortOnDropHandle<()>,
+    _keeping: AbortOnDropHandle<()>,
 }
 
 impl Daemon {
@@ -154,6 +157,8 @@ impl Daemon {
             notifier: app.notifier,
             service: app.service,
             asked,
+            _keeping: AbortOnDropHandle::new(tokio::spawn(Arc::clone(&app.history).keep())),
+            history: app.history,
             cluster: app.cluster,
             member,
             drained,
@@ -222,9 +227,14 @@ impl Daemon {
     fn start(&mut self, due: Due) {
         if let Some(scheduled) = self.rules.iter().find(|scheduled| scheduled.rule.name == due.rule) {
             let mode = scheduled.mode(due.recheck);
-            let (engine, rule) = (Arc::clone(&self.engine), Arc::clone(&scheduled.rule));
+            let (engine, scheduled, history) = (Arc::clone(&self.engine), scheduled.clone(), Arc::clone(&self.history));
             self.status.starts(&due.rule);
-            self.runs.start(&due.rule, |cancel| async move { engine.run(&rule, mode, &cancel).await });
+            self.runs.start(&due.rule, |cancel| async move {
+                history.begin().await;
+                let report = super::run(engine, scheduled, mode, cancel).await;
+                history.end();
+                report
+            });
         }
     }
 
@@ -295,11 +305,15 @@ impl Daemon {
         if service.listen != self.service.listen {
             tracing::warn!("[service] listen has changed: it takes effect when regferry is started again");
         }
+        if service.state_dir != self.service.state_dir {
+            tracing::warn!("[service] state_dir has changed: it takes effect when regferry is started again");
+        }
         if cluster != self.cluster {
             tracing::warn!("[cluster] has changed: it takes effect when regferry is started again");
         }
         self.engine = engine;
-        self.service = Service { listen: self.service.listen, ..service };
+        let state_dir = self.service.state_dir.take();
+        self.service = Service { listen: self.service.listen, state_dir, ..service };
         self.set_access(&webhooks);
         self.notifier.follow(&notifications);
         let Changes { added, changed, removed } = self.follow(rules);
@@ -396,6 +410,7 @@ impl Daemon {
         }
         self.runs.abort().await;
         self.asked.importing.abort().await;
+        self.history.write().await;
         self.notifier.finish(end.min(Instant::now() + LAST_MESSAGES)).await;
         end
     }

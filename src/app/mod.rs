@@ -22,7 +22,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ScheduledRule, Service};
-use crate::events::{Observer, Observers, SyncReport, WebhookKind};
+use crate::events::{Observer, Observers, RuleReport, SyncReport, WebhookKind};
+use crate::history::History;
 use crate::queue::{self, Cluster};
 use crate::registry::{Allotments, CertificateFolders, DockerConfigFiles, Registries};
 use crate::telemetry::notify::Channel;
@@ -45,6 +46,7 @@ pub struct App {
     notifications: Vec<Arc<Channel>>,
     cluster: Option<queue::Settings>,
     allotments: Option<Arc<Allotments>>,
+    history: Arc<History>,
 }
 
 impl App {
@@ -108,7 +110,25 @@ impl App {
             notifications: config.notifications,
             cluster: config.cluster,
             allotments,
+            history: Arc::default(),
         })
+    }
+
+    /// Goes on with what earlier processes have left in the configuration's `state_dir`, if it names one, and leaves there
+    /// what later ones may go on with.
+    pub async fn remember(&mut self) {
+        let Some(folder) = self.service.state_dir.clone() else { return };
+        let (status, metrics) = (Arc::clone(&self.status), Arc::clone(&self.metrics));
+        let (recollection, is_one_of_many) = (self.engine.recollection(), self.cluster.is_some());
+        let opened = tokio::task::spawn_blocking(move || {
+            History::open(&folder, &status, &metrics, recollection, is_one_of_many)
+        });
+        self.history = Arc::new(opened.await.unwrap_or_default());
+    }
+
+    /// Writes down what is to be remembered, at the end.
+    pub async fn write_down(&self) {
+        self.history.write().await;
     }
 
     /// The engine, for commands that work without rules.
@@ -144,8 +164,31 @@ impl App {
         let knowledge = (self.engine.knowledge(), self.engine.planned_knowledge());
         let pass = self.engine.begin_pass();
         let chosen = self.rules.iter().filter(|scheduled| chosen(&scheduled.rule.name));
-        let reports = join_all(chosen.map(|scheduled| self.engine.run(&scheduled.rule, mode, cancel))).await;
+        if mode.changes() {
+            self.history.begin().await;
+        }
+        let run = |scheduled: &'_ ScheduledRule| {
+            // What the process before saw at the targets need not be asked for again, as in a daemon.
+            let mode = match mode {
+                Mode::Execute if self.history.is_kept() && self.cluster.is_none() => scheduled.mode(false),
+                mode => mode,
+            };
+            run(Arc::clone(&self.engine), scheduled.clone(), mode, cancel.clone())
+        };
+        let reports = join_all(chosen.map(run)).await;
+        if mode.changes() {
+            self.history.end();
+        }
         drop((knowledge, pass));
         SyncReport::new(reports, clock.elapsed())
+    }
+}
+
+/// Runs a rule. One that is followed believes what an earlier process saw at its targets until it is due to be looked at
+/// again.
+async fn run(engine: Arc<Engine>, scheduled: ScheduledRule, mode: Mode, cancel: CancellationToken) -> RuleReport {
+    match (mode, scheduled.timing.recheck) {
+        (Mode::Follow, Some(recheck)) => engine.follow(&scheduled.rule, recheck, &cancel).await,
+        _ => engine.run(&scheduled.rule, mode, &cancel).await,
     }
 }

@@ -54,7 +54,8 @@ pub(super) async fn run_as(session: &Session, args: Args, duty: Duty) -> Result<
         session.check_cluster(&config)?;
     }
     let (rules, address) = (config.rules.len(), config.service.listen);
-    let app = session.member(config, Log::Everything)?;
+    let mut app = session.member(config, Log::Everything)?;
+    app.remember().await;
     let cluster = app.cluster().await.map_err(Failure::failed)?;
     let member = cluster.map(|cluster| (cluster, duty));
     let listener = match address {

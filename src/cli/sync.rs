@@ -62,7 +62,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
         session.check_cluster(&config)?;
     }
     let metrics_file = args.metrics_file.map(MetricsFile::at).transpose()?;
-    let app = session.app(config, Log::BesideResults)?;
+    let mut app = session.app(config, Log::BesideResults)?;
+    if !args.cluster && !args.dry_run {
+        app.remember().await;
+    }
     if let Some(file) = &metrics_file {
         app.metrics().show_only(|rule| args.rules.has(rule));
         file.take_over(app.metrics());
@@ -82,6 +85,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     } else {
         session.within_grace(&app, app.sync(has, mode, &session.cancel)).await
     };
+    app.write_down().await;
     session.progress.finish();
     let metrics = metrics_file.map_or(Ok(()), |file| file.write(app.metrics()));
     let Some(report) = report else {

@@ -31,6 +31,7 @@ pub(super) struct Service {
     pub(super) listen: Entry<String>,
     pub(super) api_token_file: Entry<String>,
     pub(super) api_read: Entry<String>,
+    pub(super) state_dir: Entry<String>,
     pub(super) shutdown_grace: Entry<String>,
 }
 

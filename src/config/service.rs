@@ -22,6 +22,8 @@ pub struct Service {
     pub api_token_file: Option<PathBuf>,
     /// Who may look over the API.
     pub api_read: ApiRead,
+    /// The directory for what outlives the process; without it nothing does.
+    pub state_dir: Option<PathBuf>,
     /// How long transfers in flight may go on after the signal to stop.
     pub shutdown_grace: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Service {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464)),
             api_token_file: None,
             api_read: ApiRead::Open,
+            state_dir: None,
             shutdown_grace: Duration::from_secs(30),
         }
     }
@@ -93,8 +96,18 @@ pub(super) fn service(entry: Entry<Table<raw::Service>>, folder: &Path, problems
         listen: listen.map_or(default.listen, Spanned::into_inner),
         api_token_file: secret_file(raw.api_token_file, folder, in_place, problems),
         api_read: read.map_or(default.api_read, Spanned::into_inner),
+        state_dir: state_dir(raw.state_dir, folder, problems),
         shutdown_grace: values::duration_or_zero(raw.shutdown_grace, problems).unwrap_or(default.shutdown_grace),
     }
+}
+
+/// It need not be there yet.
+fn state_dir(entry: Entry<String>, folder: &Path, problems: &mut Problems<'_>) -> Option<PathBuf> {
+    let not_empty = |text: &str| match text {
+        "" => Err("names no directory: leave it out where nothing is to be remembered".to_owned()),
+        text => Ok(folder.join(text)),
+    };
+    values::parsed(entry, values::TEXT, problems, not_empty).map(Spanned::into_inner)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                     return Err(Error::new(what, Cause::SparseRefused).at(&location.host));
                 }
                 knowledge.forget(location);
+                lost.iter().for_each(|digest| knowledge.doubt(location, digest));
                 let plan = self.plan(documents, shape, &lost.iter().cloned().collect()).await?;
                 self.publish(&plan, to).await
             }

@@ -1,11 +1,12 @@
 //! What the two sides have under the names in question.
 
+use super::memory::Seen;
 use super::original::{Original, Wanted};
 use super::platforms::{PlatformMode, Platforms};
 use super::route::{Before, Route};
 use super::shape::Shape;
 use crate::content::{Error, Pull, Push};
-use crate::oci::{Digest, TagOrDigest};
+use crate::oci::{Digest, Tag, TagOrDigest};
 
 /// What came of comparing them.
 pub(super) enum Comparison {
@@ -31,12 +32,19 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     /// What the target had under a name when it was last looked at, if that was in place.
     pub(super) fn seen(&self, to: &TagOrDigest) -> Option<Digest> {
         let TagOrDigest::Tag(tag) = to else { return None };
-        self.context.memory.tags.get(&(self.target.location().clone(), tag.clone()))
+        self.seen_tag(tag)
     }
 
-    /// Remembers what is in place.
-    pub(super) fn note(&self, to: &TagOrDigest, compared: &Comparison) {
+    /// The same of a tag.
+    pub(super) fn seen_tag(&self, tag: &Tag) -> Option<Digest> {
+        let seen = self.context.memory.tags.get(&(self.target.location().clone(), tag.clone()))?;
+        seen.believed(self.context.earlier)
+    }
+
+    /// Remembers what is in place. What was only believed to be was not seen now.
+    pub(super) fn note(&self, to: &TagOrDigest, before: &Before, compared: &Comparison) {
         match compared {
+            Comparison::Same { root, .. } if *before == Before::Seen(root.clone()) => {}
             Comparison::Same { root, .. } => self.remember(to, Some(root)),
             Comparison::Different { .. } => self.remember(to, None),
         }
@@ -47,7 +55,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         let TagOrDigest::Tag(tag) = to else { return };
         let (tags, key) = (&self.context.memory.tags, (self.target.location().clone(), tag.clone()));
         match in_place {
-            Some(root) => tags.insert(key, root.clone()),
+            Some(root) => tags.insert(key, Seen::now(root.clone())),
             None => tags.remove(&key),
         }
     }

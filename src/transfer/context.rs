@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ pub(super) struct Context {
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) memory: Arc<Memory>,
     pub(super) moving: Moving,
+    /// For how long what an earlier process saw at a target is taken to be so still; none if it is not.
+    pub(super) earlier: Option<Duration>,
     pub(super) listings: Arc<Listings>,
     pub(super) images: Arc<Shares>,
     pub(super) blobs: Arc<Shares>,

@@ -55,9 +55,11 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 alone = None;
                 Some(from)
             }
-            // The same question as a HEAD's, and the upload is open if the answer is no.
-            Known::Nowhere if planned.presence == Presence::Unasked => Some(location.repository.clone()),
-            Known::Nowhere => None,
+            Known::Nowhere => match knowledge.may_lie_in(location, &blob.digest) {
+                // The same question as a HEAD's, and the upload is open if the answer is no.
+                None if planned.presence == Presence::Unasked => Some(location.repository.clone()),
+                elsewhere => elsewhere,
+            },
         };
         let mut progress = Progress::new(blob);
         let outcome = self.transfer(blob, from, &mut progress).await?;

@@ -15,7 +15,9 @@ use super::listings::Listings;
 use super::memory::Memory;
 use super::mode::Mode;
 use super::moves::{Moves, Moving};
+use super::recollection::Recollection;
 use super::shares::{Claimant, Shares};
+use super::whereabouts::Whereabouts;
 use crate::events::Observer;
 use crate::oci::Host;
 use crate::registry::{Registries, Settings};
@@ -55,6 +57,7 @@ struct Learnt {
     planned_knowledge: Shared,
     memory: Arc<Memory>,
     moves: OnceLock<Arc<dyn Moves>>,
+    whereabouts: Arc<Whereabouts>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -105,7 +108,12 @@ impl Engine {
     /// What is known of the targets, shared by all who hold it: runs that overlap learn from each other, and what they
     /// learnt ends with the last of them.
     pub fn knowledge(&self) -> Arc<Knowledge> {
-        self.learnt.knowledge.get(|| Knowledge::beside(&self.learnt.hearsay))
+        self.learnt.knowledge.get(|| Knowledge::beside(&self.learnt.hearsay, &self.learnt.whereabouts))
+    }
+
+    /// What outlives this process, for who keeps it.
+    pub fn recollection(&self) -> Recollection {
+        Recollection::new(&self.learnt.memory, &self.learnt.whereabouts)
     }
 
     /// What other processes say, and what they are told: of blobs that runs and imports find or bring.
@@ -161,6 +169,7 @@ impl Engine {
             knowledge,
             memory: Arc::clone(&self.learnt.memory),
             moving: Moving::among(self.learnt.moves.get().cloned()),
+            earlier: None,
             listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
             images: Arc::clone(&self.images),
             blobs: Arc::clone(&self.blobs),

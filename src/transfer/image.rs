@@ -88,9 +88,9 @@ impl Engine {
             (Mode::Follow, Before::Unknown) => route.seen(&job.to).map_or(Before::Unknown, Before::Seen),
             (_, before) => before.clone(),
         };
-        let compared = route.compare(&job.original, &job.to, before, rule.platforms.as_ref());
+        let compared = route.compare(&job.original, &job.to, before.clone(), rule.platforms.as_ref());
         let compared = route.context.unless_stopped(compared).await??;
-        route.note(&job.to, &compared);
+        route.note(&job.to, &before, &compared);
         match compared {
             Comparison::Same { root, as_written } => {
                 report.digest = Some(root.clone());

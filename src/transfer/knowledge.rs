@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use super::hearsay::Hearsay;
+use super::whereabouts::Whereabouts;
 use crate::content::Location;
 use crate::oci::{Digest, Host, Repository, Tag};
 
@@ -15,6 +16,7 @@ pub struct Knowledge {
     facts: Mutex<Facts>,
     flights: Mutex<HashMap<Flight, Arc<tokio::sync::Mutex<()>>>>,
     hearsay: Arc<Hearsay>,
+    whereabouts: Arc<Whereabouts>,
 }
 
 #[derive(Default)]
@@ -63,9 +65,9 @@ pub(super) enum Known {
 }
 
 impl Knowledge {
-    /// Nothing yet, but for what other processes say.
-    pub(super) fn beside(hearsay: &Arc<Hearsay>) -> Self {
-        Self { hearsay: Arc::clone(hearsay), ..Self::default() }
+    /// Nothing yet, but for what other processes say, and earlier ones have noted.
+    pub(super) fn beside(hearsay: &Arc<Hearsay>, whereabouts: &Arc<Whereabouts>) -> Self {
+        Self { hearsay: Arc::clone(hearsay), whereabouts: Arc::clone(whereabouts), ..Self::default() }
     }
 
     pub(super) fn blob(&self, at: &Location, digest: &Digest) -> Known {
@@ -73,12 +75,20 @@ impl Knowledge {
         match facts.blobs.get(&(at.host.clone(), digest.clone())).map(Vec::as_slice) {
             None | Some([]) => match self.hearsay.repository(&at.host, digest) {
                 Some(repository) if repository == at.repository => Known::Here,
+                Some(_) | None if self.whereabouts.was_lately_in(at, digest) => Known::Here,
                 Some(repository) => Known::Elsewhere(repository),
                 None => Known::Nowhere,
             },
             Some(repositories) if repositories.contains(&at.repository) => Known::Here,
+            Some(_) if self.whereabouts.was_lately_in(at, digest) => Known::Here,
             Some([first, ..]) => Known::Elsewhere(first.clone()),
         }
+    }
+
+    /// Another repository of the registry that had a blob once: it may be mounted from there, which costs nothing if it
+    /// may not.
+    pub(super) fn may_lie_in(&self, at: &Location, digest: &Digest) -> Option<Repository> {
+        self.whereabouts.elsewhere(at, digest)
     }
 
     pub(super) fn learn_blob(&self, at: &Location, digest: &Digest) {
@@ -88,6 +98,7 @@ impl Knowledge {
             repositories.push(at.repository.clone());
             drop(facts);
             self.hearsay.tell(at, digest);
+            self.whereabouts.note(at, digest);
         }
     }
 
@@ -105,6 +116,7 @@ impl Knowledge {
     }
 
     pub(super) fn learn_new(&self, at: &Location) {
+        self.whereabouts.forget(at);
         self.facts().new.insert(at.clone());
     }
 
@@ -118,6 +130,7 @@ impl Knowledge {
     /// Drops what was believed of a repository, since the registry says otherwise.
     pub(super) fn forget(&self, at: &Location) {
         self.hearsay.forget(at);
+        self.whereabouts.forget(at);
         let mut facts = self.facts();
         facts.new.remove(at);
         facts.manifests.retain(|(location, _)| location != at);
@@ -131,12 +144,18 @@ impl Knowledge {
     /// Drops what was believed of one part of a repository, which was found to be damaged there. Registries keep a blob
     /// once for all repositories: if its bytes are wrong, it is not to be mounted from another one either.
     pub(super) fn forget_part(&self, at: &Location, digest: &Digest, is_wrong_everywhere: bool) {
-        self.hearsay.forget_blob(&at.host, digest);
+        self.doubt(at, digest);
         let mut facts = self.facts();
         facts.manifests.remove(&(at.clone(), digest.clone()));
         if let Some(repositories) = facts.blobs.get_mut(&(at.host.clone(), digest.clone())) {
             repositories.retain(|repository| !is_wrong_everywhere && *repository != at.repository);
         }
+    }
+
+    /// Drops what others say of a blob: the registry has lost it in one repository, so who knows where else.
+    pub(super) fn doubt(&self, at: &Location, digest: &Digest) {
+        self.hearsay.forget_blob(&at.host, digest);
+        self.whereabouts.forget_blob(&at.host, digest);
     }
 
     /// Waits until nobody else does the same. Flights nest in the order of [`Flight`]'s variants from below: an image's

@@ -45,6 +45,7 @@ mod progress;
 mod prune;
 mod publish;
 mod pushed;
+mod recollection;
 mod referrers;
 mod relay;
 mod route;
@@ -61,6 +62,7 @@ mod tagged;
 mod tally;
 mod together;
 mod verify;
+mod whereabouts;
 
 pub use choice::{ChoiceError, image_for, only_image};
 pub use compose::{Composer, Composition, Contents, NotComposed, Part};
@@ -82,6 +84,7 @@ pub use moves::{Movable, Moves};
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
 pub use pushed::{Arrived, Pushed, Sender, concerned};
+pub use recollection::{Changed, Recollection, Remembered};
 pub use referrers::{ArtifactTypes, LeftOut, Referrer, ReferrerTrees, Referrers, referrers_of};
 pub use rule::{Kept, Neighbour, Prune, Rule, Scope};
 pub use select::{

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use super::compare::is_same;
 use super::knowledge::Flight;
+use super::memory::Seen;
 use super::moves::Movable;
 use super::plan::{CopyPlan, Node};
 use super::route::{Route, Tags};
@@ -78,7 +79,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
                 let begun = self.context.unless_stopped(begun).await?;
                 let put = self.target.put_manifest(manifest, at).await?;
                 moving.end(begun).await;
-                self.context.memory.tags.insert((location, tag.clone()), digest);
+                self.context.memory.tags.insert((location, tag.clone()), Seen::now(digest));
                 Ok(put)
             }
         }

@@ -26,7 +26,18 @@ impl Engine {
     /// Cancelled by the token, the run lets commits finish and reports what it did; dropped, it leaves the target valid
     /// all the same.
     pub async fn run(self: &Arc<Self>, rule: &Arc<Rule>, mode: Mode, cancel: &CancellationToken) -> RuleReport {
-        self.run_by(rule, mode, None, cancel).await
+        self.run_by(rule, (mode, None), None, cancel).await
+    }
+
+    /// The same in [`Mode::Follow`], where also what an earlier process saw at a target is taken to be so still, until so
+    /// long after it was seen.
+    pub async fn follow(
+        self: &Arc<Self>,
+        rule: &Arc<Rule>,
+        earlier: Duration,
+        cancel: &CancellationToken,
+    ) -> RuleReport {
+        self.run_by(rule, (Mode::Follow, Some(earlier)), None, cancel).await
     }
 
     /// The same in a cluster: a crew brings the images, and `fence` says whether the run is still this process's, before
@@ -44,20 +55,20 @@ impl Engine {
         fence: Arc<dyn Fence>,
         cancel: &CancellationToken,
     ) -> RuleReport {
-        self.run_by(rule, mode, Some((crew, fence)), cancel).await
+        self.run_by(rule, (mode, None), Some((crew, fence)), cancel).await
     }
 
     async fn run_by(
         self: &Arc<Self>,
         rule: &Arc<Rule>,
-        mode: Mode,
+        (mode, earlier): (Mode, Option<Duration>),
         cluster: Option<(&dyn Crew, Arc<dyn Fence>)>,
         cancel: &CancellationToken,
     ) -> RuleReport {
         let own_cancel = cancel.child_token();
         let (crew, fence) = cluster.unzip();
         let crew = crew.filter(|_| mode.changes() && !rule.scope.names_layouts());
-        let context = self.context(&rule.name, mode, own_cancel.clone());
+        let context = Context { earlier, ..self.context(&rule.name, mode, own_cancel.clone()) };
         let context = match fence {
             Some(fence) => context.fenced(fence),
             None => context,

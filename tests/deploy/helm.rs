@@ -139,6 +139,23 @@ fn the_chart_makes_what_the_bases_are() {
     }
 }
 
+#[test]
+fn the_chart_mounts_a_volume_for_what_outlives_a_pod_as_the_component_does() {
+    for (mode, base) in [("deployment", "deployment"), ("cronjob", "cronjob")] {
+        let values = json!({
+            "mode": mode,
+            "stateClaim": "regferry-state",
+            "passwordsSecret": "regferry-passwords",
+            "dockerConfigSecret": "regferry-docker-config"
+        });
+        let documents = [made(with_needed(&values)).yaml, kubernetes::render_with(base, "state")];
+        let documents = Manifests::read_all(&documents);
+        let kind = if mode == "cronjob" { "CronJob" } else { "Deployment" };
+        let [chart, base] = [0, 1].map(|place: usize| essence(&documents[place].of(kind)["spec"]));
+        assert_eq!(chart, base, "{mode}");
+    }
+}
+
 /// A value without labels, and without what the chart says in more words.
 fn essence(value: &Value) -> Value {
     let worded = ["labels", "matchLabels", "selector", "optional", "imagePullPolicy", "suspend"];
@@ -182,6 +199,10 @@ fn values_that_mean_nothing_are_refused() {
         (
             json!({"cluster": {"enabled": true}}),
             "config has no [cluster], and each replica would do everything by itself",
+        ),
+        (
+            json!({"config": "[cluster]", "cluster": {"enabled": true}, "stateClaim": "a"}),
+            "stateClaim: one volume is not for the replicas of a cluster",
         ),
         (json!({"cluster": {"replica": 2}}), "/cluster': additional properties 'replica' not allowed"),
         (json!({"cluster": {"nats": {"storage": "4"}}}), "/cluster/nats/storage': '4' does not match pattern"),

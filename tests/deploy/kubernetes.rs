@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::files::yaml;
@@ -24,7 +25,8 @@ const METRICS: [&str; 2] = ["metrics-textfile", "metrics-pushgateway"];
 pub(crate) fn rendered() -> Vec<(String, String)> {
     let folders = FOLDERS.map(|folder| (folder.to_owned(), render(Kubectl::Pinned, folder)));
     let jobs = METRICS.map(|component| (component.to_owned(), render_job_with(component)));
-    folders.into_iter().chain(jobs).collect()
+    let kept = ["cronjob", "deployment"].map(|base| (format!("{base} with state"), render_with(base, "state")));
+    folders.into_iter().chain(jobs).chain(kept).collect()
 }
 
 pub(crate) fn render(kubectl: Kubectl, folder: &str) -> String {
@@ -36,7 +38,7 @@ pub(crate) fn render_job_with(component: &str) -> String {
     render_with("cronjob", component)
 }
 
-fn render_with(base: &str, component: &str) -> String {
+pub(crate) fn render_with(base: &str, component: &str) -> String {
     let folder = TempDir::new().expect("the temporary directory is writable");
     let copied =
         Command::new("cp").args(["-r", &format!("{REPOSITORY}/deploy/kubernetes")]).arg(folder.path()).status();
@@ -69,6 +71,26 @@ fn each_folder_makes_what_it_is_named_for() {
 }
 
 /// Kustomize reads no file of rules: the operator's documents are copies of what promtool tests.
+#[test]
+fn what_outlives_a_pod_is_on_a_volume_that_one_pod_has_at_a_time() {
+    for (base, kind, pod) in
+        [("cronjob", "CronJob", "/jobTemplate/spec/template/spec"), ("deployment", "Deployment", "/template/spec")]
+    {
+        let rendered = Manifests::read_all(&[render_with(base, "state")]).remove(0);
+        let spec = &rendered.of(kind)["spec"];
+        let pod = spec.pointer(pod).expect("it has a pod");
+        let claim = &rendered.of("PersistentVolumeClaim")["metadata"]["name"];
+        let has = |list: &Value, field: &str, value: &Value| {
+            list.as_array().is_some_and(|list| list.iter().any(|entry| entry.pointer(field) == Some(value)))
+        };
+        assert!(has(&pod["volumes"], "/persistentVolumeClaim/claimName", claim), "{base}");
+        let folder = Value::from("/var/lib/regferry");
+        assert!(has(&pod["containers"][0]["volumeMounts"], "/mountPath", &folder), "{base}");
+        let alone = [&spec["concurrencyPolicy"], &spec["strategy"]["type"]];
+        assert!(alone.contains(&&Value::from("Forbid")) || alone.contains(&&Value::from("Recreate")), "{base}");
+    }
+}
+
 #[test]
 fn the_prometheus_operator_is_given_the_alerts_as_they_are() {
     let rendered = [

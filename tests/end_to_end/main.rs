@@ -33,6 +33,7 @@ mod real;
 mod realms;
 mod refusals;
 mod reload;
+mod remembering;
 mod secrets;
 mod serve;
 mod soak;

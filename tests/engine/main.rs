@@ -45,6 +45,7 @@ mod redirects;
 mod referrers;
 mod referrers_api;
 mod refusals;
+mod remembering;
 mod removal;
 mod repositories;
 mod rereading;

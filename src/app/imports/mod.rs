@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::runs::Runs;
+use crate::history::History;
 use crate::server::{ImportJob, Refusal};
 use crate::telemetry::Status;
 use crate::telemetry::status::now;
@@ -100,12 +101,13 @@ impl Imports {
 /// Does the imports. Dropped, it ends them where they are.
 pub(super) struct Importing {
     imports: Arc<Imports>,
+    history: Arc<History>,
     runs: Runs<Outcome>,
 }
 
 impl Importing {
-    pub(super) fn new(imports: Arc<Imports>) -> Self {
-        Self { imports, runs: Runs::default() }
+    pub(super) fn new(imports: Arc<Imports>, history: Arc<History>) -> Self {
+        Self { imports, history, runs: Runs::default() }
     }
 
     /// Begins those that wait, as far as there is room, and waits until one has ended or is asked for. Cancel safe.
@@ -113,8 +115,13 @@ impl Importing {
         while self.runs.len() < AT_ONCE
             && let Some((job, import)) = self.imports.begin()
         {
-            let engine = Arc::clone(engine);
-            self.runs.start(&job.id.into(), |cancel| async move { outcome(&engine, &import, &cancel).await });
+            let (engine, history) = (Arc::clone(engine), Arc::clone(&self.history));
+            self.runs.start(&job.id.into(), |cancel| async move {
+                history.begin().await;
+                let outcome = outcome(&engine, &import, &cancel).await;
+                history.end();
+                outcome
+            });
         }
         tokio::select! {
             (id, ended) = self.runs.next_end() => {

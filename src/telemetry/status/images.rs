@@ -57,8 +57,8 @@ impl Images {
         self.0.get(report.target.to_string().as_str()).is_some_and(|kept| kept.run == run)
     }
 
-    /// It was looked at by a run. Returns it as it is known now.
-    pub(super) fn note(&mut self, report: &ImageReport, run: u64, at: Timestamp) -> Image {
+    /// It was looked at by a run. Returns it as it is known now, and whether more than the time of the look is new.
+    pub(super) fn note(&mut self, report: &ImageReport, run: u64, at: Timestamp) -> (Image, bool) {
         let target = report.target.to_string();
         let before = self.0.get(target.as_str());
         let mut kept = Kept::new(report, run, at, before);
@@ -68,14 +68,41 @@ impl Images {
             // One text, however many look at it.
             kept.error = before.error.clone();
         }
+        let is_news = before.is_none_or(|before| before.differs_from(&kept));
         let image = kept.shown(&target);
         self.0.insert(target.into(), kept);
-        image
+        (image, is_news)
     }
 
-    /// Forgets those that a run which looked at everything has not seen.
-    pub(super) fn keep_seen_by(&mut self, run: u64) {
-        self.0.retain(|_, kept| kept.run == run);
+    /// Takes in one that an earlier process has seen.
+    pub(super) fn recall(&mut self, image: Image) {
+        let target = image.target.clone().into_boxed_str();
+        self.0.insert(target, Kept::from(image));
+    }
+
+    /// Forgets one.
+    pub(super) fn forget(&mut self, target: &str) {
+        self.0.remove(target);
+    }
+
+    /// Those of earlier processes were seen last at this time at the earliest.
+    pub(super) fn seen_at_least(&mut self, at: Timestamp) {
+        self.0.values_mut().for_each(|kept| kept.seen = kept.seen.max(at));
+    }
+
+    /// Forgets those that were seen last before a time.
+    pub(super) fn keep_seen_since(&mut self, since: Timestamp) {
+        self.0.retain(|_, kept| kept.seen >= since);
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Image> {
+        self.0.iter().map(|(target, kept)| kept.shown(target))
+    }
+
+    /// Forgets those that a run which looked at everything has not seen. Returns which.
+    pub(super) fn keep_seen_by(&mut self, run: u64) -> Vec<Box<str>> {
+        self.0.extract_if(.., |_, kept| kept.run != run).map(|(target, _)| target).collect()
     }
 
     /// Forgets all but so many: those that failed stay before the others, and of these the ones that were seen last.
@@ -148,6 +175,12 @@ impl Kept {
         }
     }
 
+    fn differs_from(&self, now: &Self) -> bool {
+        let of = |kept: &Self| (kept.outcome, kept.copied, kept.bytes);
+        let texts = |kept: &Self| (kept.source.clone(), kept.digest.clone(), kept.platforms.clone());
+        of(self) != of(now) || texts(self) != texts(now) || self.error != now.error
+    }
+
     fn shown(&self, target: &str) -> Image {
         Image {
             target: target.to_owned(),
@@ -160,6 +193,25 @@ impl Kept {
             bytes: self.bytes,
             seconds: (f64::from(self.seconds) * 1000.0).round() / 1000.0,
             error: self.error.clone(),
+        }
+    }
+}
+
+/// No run of this process has looked at it.
+impl From<Image> for Kept {
+    fn from(image: Image) -> Self {
+        Self {
+            source: image.source.into(),
+            digest: image.digest.map(String::into_boxed_str),
+            platforms: image.platforms.join(" ").into(),
+            outcome: image.outcome,
+            seen: image.seen,
+            copied: image.copied,
+            bytes: image.bytes,
+            #[expect(clippy::cast_possible_truncation, reason = "it is shown to the millisecond")]
+            seconds: image.seconds as f32,
+            error: image.error,
+            run: 0,
         }
     }
 }
@@ -207,7 +259,8 @@ mod tests {
         let mut images = Images::default();
         images.note(&report("r.example/a:1", ImageOutcome::Copied, None), 1, second(10));
         let unchanged = ImageReport { bytes: 0, ..report("r.example/a:1", ImageOutcome::Unchanged, None) };
-        let image = images.note(&unchanged, 2, second(20));
+        let (image, is_news) = images.note(&unchanged, 2, second(20));
+        assert!(is_news && !images.note(&unchanged, 3, second(20)).1, "only the time of the look is another");
         assert_eq!((image.seen, image.copied, image.bytes), (second(20), Some(second(10)), 7));
         assert_eq!(image.outcome, ImageOutcome::Unchanged);
     }
@@ -239,7 +292,7 @@ mod tests {
             let platforms = platforms.iter().map(|name| name.parse().unwrap()).collect();
             let report =
                 ImageReport { digest: digest(end), platforms, ..report("r.example/a:1", ImageOutcome::Copied, None) };
-            images.note(&report, 1, second(10)).platforms
+            images.note(&report, 1, second(10)).0.platforms
         };
         assert_eq!(told(&mut images, "1", &["linux/amd64", "linux/arm64"]), ["linux/amd64", "linux/arm64"]);
         assert_eq!(told(&mut images, "1", &[]), ["linux/amd64", "linux/arm64"]);
@@ -263,7 +316,7 @@ mod tests {
         let mut images = Images::default();
         images.note(&report("r.example/a:1", ImageOutcome::Copied, None), 1, second(1));
         images.note(&report("r.example/a:2", ImageOutcome::Copied, None), 2, second(1));
-        images.keep_seen_by(2);
+        assert_eq!(images.keep_seen_by(2), [Box::from("r.example/a:1")]);
         assert_eq!(targets(&images, &Choice::default()), ["r.example/a:2"]);
     }
 

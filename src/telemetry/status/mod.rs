@@ -3,6 +3,7 @@
 mod elsewhere;
 mod feed;
 mod images;
+mod past;
 mod registries;
 mod rules;
 mod snapshot;
@@ -23,6 +24,7 @@ use crate::registry::Limits;
 
 pub use feed::{Event, Feed, News};
 pub use images::Choice;
+pub use past::{Changed, Past};
 pub use snapshot::{
     Condition, Configuration, Fault, Health, Image, ImageCounts, ImagePage, Progress, PullsLeft, Registry,
     RegistryLimits, Reload, Rule, RuleDetail, Run, Snapshot, State, Traffic,
@@ -36,13 +38,13 @@ const LONGEST_ERROR: usize = 1000;
 
 /// Keeps what [`Snapshot`] and its neighbours show. Rules are those that [`Observer::rules`] last told of.
 ///
-/// Runs, images, registries and events are kept from [`Status::configured`] on: nobody looks at those of a program that
-/// does one thing and ends.
+/// Runs, images, registries and events are kept from [`Status::configured`] or [`Status::watch`] on: nobody looks at those
+/// of a program that does one thing and ends.
 #[derive(Debug)]
 pub struct Status {
     version: &'static str,
     started: Timestamp,
-    is_of_a_daemon: AtomicBool,
+    is_looked_at: AtomicBool,
     known: Mutex<Known>,
     registries: Mutex<Registries>,
     feed: Feed,
@@ -69,7 +71,7 @@ impl Status {
         Self {
             version,
             started: to_the_second(started),
-            is_of_a_daemon: AtomicBool::new(false),
+            is_looked_at: AtomicBool::new(false),
             known: Mutex::default(),
             registries: Mutex::default(),
             feed: Feed::default(),
@@ -79,7 +81,7 @@ impl Status {
 
     /// This is a daemon, which works by a file that was read at `at`.
     pub fn configured(&self, file: &Path, at: Timestamp) {
-        self.is_of_a_daemon.store(true, Ordering::Relaxed);
+        self.is_looked_at.store(true, Ordering::Relaxed);
         let config = &mut self.known().config;
         config.file = Some(file.display().to_string());
         config.loaded = Some(to_the_second(at));
@@ -173,6 +175,27 @@ impl Status {
         }
     }
 
+    /// Takes in what an earlier process knew of the rules that there are. Returns whether it knew more.
+    pub fn recall(&self, past: impl IntoIterator<Item = Past>) -> bool {
+        self.known().rules.recall(past, now())
+    }
+
+    /// From now on [`Status::changes`] tells what has changed of what the next process may go on with.
+    pub fn watch(&self) {
+        self.is_looked_at.store(true, Ordering::Relaxed);
+        self.known().rules.watch();
+    }
+
+    /// What has changed since this was asked before.
+    pub fn changes(&self) -> Changed {
+        self.known().rules.changes()
+    }
+
+    /// All that the next process may go on with.
+    pub fn past(&self) -> Vec<Past> {
+        self.known().rules.past()
+    }
+
     /// What happens.
     pub fn feed(&self) -> &Feed {
         &self.feed
@@ -190,7 +213,7 @@ impl Status {
     }
 
     fn keeps(&self) -> bool {
-        self.is_of_a_daemon.load(Ordering::Relaxed)
+        self.is_looked_at.load(Ordering::Relaxed)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

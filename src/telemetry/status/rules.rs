@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::images::{Choice, Images, fair_share};
+use super::past::{Changed, Past};
 use super::snapshot::{Condition, Fault, Image, Progress, Rule, RuleDetail, Run, State};
 use super::{second_of, shortened};
 use crate::events::{ImageOutcome, ImageReport, RuleReport, RunOutcome, Totals};
 
 /// So many runs of a rule are kept,
 const MOST_RUNS: usize = 20;
+/// and what an earlier process knew for so long,
+const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// so many images of all rules together,
 const MOST_IMAGES: usize = 20_000;
 /// and a few more until there are enough to be cleared away at once.
@@ -25,6 +28,8 @@ pub(super) struct Rules {
     images: usize,
     /// How many runs there were, of all rules.
     begun: u64,
+    /// What has changed since somebody asked, if anybody does.
+    changed: Option<Changed>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ struct Entry {
     /// The number of a run that was started, and has not said so yet.
     starting: Option<u64>,
     has_failed: Option<bool>,
+    /// When the last run began that left every image in place: each was looked at since.
+    looked: Option<Timestamp>,
 }
 
 impl Rules {
@@ -109,9 +116,12 @@ impl Rules {
             entry.rule.waiting = None;
         }
         let before = entry.images.len();
-        let image = entry.images.note(report, entry.run, at);
+        let (image, is_news) = entry.images.note(report, entry.run, at);
         let is_new = entry.images.len() > before;
         self.images += usize::from(is_new);
+        if let Some(changed) = self.changed.as_mut().filter(|_| is_news) {
+            changed.add(Past::Image { rule: name.to_owned(), image: image.clone() });
+        }
         if self.images > MOST_IMAGES + SLACK {
             self.clear_away();
         }
@@ -122,11 +132,12 @@ impl Rules {
     pub(super) fn end(&mut self, report: &RuleReport) -> Option<Run> {
         let entry = self.entry(&report.name)?;
         let run = entry.end(report);
+        let mut gone = Vec::new();
         if report.outcome == RunOutcome::Success {
-            let seen_by = entry.run;
-            entry.images.keep_seen_by(seen_by);
+            gone = entry.images.keep_seen_by(entry.run);
             self.count_images();
         }
+        self.note_end(report, &run, gone);
         Some(run)
     }
 
@@ -138,8 +149,62 @@ impl Rules {
         let run = entry.runs.back_mut()?;
         (run.copied, run.unchanged) = (count(totals.copied), count(totals.unchanged));
         (run.skipped, run.failed, run.bytes) = (count(totals.skipped), count(totals.failed), totals.bytes);
+        let run = run.clone();
         entry.rule.last_run = Some(run.clone());
-        Some(run.clone())
+        self.note_end(report, &run, Vec::new());
+        Some(run)
+    }
+
+    fn note_end(&mut self, report: &RuleReport, run: &Run, gone: Vec<Box<str>>) {
+        if let Some(changed) = &mut self.changed {
+            let (rule, ended) = (&*report.name, second_of(report.started + report.elapsed));
+            changed.add(Past::Run { rule: rule.to_owned(), run: run.clone(), ended });
+            gone.into_iter()
+                .for_each(|target| changed.add(Past::Gone { rule: rule.to_owned(), target: target.into() }));
+        }
+    }
+
+    /// From now on somebody asks for what has changed.
+    pub(super) fn watch(&mut self) {
+        self.changed = Some(Changed::default());
+    }
+
+    /// What has changed since this was asked before.
+    pub(super) fn changes(&mut self) -> Changed {
+        self.changed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes in what an earlier process knew. Of rules that there are no more, and of long ago, nothing is taken; returns
+    /// whether there was such.
+    pub(super) fn recall(&mut self, rows: impl IntoIterator<Item = Past>, now: Timestamp) -> bool {
+        let mut is_less = false;
+        for row in rows {
+            match self.entry(row.rule()) {
+                Some(entry) => entry.recall(row),
+                None => is_less = true,
+            }
+        }
+        let since = now.checked_sub(OLDEST).unwrap_or(Timestamp::MIN);
+        for entry in &mut self.entries {
+            let before = entry.runs.len() + entry.images.len();
+            entry.runs.retain(|run| run.started >= since);
+            entry.rule.last_run = entry.runs.back().cloned();
+            if let Some(looked) = entry.looked {
+                entry.images.seen_at_least(looked);
+            }
+            entry.images.keep_seen_since(since);
+            is_less |= entry.runs.len() + entry.images.len() < before;
+        }
+        self.count_images();
+        if self.images > MOST_IMAGES {
+            self.clear_away();
+        }
+        is_less
+    }
+
+    /// All that the next process may go on with.
+    pub(super) fn past(&self) -> Vec<Past> {
+        self.entries.iter().flat_map(Entry::past).collect()
     }
 
     pub(super) fn is_running(&self, name: &str) -> bool {
@@ -189,6 +254,9 @@ impl Rules {
 
     fn clear_away(&mut self) {
         let share = fair_share(MOST_IMAGES, self.entries.iter().map(|entry| entry.images.len()));
+        if let Some(changed) = &mut self.changed {
+            changed.is_more = true;
+        }
         self.entries.iter_mut().for_each(|entry| entry.images.keep_at_most(share));
         self.count_images();
     }
@@ -206,28 +274,62 @@ impl Entry {
     fn end(&mut self, report: &RuleReport) -> Run {
         let progress = self.rule.run.take().unwrap_or_default();
         let error = report.first_error().map(|error| self.told(shortened(error)));
-        let ended = second_of(report.started + report.elapsed);
         self.rule.state = State::Idle;
         self.rule.waiting = None;
-        self.has_failed = match report.outcome {
+        let run = run(progress.id, report, error);
+        self.add(run.clone(), second_of(report.started + report.elapsed));
+        run
+    }
+
+    /// A run that ended then is the last one.
+    fn add(&mut self, run: Run, ended: Timestamp) {
+        self.has_failed = match run.outcome {
             RunOutcome::Success => Some(false),
             RunOutcome::Failure | RunOutcome::Timeout => Some(true),
             // It was not its own end.
             RunOutcome::Cancelled => self.has_failed,
         };
-        if report.outcome == RunOutcome::Success {
-            self.rule.last_success = Some(ended);
+        if run.outcome == RunOutcome::Success {
+            (self.rule.last_success, self.looked) = (Some(ended), Some(run.started));
         }
-        if let Some(error) = error.as_ref().filter(|_| report.outcome != RunOutcome::Cancelled) {
+        if let Some(error) = run.error.as_ref().filter(|_| run.outcome != RunOutcome::Cancelled) {
             self.rule.last_error = Some(Fault { at: ended, error: Arc::clone(error) });
         }
-        let run = run(progress.id, report, error);
         self.rule.last_run = Some(run.clone());
-        self.runs.push_back(run.clone());
+        self.runs.push_back(run);
         if self.runs.len() > MOST_RUNS {
             self.runs.pop_front();
         }
-        run
+    }
+
+    fn recall(&mut self, row: Past) {
+        match row {
+            Past::Rule { last_success, last_error, looked, has_failed, runs, .. } => {
+                (self.rule.last_success, self.rule.last_error) = (last_success, last_error);
+                (self.looked, self.has_failed) = (looked, has_failed);
+                self.runs = runs.into_iter().take(MOST_RUNS).collect();
+            }
+            Past::Run { mut run, ended, .. } => {
+                run.error = run.error.map(|error| self.told(error.to_string()));
+                self.add(run, ended);
+            }
+            Past::Image { image, .. } => self.images.recall(image),
+            Past::Gone { target, .. } => self.images.forget(&target),
+        }
+    }
+
+    fn past(&self) -> Vec<Past> {
+        let rule = &self.rule.name;
+        let image = |image| Past::Image { rule: rule.clone(), image };
+        let of_rule = Past::Rule {
+            rule: rule.clone(),
+            last_success: self.rule.last_success,
+            last_error: self.rule.last_error.clone(),
+            looked: self.looked,
+            has_failed: self.has_failed,
+            runs: self.runs.iter().cloned().collect(),
+        };
+        std::iter::once(of_rule).chain(self.images.all().map(image)).collect()
     }
 
     /// A text that came before is kept once, however often it comes.

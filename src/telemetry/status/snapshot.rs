@@ -64,7 +64,7 @@ pub struct Rule {
     pub targets: Vec<String>,
     /// When it is due next.
     pub next: Option<Timestamp>,
-    /// When a run last ended with every image in place, since the daemon's start.
+    /// When a run last ended with every image in place, as far back as is known.
     pub last_success: Option<Timestamp>,
     /// The last run that ended.
     pub last_run: Option<Run>,
@@ -195,7 +195,7 @@ pub struct ImagePage {
 }
 
 /// An image of a rule, as it was when it was last looked at.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Image {
     /// What was written, or would be.
     pub target: String,
@@ -209,7 +209,7 @@ pub struct Image {
     pub outcome: ImageOutcome,
     /// When it was looked at.
     pub seen: Timestamp,
-    /// When it was last copied, since the daemon's start.
+    /// When it was last copied, as far back as is known.
     pub copied: Option<Timestamp>,
     /// Bytes of blobs sent when it was last copied, or tried to.
     pub bytes: u64,

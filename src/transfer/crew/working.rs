@@ -15,6 +15,7 @@ use crate::transfer::context::Context;
 use crate::transfer::engine::Engine;
 use crate::transfer::image::Ended;
 use crate::transfer::job::{Job, Way};
+use crate::transfer::memory::Seen;
 use crate::transfer::mode::Mode;
 use crate::transfer::notes::Notes;
 use crate::transfer::original::Original;
@@ -111,7 +112,7 @@ impl Working<'_> {
             self.context.knowledge.learn_new(&there.location);
         }
         if let (Mode::Follow, Some(seen), TagOrDigest::Tag(tag)) = (task.mode, &there.seen, &there.to) {
-            self.context.memory.tags.insert((there.location.clone(), tag.clone()), seen.digest.clone());
+            self.context.memory.tags.insert((there.location.clone(), tag.clone()), Seen::now(seen.digest.clone()));
             self.context.moving.believe(&there.location, tag, seen.last);
         }
         let others = task.targets.iter().enumerate().filter(|(number, _)| *number != target);
@@ -172,7 +173,7 @@ impl Working<'_> {
         let in_place = self.context.memory.tags.get(&(there.location.clone(), tag.clone()))?;
         let is_well = matches!(image.outcome, ImageOutcome::Unchanged | ImageOutcome::Copied);
         let last = self.context.moving.last_of(&there.location, tag)?;
-        (is_well && image.digest.as_ref() == Some(&in_place)).then_some(Sight { since, last })
+        (is_well && image.digest.as_ref() == Some(&in_place.value)).then_some(Sight { since, last })
     }
 
     /// All targets have their reports now.

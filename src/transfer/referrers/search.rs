@@ -12,6 +12,7 @@ use futures_util::future::try_join_all;
 
 use super::super::documents::Documents;
 use super::super::listed::listed_below;
+use super::super::memory::Seen;
 use super::super::platforms::Platforms;
 use super::super::route::{Route, Tags};
 use super::listed::{Listed, listed};
@@ -145,7 +146,9 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         all: &[Digest],
     ) -> Result<Vec<Hanging>, Error> {
         let remembered = (self.target.location().clone(), subject.clone());
-        let was_in_place = !search.anew && self.context.memory.referrers.get(&remembered).as_deref() == Some(all);
+        let (memory, earlier) = (&self.context.memory, self.context.earlier);
+        let seen = || memory.referrers.get(&remembered)?.believed(earlier);
+        let was_in_place = !search.anew && seen().as_deref() == Some(all);
         if listed.is_empty() || was_in_place {
             return Ok(Vec::new());
         }
@@ -157,7 +160,7 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
             |entry| Hanging::Listed { subject: subject.clone(), descriptor: Box::new(entry), is_listed_by_target };
         let missing: Vec<Hanging> = lacking.map(hanging).collect();
         if missing.is_empty() {
-            self.context.memory.referrers.insert(remembered, all.to_vec());
+            memory.referrers.insert(remembered, Seen::now(all.to_vec()));
         }
         Ok(missing)
     }
@@ -166,11 +169,12 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
     async fn compare_tag(&self, search: Search<'_>, tag: &Tag) -> Result<Option<(Digest, bool)>, Error> {
         let at = TagOrDigest::Tag(tag.clone());
         let Some(digest) = self.source.resolve(&at).await? else { return Ok(None) };
-        let remembered = (self.target.location().clone(), tag.clone());
-        let was_in_place = !search.anew && self.context.memory.tags.get(&remembered).as_ref() == Some(&digest);
-        let there = if was_in_place { Some(digest.clone()) } else { self.target.resolve(&at).await? };
+        if !search.anew && self.seen_tag(tag).as_ref() == Some(&digest) {
+            return Ok(Some((digest, false)));
+        }
+        let there = self.target.resolve(&at).await?;
         if there.as_ref() == Some(&digest) {
-            self.context.memory.tags.insert(remembered, digest.clone());
+            self.remember(&at, Some(&digest));
             return Ok(Some((digest, false)));
         }
         if there.is_some() && search.tags == Tags::Stay {

@@ -104,6 +104,10 @@ spec:
         - name: metrics
           mountPath: {{ include "regferry.metricsFile" . | dir }}
         {{- end }}
+        {{- if .Values.stateClaim }}
+        - name: state
+          mountPath: /var/lib/regferry
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -137,6 +141,11 @@ spec:
       emptyDir:
         sizeLimit: 16Mi
       {{- end }}
+    {{- end }}
+    {{- with .Values.stateClaim }}
+    - name: state
+      persistentVolumeClaim:
+        claimName: {{ . | quote }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
