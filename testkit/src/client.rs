@@ -38,14 +38,19 @@ pub async fn push(host: &str, repository: &str, tag: &str, image: &Image) {
 /// # Panics
 /// If the registry answers anything else than 200 or 404.
 pub async fn fetch_manifest(host: &str, repository: &str, reference: &str) -> Option<Document> {
-    let url = url(host, repository, &format!("manifests/{reference}"));
-    let answer = Asked::new(Method::GET, url).header(ACCEPT, &media_type::DOCUMENTS.join(", ")).send().await;
+    let answer = get_manifest(host, repository, reference).await;
     if answer.status == StatusCode::NOT_FOUND {
         return None;
     }
     answer.expect_status(StatusCode::OK);
-    let media_type = answer.header(&CONTENT_TYPE).expect("a manifest has a Content-Type").to_owned();
-    Some(Document { media_type, bytes: answer.body })
+    Some(document(answer))
+}
+
+/// The same of a tag that may just be written: `None` also if the registry fails, as docker-registry does while its file
+/// is empty.
+pub async fn glimpse_manifest(host: &str, repository: &str, reference: &str) -> Option<Document> {
+    let answer = get_manifest(host, repository, reference).await;
+    (answer.status == StatusCode::OK).then(|| document(answer))
 }
 
 /// Whether the registry has a blob in this repository.
@@ -138,6 +143,16 @@ async fn check_blob(place: Place<'_>, blob: &Descriptor) -> Result<(), String> {
         "{}/{}: blob {} of {} bytes: HEAD answers {} with {size:?} bytes",
         place.host, place.repository, blob.digest, blob.size, answer.status
     ))
+}
+
+async fn get_manifest(host: &str, repository: &str, reference: &str) -> Answer {
+    let url = url(host, repository, &format!("manifests/{reference}"));
+    Asked::new(Method::GET, url).header(ACCEPT, &media_type::DOCUMENTS.join(", ")).send().await
+}
+
+fn document(answer: Answer) -> Document {
+    let media_type = answer.header(&CONTENT_TYPE).expect("a manifest has a Content-Type").to_owned();
+    Document { media_type, bytes: answer.body }
 }
 
 async fn head_blob(host: &str, repository: &str, digest: &str) -> Answer {

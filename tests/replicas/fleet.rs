@@ -102,7 +102,7 @@ impl Fleet {
     pub(crate) async fn missing(&self) -> Option<String> {
         for (number, image) in self.images.iter().enumerate() {
             let tag = format!("t{number}");
-            let there = client::fetch_manifest(self.target.host(), TARGET, &tag).await;
+            let there = client::glimpse_manifest(self.target.host(), TARGET, &tag).await;
             if there.is_none_or(|there| there != image.root) {
                 return Some(tag);
             }
