@@ -18,6 +18,9 @@ pub(super) struct Frame {
     pub(super) at: u64,
     /// Whether no work was under way then that changes targets.
     pub(super) settled: bool,
+    /// How long the file was when it was last written anew; 0 in what was written then.
+    #[serde(default)]
+    pub(super) base: u64,
     /// By which version.
     #[serde(default)]
     pub(super) version: String,
@@ -31,43 +34,35 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Says that work is under way.
-    pub(super) fn unsettled() -> Self {
-        Self { at: now(), ..Self::default() }
+    pub(super) fn unsettled(base: u64) -> Self {
+        Self { at: now(), base, ..Self::default() }
     }
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The rows in frames, of which only the last says that work has ended: what was cut off in between is not believed.
-pub(super) fn frames(
-    past: Vec<Past>,
-    learnt: Vec<Remembered>,
-    is_settled: bool,
-    is_one_of_many: bool,
-) -> impl Iterator<Item = Frame> {
-    let (at, version) = (now(), env!("CARGO_PKG_VERSION"));
-    let (mut past, mut learnt) = (
-        past.into_iter().peekable(),
-        learnt.into_iter().filter(move |row| !(is_one_of_many && row.is_of_a_target())).peekable(),
-    );
-    let mut is_done = false;
+/// The rows in frames like `last`, which alone says that work has ended, if it does: what was cut off in between is not
+/// believed.
+pub(super) fn frames(past: Vec<Past>, learnt: Vec<Remembered>, last: Frame) -> impl Iterator<Item = Frame> {
+    let (mut past, mut learnt) = (past.into_iter().peekable(), learnt.into_iter().peekable());
+    let mut last = Some(last);
     std::iter::from_fn(move || {
-        if is_done {
-            return None;
-        }
         let past_rows: Vec<Past> = past.by_ref().take(MOST).collect();
         let learnt_rows: Vec<Remembered> = learnt.by_ref().take(MOST - past_rows.len()).collect();
-        is_done = past.peek().is_none() && learnt.peek().is_none();
-        Some(Frame {
-            at,
-            settled: is_settled && is_done,
-            version: version.to_owned(),
+        let rows = Frame {
             past: past_rows,
             learnt: learnt_rows,
-        })
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Frame::default()
+        };
+        let Frame { at, base, .. } = *last.as_ref()?;
+        match past.peek().is_none() && learnt.peek().is_none() {
+            true => last.take().map(|Frame { settled, .. }| Frame { at, base, settled, ..rows }),
+            false => Some(Frame { at, base, ..rows }),
+        }
     })
 }
 

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::task;
 
 use crate::telemetry::{Metrics, Status};
-use crate::transfer::Recollection;
-use frame::{Frame, frames};
+use crate::transfer::{Recollection, Remembered};
+use frame::{Frame, frames, now};
 use journal::{Journal, Opened};
 
 /// How often a daemon writes down what has changed; a machine that dies loses no more.
@@ -50,8 +50,10 @@ struct Kept {
     is_one_of_many: bool,
     /// Whether the file says that no work is under way.
     is_settled: bool,
-    /// How long the file was when it was written anew; none if it is to be.
-    base: Option<u64>,
+    /// How long the file was when it was last written anew, by whatever process.
+    base: u64,
+    /// Whether rows in it hold no more.
+    is_to_be_replaced: bool,
 }
 
 impl History {
@@ -165,23 +167,24 @@ impl Kept {
         is_one_of_many: bool,
     ) -> Result<Self, journal::Error> {
         let Opened { mut journal, frames, loss } = Journal::open::<Frame>(folder)?;
+        let base = frames.iter().map(|frame| frame.base).max().filter(|base| *base > 0).unwrap_or(journal.length());
         if let Some(loss) = &loss {
             tracing::warn!("[service] state_dir: {loss}");
             // What the file says up to here may have been taken back in what is lost of it.
-            journal.tell(&Frame::unsettled())?;
+            journal.tell(&Frame::unsettled(base))?;
         }
         let is_settled = loss.is_none() && frames.last().is_none_or(|frame| frame.settled);
         let is_all = frame::take_in(frames, status, &recollection, is_settled && !is_one_of_many);
         recollection.watch();
         status.watch();
-        let (status, base) = (Arc::clone(status), is_all.then(|| journal.length()));
-        Ok(Self { journal, status, recollection, is_one_of_many, is_settled, base })
+        let status = Arc::clone(status);
+        Ok(Self { journal, status, recollection, is_one_of_many, is_settled, base, is_to_be_replaced: !is_all })
     }
 
     /// Says in the file that work is under way.
     fn unsettle(&mut self) -> std::io::Result<()> {
         if self.is_settled {
-            self.journal.add(&Frame::unsettled())?;
+            self.journal.add(&Frame::unsettled(self.base))?;
             self.is_settled = false;
         }
         Ok(())
@@ -190,16 +193,23 @@ impl Kept {
     fn write(&mut self, is_settled: bool) -> std::io::Result<()> {
         let (past, learnt) = (self.status.changes(), self.recollection.changes());
         let is_news = !past.rows.is_empty() || !learnt.rows.is_empty() || is_settled != self.is_settled;
-        let is_long = |base: u64| self.journal.length() > GROWTH * base + SLACK;
-        if past.is_more || learnt.is_more || self.base.is_none_or(is_long) {
-            let (past, learnt) = (self.status.past(), self.recollection.all());
-            self.journal.replace(frames(past, learnt, is_settled, self.is_one_of_many))?;
-            self.base = Some(self.journal.length());
+        let is_long = self.journal.length() > GROWTH * self.base + SLACK;
+        let frame = |base| Frame { at: now(), settled: is_settled, base, ..Frame::default() };
+        if past.is_more || learnt.is_more || is_long || self.is_to_be_replaced {
+            let (past, learnt) = (self.status.past(), self.told(self.recollection.all()));
+            self.journal.replace(frames(past, learnt, frame(0)))?;
+            (self.base, self.is_to_be_replaced) = (self.journal.length(), false);
         } else if is_news {
-            frames(past.rows, learnt.rows, is_settled, self.is_one_of_many)
-                .try_for_each(|frame| self.journal.add(&frame))?;
+            let learnt = self.told(learnt.rows);
+            frames(past.rows, learnt, frame(self.base)).try_for_each(|frame| self.journal.add(&frame))?;
         }
         self.is_settled = is_settled;
         Ok(())
+    }
+
+    /// What may be told of what was learnt.
+    fn told(&self, mut rows: Vec<Remembered>) -> Vec<Remembered> {
+        rows.retain(|row| !(self.is_one_of_many && row.is_of_a_target()));
+        rows
     }
 }
