@@ -98,12 +98,18 @@ impl QueueCrew {
     /// Hears results, and looks after what is waited for, until it is dropped.
     pub(super) async fn listen(&self, mut inbox: Inbox, look: Duration) -> Infallible {
         let mut looked = (0, 0);
+        let mut connections = self.link.happened.connections();
         loop {
-            let until = Instant::now() + look;
+            let (until, mut is_quiet) = (Instant::now() + look, true);
             while let Ok(results) = tokio::time::timeout_at(until, inbox.next()).await {
+                is_quiet = false;
                 self.hear(results);
             }
-            self.hear(inbox.kept().await.unwrap_or_default());
+            // Where results come none were missed, or it shows when those end that come.
+            if is_quiet || connections.has_changed().unwrap_or(false) {
+                connections.mark_unchanged();
+                self.hear(inbox.kept().await.unwrap_or_default());
+            }
             let now = (self.heard.load(Ordering::Relaxed), self.lock().waiting.len());
             if now == looked && now.1 > 0 && self.are_some_lost(now.1).await {
                 self.publish_again().await;
@@ -167,7 +173,8 @@ impl QueueCrew {
         let (is_brought, brought) = oneshot::channel();
         self.lock().waiting.insert(id.clone(), Waiting { payload: payload.clone(), times: 0, is_brought });
         let waiting = async {
-            if let Err(reason) = self.hand_out(&id, payload).await {
+            // On the heap until it is out: what waits for the result then is small, and waits by the thousand.
+            if let Err(reason) = Box::pin(self.hand_out(&id, payload)).await {
                 self.lock().waiting.remove(&id);
                 return task.failed(&format!("handing it out: {reason}"));
             }

@@ -1,5 +1,7 @@
 //! Single messages of a stream, read at its leader: what was written is seen.
 
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -60,6 +62,23 @@ impl Link {
         };
         let headers = String::from_utf8_lossy(&decoded(hdrs)?).into_owned();
         Ok(Some(Stored { sequence: seq, payload: decoded(data)?.into(), headers }))
+    }
+}
+
+impl Link {
+    /// Messages of a stream with this subject, as they were published and as they come; whoever keeps the stream tells, be it
+    /// the leader or not.
+    pub(super) async fn messages(&self, stream: &str, subject: &str, from: DeliverPolicy) -> Result<Ordered, String> {
+        let told = |error: &dyn std::error::Error| error.to_string();
+        let stream = self.context.get_stream_no_info(self.names.stream(stream)).await.map_err(|error| told(&error))?;
+        let consumer = stream.create_consumer(OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: subject.to_owned(),
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy: from,
+            ..OrderedConfig::default()
+        });
+        consumer.await.map_err(|error| told(&error))?.messages().await.map_err(|error| told(&error))
     }
 }
 
