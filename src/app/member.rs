@@ -16,7 +16,7 @@ use super::App;
 use super::hands::{EngineHands, moment};
 use crate::config::ScheduledRule;
 use crate::events::Queue;
-use crate::queue::{Cluster, Error, Knowing, Order, Part, Replica, RunNews, Runs, Sharing};
+use crate::queue::{Cluster, Error, Knowing, Order, Part, Replica, RunNews, Runs, Sharing, ToldMoves};
 use crate::schedule::{DueTick, is_news};
 use crate::server::{Refusal, SyncAccepted};
 use crate::transfer::Engine;
@@ -64,6 +64,7 @@ impl Member {
         let stopped = stop.clone();
         let allotments = app.allotments.clone().unwrap_or_default();
         let sharing = Sharing::new(Arc::clone(&cluster), allotments, Arc::clone(observer));
+        engine.tell_moves(Arc::new(ToldMoves::new(&cluster)));
         let knowing = Knowing::new(&cluster, engine.hearsay());
         let working = tokio::spawn(async move {
             // What is being committed needs its part of the limits to the end.

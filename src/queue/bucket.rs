@@ -4,10 +4,12 @@
 //! until the bucket's age takes it away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
-use async_nats::jetstream::consumer::push::OrderedConfig;
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -17,6 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::error::{Error, Reason};
 use super::link::Link;
 use super::stored::Which;
+
+/// What is read at once is read in moments; else NATS is gone.
+const LONGEST_READING: Duration = Duration::from_secs(30);
 
 const OPERATION: &str = "KV-Operation";
 
@@ -47,6 +52,16 @@ pub struct Change {
     pub revision: u64,
 }
 
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Entry(Entry),
+    /// It was deleted, by the writing with this number.
+    Deleted(u64),
+    /// It was never there, or that was too long ago.
+    Nothing,
+}
+
 impl Bucket {
     pub(super) fn new(link: &Arc<Link>, what: &str) -> Self {
         Self { link: Arc::clone(link), name: link.names.stream(what).into() }
@@ -57,8 +72,10 @@ impl Bucket {
     /// # Errors
     /// If NATS does not say.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
-        let last = self.last(key).await?;
-        Ok(last.filter(|(_, is_deleted)| !is_deleted).map(|(entry, _)| entry))
+        match self.standing(key).await? {
+            Standing::Entry(entry) => Ok(Some(entry)),
+            Standing::Deleted(_) | Standing::Nothing => Ok(None),
+        }
     }
 
     /// Writes a key that is not there; none if it is.
@@ -69,11 +86,11 @@ impl Bucket {
         if let Some(revision) = self.update(key, value.clone(), 0).await? {
             return Ok(Some(revision));
         }
-        match self.last(key).await? {
-            Some((mark, true)) => self.update(key, value, mark.revision).await,
-            Some((_, false)) => Ok(None),
+        match self.standing(key).await? {
+            Standing::Deleted(revision) => self.update(key, value, revision).await,
+            Standing::Entry(_) => Ok(None),
             // It grew too old this moment.
-            None => self.update(key, value, 0).await,
+            Standing::Nothing => self.update(key, value, 0).await,
         }
     }
 
@@ -94,14 +111,14 @@ impl Bucket {
         written.ok_or_else(|| self.link.error(self.saying("writing", key), Reason::Conflict))
     }
 
-    /// Deletes a key that nobody has written since `revision`; false if somebody has.
+    /// Deletes a key that nobody has written since `revision`, and says which writing that was; none if somebody has.
     ///
     /// # Errors
     /// If NATS does not say that it has done so; it may have.
-    pub async fn delete(&self, key: &str, revision: u64) -> Result<bool, Error> {
+    pub async fn delete(&self, key: &str, revision: u64) -> Result<Option<u64>, Error> {
         let mut headers = expecting(revision);
         headers.insert(OPERATION, "DEL");
-        Ok(self.write(key, Bytes::new(), headers).await?.is_some())
+        self.write(key, Bytes::new(), headers).await
     }
 
     /// Tells of all keys as they are now, and then of every change, for as long as the receiver is kept. After NATS was
@@ -123,38 +140,79 @@ impl Bucket {
     }
 
     async fn tell_once(&self, changes: &mpsc::Sender<Change>) -> Result<(), String> {
-        let prefix = self.subject("");
-        let stream = self.link.context.get_stream_no_info(self.stream()).await.map_err(|error| error.to_string())?;
-        let consumer = stream.create_consumer(OrderedConfig {
-            deliver_subject: self.link.client.new_inbox(),
-            filter_subject: format!("{prefix}>"),
-            replay_policy: ReplayPolicy::Instant,
-            deliver_policy: DeliverPolicy::LastPerSubject,
-            ..OrderedConfig::default()
-        });
-        let consumer = consumer.await.map_err(|error| error.to_string())?;
-        let mut messages = consumer.messages().await.map_err(|error| error.to_string())?;
+        let mut messages = self.messages(DeliverPolicy::LastPerSubject).await?;
         while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| error.to_string())?;
-            let revision = message.info().map_err(|error| error.to_string())?.stream_sequence;
-            let Some(key) = message.subject.strip_prefix(&*prefix).map(str::to_owned) else { continue };
-            let value = (!is_mark(message.headers.as_ref())).then(|| message.payload.clone());
-            if changes.send(Change { key, value, revision }).await.is_err() {
+            let (change, _) = self.change(&message.map_err(|error| error.to_string())?)?;
+            if changes.send(change).await.is_err() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// What was written last, and whether that is the mark of something deleted.
-    async fn last(&self, key: &str) -> Result<Option<(Entry, bool)>, Error> {
+    /// What was changed since one writing and before another, in order: of each key the last change, if that was before.
+    /// None if it is more than `most`. Another change may be told of a key that is changed meanwhile.
+    ///
+    /// # Errors
+    /// If NATS does not say all of it.
+    pub(super) async fn between(&self, since: u64, until: u64, most: u64) -> Result<Option<Vec<Change>>, Error> {
+        let told = tokio::time::timeout(LONGEST_READING, self.try_between(since, until, most)).await;
+        let told = told.unwrap_or_else(|_| Err("it takes too long".to_owned()));
+        told.map_err(|reason| self.link.error(format!("reading the bucket {}", self.name), Reason::Refused(reason)))
+    }
+
+    async fn try_between(&self, since: u64, until: u64, most: u64) -> Result<Option<Vec<Change>>, String> {
+        let mut messages = self.messages(DeliverPolicy::ByStartSequence { start_sequence: since + 1 }).await?;
+        let mut changes = Vec::new();
+        while let Some(message) = messages.next().await {
+            let (change, left) = self.change(&message.map_err(|error| error.to_string())?)?;
+            if left > most {
+                return Ok(None);
+            }
+            if change.revision >= until {
+                return Ok(Some(changes));
+            }
+            changes.push(change);
+        }
+        Err("it broke off".to_owned())
+    }
+
+    async fn messages(&self, deliver_policy: DeliverPolicy) -> Result<Ordered, String> {
+        let stream = self.link.context.get_stream_no_info(self.stream()).await.map_err(|error| error.to_string())?;
+        let consumer = stream.create_consumer(OrderedConfig {
+            deliver_subject: self.link.client.new_inbox(),
+            filter_subject: self.subject(">"),
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy,
+            ..OrderedConfig::default()
+        });
+        let consumer = consumer.await.map_err(|error| error.to_string())?;
+        consumer.messages().await.map_err(|error| error.to_string())
+    }
+
+    /// What a message tells, and how many are left after it.
+    fn change(&self, message: &Message) -> Result<(Change, u64), String> {
+        let info = message.info().map_err(|error| error.to_string())?;
+        let key = message.subject.strip_prefix(&*self.subject("")).unwrap_or(&message.subject).to_owned();
+        let value = (!is_mark(message.headers.as_ref())).then(|| message.payload.clone());
+        Ok((Change { key, value, revision: info.stream_sequence }, info.pending))
+    }
+
+    /// What stands under a key, or what is left of it.
+    pub(super) async fn standing(&self, key: &str) -> Result<Standing, Error> {
         let subject = self.subject(key);
         let stored = self.link.stored(&self.stream(), Which::Last(&subject)).await;
         let stored = stored.map_err(|reason| self.link.error(self.saying("reading", key), reason))?;
-        Ok(stored.map(|stored| {
-            let is_deleted = stored.header(OPERATION).is_some_and(is_deletion);
-            (Entry { value: stored.payload, revision: stored.sequence }, is_deleted)
-        }))
+        Ok(match stored {
+            Some(stored) if stored.header(OPERATION).is_some_and(is_deletion) => Standing::Deleted(stored.sequence),
+            Some(stored) => Standing::Entry(Entry { value: stored.payload, revision: stored.sequence }),
+            None => Standing::Nothing,
+        })
+    }
+
+    /// A moment before the next try of something that goes on until it is done.
+    pub(super) async fn pause(&self) {
+        self.link.pause().await;
     }
 
     async fn write(&self, key: &str, value: Bytes, headers: HeaderMap) -> Result<Option<u64>, Error> {

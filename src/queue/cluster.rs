@@ -60,6 +60,16 @@ impl Cluster {
         Bucket::new(&self.link, "shares")
     }
 
+    /// Which tags are moved, and which were.
+    pub fn moves(&self) -> Bucket {
+        Bucket::new(&self.link, "moves")
+    }
+
+    /// What runs have seen in place.
+    pub fn seen(&self) -> Bucket {
+        Bucket::new(&self.link, "seen")
+    }
+
     /// What saves requests.
     pub fn known(&self) -> Bucket {
         Bucket::new(&self.link, "known")

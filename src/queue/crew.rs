@@ -23,6 +23,7 @@ use super::inbox::Inbox;
 use super::link::Link;
 use super::message::written;
 use super::results::JobResult;
+use super::seen::Seen;
 use super::streams::IMAGES;
 use crate::events::ImageReport;
 use crate::transfer::{Brought, Crew, Task};
@@ -42,6 +43,8 @@ pub(super) struct QueueCrew {
     link: Arc<Link>,
     /// `<rule>.<tick>.<owner>`: what another owner of the run has handed out is not ours to stop.
     jobs: String,
+    /// What is known of the images, if the run has use for that.
+    seen: Option<Seen>,
     state: Mutex<State>,
     /// Counts results, so that it is seen whether any came.
     heard: AtomicU64,
@@ -70,17 +73,27 @@ struct Waiting {
 
 impl QueueCrew {
     /// The crew of a run, with what became of its images under an owner before.
-    pub(super) fn new(link: &Arc<Link>, jobs: String, early: Vec<JobResult>) -> Self {
+    pub(super) fn new(link: &Arc<Link>, jobs: String, early: Vec<JobResult>, seen: Option<Seen>) -> Self {
         let told = early.iter().flat_map(|result| &result.brought).map(|brought| named(&brought.image)).collect();
         let early = early.into_iter().map(|result| (result.id, result.brought)).collect();
         Self {
             link: Arc::clone(link),
             jobs,
+            seen,
             state: Mutex::new(State { waiting: HashMap::new(), early, told }),
             heard: AtomicU64::new(0),
             publishing: Semaphore::new(PUBLISHED_AT_ONCE),
             ended: CancellationToken::new(),
             left: CancellationToken::new(),
+        }
+    }
+
+    /// Keeps what was seen of the images for the rule's next run.
+    pub(super) async fn keep_seen(&self) {
+        if let Some(seen) = &self.seen
+            && let Err(error) = seen.keep().await
+        {
+            tracing::debug!(%error, "keeping what a run has seen");
         }
     }
 
@@ -161,10 +174,13 @@ impl QueueCrew {
         }
     }
 
-    async fn brought(&self, task: Task) -> Vec<Brought> {
+    async fn brought(&self, mut task: Task) -> Vec<Brought> {
         let id = task.id();
         if let Some(brought) = self.lock().early.remove(&id) {
             return all_of(&task, brought);
+        }
+        if let Some(seen) = &self.seen {
+            seen.write_to(&mut task);
         }
         let payload = match written(&task) {
             Ok(payload) => payload,
@@ -178,7 +194,11 @@ impl QueueCrew {
                 self.lock().waiting.remove(&id);
                 return task.failed(&format!("handing it out: {reason}"));
             }
-            all_of(&task, brought.await.unwrap_or_default())
+            let brought = all_of(&task, brought.await.unwrap_or_default());
+            if let Some(seen) = &self.seen {
+                seen.note(&task, &brought);
+            }
+            brought
         };
         tokio::select! {
             biased;

@@ -149,7 +149,7 @@ impl Held {
     async fn give_back(&self) -> Result<(), Error> {
         // Held until it is lost to us too: no renewal comes in between.
         let revision = self.revision.lock().await;
-        if !self.bucket.delete(&self.key, *revision).await?
+        if self.bucket.delete(&self.key, *revision).await?.is_none()
             && let Some(entry) = self.bucket.get(&self.key).await?
             && entry.value == self.value
         {

@@ -23,6 +23,7 @@ use super::names::token;
 use super::order::Order;
 use super::reports::{RunNews, RunState};
 use super::results::{self, JobResult};
+use super::seen::Seen;
 use super::streams::{IMAGES, RUNS};
 use crate::content::{Displaced, Fence};
 use crate::events::{ImageReport, LeaseKind, Queue, RuleReport, RunOutcome};
@@ -135,7 +136,7 @@ impl Run {
     async fn go(&self, mode: Mode, inbox: Inbox, early: Vec<JobResult>) -> Result<(), Error> {
         let desk = &self.desk;
         let jobs = format!("{}.{}", self.order.run(), desk.owner());
-        let crew = Arc::new(QueueCrew::new(&desk.cluster.link, jobs, early));
+        let crew = Arc::new(QueueCrew::new(&desk.cluster.link, jobs, early, self.seen(mode).await));
         let fence = Arc::new(RunFence(Arc::clone(&self.lease)));
         let cancel = CancellationToken::new();
         let run = Arc::clone(&desk.hands).run(
@@ -183,12 +184,22 @@ impl Run {
         }
     }
 
+    /// What the rule's runs have seen: for those that follow, and those that check what these believe.
+    async fn seen(&self, mode: Mode) -> Option<Seen> {
+        if !matches!(mode, Mode::Follow | Mode::Repair) {
+            return None;
+        }
+        let begun = Seen::begin(&self.desk.cluster, &self.order.rule).await;
+        begun.inspect_err(|error| tracing::debug!(%error, "reading what the last run has seen")).ok()
+    }
+
     /// Tells what became of it, and then it is done. Until then it is begun again where this replica dies.
     async fn end(&self, mode: Mode, report: RuleReport, crew: &QueueCrew) -> Result<(), Error> {
         while self.lease.check().await.is_ok() {
             match self.tell_end(mode, &report, crew).await {
                 Ok(()) => {
                     self.claim.done().await;
+                    crew.keep_seen().await;
                     break;
                 }
                 Err(error) => tracing::debug!(%error, "telling of a run"),
@@ -270,7 +281,7 @@ impl Run {
 }
 
 fn own_result(image: &ImageReport) -> JobResult {
-    let brought = Brought { image: image.clone(), sighting: Sighting::Unknown, is_told: true };
+    let brought = Brought { image: image.clone(), sighting: Sighting::Unknown, is_told: true, sight: None };
     JobResult { id: String::new(), brought: vec![brought] }
 }
 

@@ -67,6 +67,8 @@ impl Link {
             self.bucket("ticks", Duration::ZERO),
             self.bucket("shares", Duration::ZERO),
             Config { max_bytes: 64 << 20, ..self.bucket("known", HOUR) },
+            Config { max_bytes: 64 << 20, ..self.bucket("moves", 24 * HOUR) },
+            Config { max_bytes: 64 << 20, ..self.bucket("seen", 24 * HOUR) },
         ]
     }
 

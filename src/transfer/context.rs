@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
+use super::moves::Moving;
 use super::shares::{Claimant, Shares};
 use crate::content::{Cause, Error, Fence};
 use crate::events::Observer;
@@ -19,6 +20,7 @@ pub(super) struct Context {
     pub(super) claimant: Claimant,
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) memory: Arc<Memory>,
+    pub(super) moving: Moving,
     pub(super) listings: Arc<Listings>,
     pub(super) images: Arc<Shares>,
     pub(super) blobs: Arc<Shares>,

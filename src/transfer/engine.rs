@@ -1,7 +1,7 @@
 //! What runs rules and imports: the registries, the limits that all of them share, and who is told.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use super::knowledge::Knowledge;
 use super::listings::Listings;
 use super::memory::Memory;
 use super::mode::Mode;
+use super::moves::{Moves, Moving};
 use super::shares::{Claimant, Shares};
 use crate::events::Observer;
 use crate::oci::Host;
@@ -53,6 +54,7 @@ struct Learnt {
     hearsay: Arc<Hearsay>,
     planned_knowledge: Shared,
     memory: Arc<Memory>,
+    moves: OnceLock<Arc<dyn Moves>>,
     successes: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
@@ -111,6 +113,12 @@ impl Engine {
         &self.learnt.hearsay
     }
 
+    /// From now on all that is written under a tag, or deleted, is told to others who write to the same targets. Once for
+    /// an engine and all that are made of it.
+    pub fn tell_moves(&self, moves: Arc<dyn Moves>) {
+        self.learnt.moves.get_or_init(|| moves);
+    }
+
     /// The knowledge of plans, which learn from each other what a run would do.
     pub fn planned_knowledge(&self) -> Arc<Knowledge> {
         self.learnt.planned_knowledge.get(Knowledge::default)
@@ -152,6 +160,7 @@ impl Engine {
             claimant: Claimant { rule: Arc::clone(rule), last_success: self.last_success(rule) },
             knowledge,
             memory: Arc::clone(&self.learnt.memory),
+            moving: Moving::among(self.learnt.moves.get().cloned()),
             listings: self.pass.lock().unwrap_or_else(PoisonError::into_inner).upgrade().unwrap_or_default(),
             images: Arc::clone(&self.images),
             blobs: Arc::clone(&self.blobs),

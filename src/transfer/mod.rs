@@ -34,6 +34,7 @@ mod listings;
 mod memory;
 mod mend;
 mod mode;
+mod moves;
 mod notes;
 mod once;
 mod original;
@@ -64,7 +65,9 @@ mod verify;
 pub use choice::{ChoiceError, image_for, only_image};
 pub use compose::{Composer, Composition, Contents, NotComposed, Part};
 pub use config::{read_config, read_image_config};
-pub use crew::{Brought, Crew, Document, ForeignTask, Hangs, Parked, Sighting, Task, TaskTarget, Worked};
+pub use crew::{
+    AtTarget, Brought, Crew, Document, ForeignTask, Hangs, Parked, Sight, Sighting, Task, TaskTarget, Worked,
+};
 pub use delete::{Removal, RemovalError, Removed};
 pub use engine::{Engine, Limits};
 pub use hearsay::{BlobPlace, Hearsay};
@@ -75,6 +78,7 @@ pub use inventory::{Catalogue, Entry, Order, Reached};
 pub use knowledge::Knowledge;
 pub use listings::Listings;
 pub use mode::Mode;
+pub use moves::{Movable, Moves};
 pub use places::{Appends, RepositoryPattern, Source, Target, has_glob};
 pub use platforms::{InvalidChoice, PlatformMode, Platforms, is_own_annotation};
 pub use pushed::{Arrived, Pushed, Sender, concerned};

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use super::compare::is_same;
 use super::knowledge::Flight;
+use super::moves::Movable;
 use super::plan::{CopyPlan, Node};
 use super::route::{Route, Tags};
 use crate::content::{Cause, Error, Pull, Push, Put};
@@ -64,13 +65,23 @@ impl<S: Pull, T: Push> Route<'_, S, T> {
         if self.context.cancel.is_cancelled() {
             return Err(self.context.stopped());
         }
-        let put = self.target.put_manifest(manifest, at).await?;
         let (location, digest) = (self.target.location().clone(), manifest.digest().clone());
         match at {
-            TagOrDigest::Digest(_) => self.context.knowledge.learn_manifest(&location, &digest),
-            TagOrDigest::Tag(tag) => self.context.memory.tags.insert((location, tag.clone()), digest),
+            TagOrDigest::Digest(_) => {
+                let put = self.target.put_manifest(manifest, at).await?;
+                self.context.knowledge.learn_manifest(&location, &digest);
+                Ok(put)
+            }
+            TagOrDigest::Tag(tag) => {
+                let moving = &self.context.moving;
+                let begun = moving.begin(Movable::Tag(location.clone(), tag.clone()));
+                let begun = self.context.unless_stopped(begun).await?;
+                let put = self.target.put_manifest(manifest, at).await?;
+                moving.end(begun).await;
+                self.context.memory.tags.insert((location, tag.clone()), digest);
+                Ok(put)
+            }
         }
-        Ok(put)
     }
 }
 

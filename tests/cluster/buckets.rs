@@ -16,8 +16,8 @@ async fn a_key_is_created_once_and_changed_by_who_knows_its_revision() {
     let second = two.update("key", Bytes::from_static(b"two"), first).await.unwrap().unwrap();
     assert_eq!(one.update("key", Bytes::from_static(b"one"), first).await.unwrap(), None, "it was changed since");
     assert_eq!(one.get("key").await.unwrap().unwrap().value, "two");
-    assert!(!one.delete("key", first).await.unwrap(), "it was changed since");
-    assert!(one.delete("key", second).await.unwrap());
+    assert_eq!(one.delete("key", first).await.unwrap(), None, "it was changed since");
+    assert!(one.delete("key", second).await.unwrap() > Some(second));
     assert_eq!(two.get("key").await.unwrap(), None);
     assert!(two.create("key", Bytes::from_static(b"again")).await.unwrap().is_some(), "a deleted key is free");
 }
@@ -57,7 +57,7 @@ async fn who_watches_is_told_of_all_that_is_there_and_of_every_change_also_after
     eventually("the server is back", async || bucket.get("a.b").await.is_ok()).await;
     assert_eq!(bucket.get("a.b").await.unwrap().unwrap().revision, second, "it is kept in files");
     let third = bucket.update("a.b", Bytes::from_static(b"3"), second).await.unwrap().unwrap();
-    assert!(bucket.delete("a.b", third).await.unwrap());
+    assert!(bucket.delete("a.b", third).await.unwrap().is_some());
     loop {
         let told = watch.next().await.unwrap();
         if told.value.is_none() {

@@ -151,14 +151,16 @@ pub(crate) fn task(rule: &Arc<str>, mode: Mode, number: usize) -> Task {
         fingerprint: Digest::of(b"rule"),
         mode,
         begun: 0,
+        since: None,
         source: "source.example/app".parse().unwrap(),
         from: format!("v{number}").parse().unwrap(),
         hangs: Hangs::Unlisted,
         targets: vec![TaskTarget {
             location: "target.example/app".parse().unwrap(),
             to: format!("v{number}").parse().unwrap(),
-            is_absent: true,
+            is_absent: false,
             is_new: false,
+            seen: None,
             brought: None,
         }],
         copy: 0,
@@ -171,7 +173,7 @@ pub(crate) fn done(task: &Task) -> Worked {
     let brought = task.targets.iter().map(|stop| {
         let image = ImageReport::new(task.source.reference(&task.from), stop.location.reference(&stop.to));
         let image = ImageReport { outcome: ImageOutcome::Copied, ..image };
-        Brought { image, sighting: Sighting::Unknown, is_told: true }
+        Brought { image, sighting: Sighting::Unknown, is_told: true, sight: None }
     });
     Worked::Done(brought.collect())
 }

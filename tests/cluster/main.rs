@@ -8,5 +8,6 @@ mod images;
 mod knowing;
 mod refusals;
 mod runs;
+mod seen;
 mod sharing;
 mod support;

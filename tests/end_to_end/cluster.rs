@@ -1,9 +1,13 @@
 //! Several processes as one mirror, over a real NATS server.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use regferry::queue::{Cluster, Login, Order, RunState, Settings};
+use regferry::transfer::Mode;
 use serde_json::json;
 use testkit::content::hello_world;
-use testkit::{Endpoint, FakeRegistry, Method, NatsServer};
+use testkit::{Endpoint, FakeRegistry, Image, Method, NatsServer};
 
 use crate::daemon::Daemon;
 use crate::support::{Ferry, until};
@@ -32,6 +36,40 @@ impl Scene {
             target.host()
         );
         Self { source, target, nats, config }
+    }
+
+    /// The test's own view of the cluster.
+    async fn cluster(&self) -> Cluster {
+        let settings = Settings {
+            servers: vec![self.nats.url().parse().expect("it is a URL")],
+            name: "test".to_owned(),
+            ack_wait: Duration::from_secs(2),
+            login: Login::Anonymous,
+            ca_file: None,
+            identity: None,
+            stream_replicas: None,
+        };
+        Cluster::connect(settings).await.expect("NATS answers")
+    }
+
+    /// Has the daemons follow the source, waits for that, and returns how many manifests each side was asked for.
+    async fn follow(&self, cluster: &Cluster, at: u64) -> (usize, usize) {
+        [&self.source, &self.target].iter().for_each(|registry| registry.clear_requests());
+        let order = Order { rule: "hello".to_owned(), at, mode: Some(Mode::Follow) };
+        let mut runs = cluster.runs_of("hello");
+        let sequence = cluster.order(&order).await.expect("NATS answers");
+        loop {
+            let news = runs.next().await.expect("it goes on");
+            if let RunState::Ended { report, .. } = news.state
+                && news.sequence >= sequence
+            {
+                assert_eq!(report.error, None);
+                return (
+                    self.source.count(&Method::HEAD, Endpoint::Manifest),
+                    self.target.count(&Method::HEAD, Endpoint::Manifest),
+                );
+            }
+        }
     }
 
     fn tags_written(&self) -> usize {
@@ -86,16 +124,7 @@ async fn an_order_is_reported_as_a_pass_of_its_own_would_be_and_workers_drain_it
     let scene = Scene::new().await;
     let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
     let workers = ["work", "--until-empty", "--listen", ""];
-    let cluster = regferry::queue::Settings {
-        servers: vec![scene.nats.url().parse().expect("NATS answers")],
-        name: "test".to_owned(),
-        ack_wait: std::time::Duration::from_secs(2),
-        login: regferry::queue::Login::Anonymous,
-        ca_file: None,
-        identity: None,
-        stream_replicas: None,
-    };
-    let cluster = regferry::queue::Cluster::connect(cluster).await.expect("NATS answers");
+    let cluster = scene.cluster().await;
     until("the order waits", async || {
         (cluster.backlog(regferry::events::Queue::Runs).await.expect("NATS answers") == 1).then_some(())
     })
@@ -151,4 +180,61 @@ async fn what_needs_a_cluster_says_so_where_the_configuration_has_none() {
         let text = Ferry::new(arguments).config(alone).run().await.failure(2);
         assert!(text.contains("it has no [cluster]"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn an_unchanged_image_costs_one_request_whichever_replica_has_seen_it() {
+    let scene = Scene::new().await;
+    let daemons = [Daemon::start(&scene.config).await, Daemon::start(&scene.config).await];
+    for daemon in &daemons {
+        until("the first run's end", async || daemon.status().await["rules"][0]["last_run"].is_object().then_some(()))
+            .await;
+    }
+    let cluster = scene.cluster().await;
+    assert_eq!(scene.follow(&cluster, 1).await, (TAGS, 0), "what was brought is in place");
+    assert_eq!(scene.follow(&cluster, 2).await, (TAGS, 0));
+
+    let other = Image::oci("linux/amd64").layer(7, 100).build();
+    scene.source.seed("hello", "v3", &other);
+    assert_eq!(scene.follow(&cluster, 3).await.0, TAGS);
+    assert_eq!(scene.target.manifest("hello", "v3").map(|moved| moved.digest()), Some(other.digest()));
+    scene.source.seed("hello", "v3", &hello_world());
+    assert_eq!(scene.follow(&cluster, 4).await.0, TAGS);
+    assert_eq!(scene.target.manifest("hello", "v3").map(|back| back.digest()), Some(hello_world().digest()));
+    assert_eq!(scene.follow(&cluster, 5).await, (TAGS, 0));
+
+    let nats = async_nats::jetstream::new(async_nats::connect(scene.nats.url()).await.expect("NATS answers"));
+    nats.get_stream("KV_regferry-test-seen").await.expect("it is there").purge().await.expect("NATS answers");
+    assert_eq!(scene.follow(&cluster, 6).await, (TAGS, TAGS), "who has lost what he knew asks both sides");
+    assert_eq!(scene.follow(&cluster, 7).await, (TAGS, 0));
+}
+
+#[tokio::test]
+async fn what_an_import_moves_is_seen_by_the_next_run() {
+    let scene = Scene::new().await;
+    let (token, http) = ("s3cret-one-of-the-api", reqwest::Client::builder());
+    let config = format!("service.api_token_file = 'token'\n{}", scene.config);
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let daemon = Daemon::of(Ferry::new(&arguments).config(&config).file("token", token)).await;
+    until("the first run's end", async || daemon.status().await["rules"][0]["last_run"].is_object().then_some(()))
+        .await;
+    let cluster = scene.cluster().await;
+    assert_eq!(scene.follow(&cluster, 1).await, (TAGS, 0));
+
+    let other = Image::oci("linux/amd64").layer(7, 100).build();
+    scene.source.seed("other", "v1", &other);
+    let order = json!({
+        "source": format!("{}/other:v1", scene.source.host()),
+        "images": [format!("{}/hello:v3", scene.target.host())],
+        "force": true,
+    });
+    regferry::registry::install_provider();
+    let http = http.no_proxy().build().expect("plain HTTP needs nothing more");
+    let asked = http.post(format!("{}/api/v1/imports", daemon.url())).bearer_auth(token);
+    let asked = asked.header("Content-Type", "application/json").body(order.to_string()).send().await;
+    assert_eq!(asked.expect("the daemon answers").status(), 202);
+    let is_moved = || scene.target.manifest("hello", "v3").is_some_and(|moved| moved.digest() == other.digest());
+    until("the import has moved the tag", async || is_moved().then_some(())).await;
+    scene.follow(&cluster, 2).await;
+    assert!(!is_moved(), "the rule has moved it back");
 }

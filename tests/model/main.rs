@@ -6,6 +6,7 @@
 //! wrong any more, and it has to come to its end.
 
 mod jobs;
+mod seen;
 mod shares;
 
 use std::hash::Hash;

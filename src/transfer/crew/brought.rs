@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{Sight, Task};
 use crate::content::NoPulls;
 use crate::events::ImageReport;
 use crate::oci::Platform;
@@ -45,12 +45,15 @@ pub struct Brought {
     /// Whether an observer was told of it where it was worked on: metrics count it there.
     #[serde(default)]
     pub is_told: bool,
+    /// That its tag is in place, if that is known and somebody wanted to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sight: Option<Sight>,
 }
 
 impl Brought {
     /// What is said of an image that nobody has worked on.
     pub(super) fn untold(image: ImageReport) -> Self {
-        Self { image, sighting: Sighting::Unknown, is_told: false }
+        Self { image, sighting: Sighting::Unknown, is_told: false, sight: None }
     }
 }
 

@@ -97,7 +97,7 @@ impl HandOut<'_> {
     fn take(&self, image: Image, brought: Vec<Brought>, prepared: &mut [Prepared<'_>]) {
         let mut brought = brought.into_iter();
         for (place, job) in image {
-            let Brought { image, sighting, is_told } = brought.next().unwrap_or_else(|| {
+            let Brought { image, sighting, is_told, sight: _ } = brought.next().unwrap_or_else(|| {
                 let error = Some("whoever brought it did not say what became of it here".to_owned());
                 Brought::untold(ImageReport { error, ..job.report() })
             });
@@ -157,6 +157,7 @@ impl<'a> Tasks<'a> {
             fingerprint: self.fingerprint.clone(),
             mode: self.run.mode,
             begun: self.begun,
+            since: None,
             source: first.way.source.location().clone(),
             from: first.original.from.clone(),
             hangs: hangs(&first.way),
@@ -176,6 +177,7 @@ impl<'a> Tasks<'a> {
             to: job.to.clone(),
             is_absent: job.before == Before::Absent,
             is_new: self.run.context.knowledge.is_new(location),
+            seen: None,
             brought: None,
         }
     }

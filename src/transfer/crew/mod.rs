@@ -11,6 +11,7 @@ mod hand_out;
 #[cfg(test)]
 mod properties;
 mod shift;
+mod sight;
 mod task;
 mod watched;
 mod work;
@@ -22,6 +23,7 @@ pub use brought::{Brought, Parked, Sighting, Worked};
 pub use document::Document;
 pub(super) use hand_out::HandOut;
 pub(super) use shift::Shifts;
+pub use sight::{AtTarget, Sight};
 pub use task::{Hangs, Task, TaskTarget};
 pub use work::ForeignTask;
 

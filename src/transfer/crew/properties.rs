@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{Brought, Document, Hangs, Sighting, Task, TaskTarget};
+use super::{AtTarget, Brought, Document, Hangs, Sight, Sighting, Task, TaskTarget};
 use crate::content::Location;
 use crate::events::{BlobCounts, ImageOutcome, ImageReport};
 use crate::oci::{Digest, Manifest, Platform, Reference, Tag, TagOrDigest};
@@ -79,12 +79,27 @@ fn image() -> impl Strategy<Value = ImageReport> {
 fn brought() -> impl Strategy<Value = Brought> {
     let seen = (platforms(), platforms()).prop_map(|(has, lacks)| Sighting::Seen { has, lacks });
     let sighting = prop_oneof![Just(Sighting::Whole), Just(Sighting::Unknown), seen];
-    (image(), sighting, any::<bool>()).prop_map(|(image, sighting, is_told)| Brought { image, sighting, is_told })
+    let sight = option::of((any::<u64>(), any::<u64>()).prop_map(|(since, last)| Sight { since, last }));
+    (image(), sighting, any::<bool>(), sight).prop_map(|(image, sighting, is_told, sight)| Brought {
+        image,
+        sighting,
+        is_told,
+        sight,
+    })
 }
 
 fn target() -> impl Strategy<Value = TaskTarget> {
-    (location(), name(), any::<bool>(), any::<bool>(), option::of(brought()))
-        .prop_map(|(location, to, is_absent, is_new, brought)| TaskTarget { location, to, is_absent, is_new, brought })
+    let seen = option::of((digest(), any::<u64>()).prop_map(|(digest, last)| AtTarget { digest, last }));
+    (location(), name(), any::<bool>(), any::<bool>(), seen, option::of(brought())).prop_map(
+        |(location, to, is_absent, is_new, seen, brought)| TaskTarget {
+            location,
+            to,
+            is_absent,
+            is_new,
+            seen,
+            brought,
+        },
+    )
 }
 
 /// A document with any text in it.
@@ -108,13 +123,14 @@ fn task() -> impl Strategy<Value = Task> {
     let mode = prop::sample::select(modes);
     let hangs = prop::collection::vec(tag(), 0..3).prop_map(Hangs::Tags);
     let hangs = prop_oneof![hangs, Just(Hangs::Unlisted), Just(Hangs::Many)];
-    let of_run = ("[^\n]*", digest(), mode, any::<u64>());
+    let of_run = ("[^\n]*", digest(), mode, any::<u64>(), option::of(any::<u64>()));
     (of_run, location(), name(), hangs, prop::collection::vec(target(), 1..3), any::<u32>(), documents()).prop_map(
-        |((rule, fingerprint, mode, begun), source, from, hangs, targets, copy, documents)| Task {
+        |((rule, fingerprint, mode, begun, since), source, from, hangs, targets, copy, documents)| Task {
             rule: rule.into(),
             fingerprint,
             mode,
             begun,
+            since,
             source,
             from,
             hangs,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Brought, Document};
+use super::{AtTarget, Brought, Document};
 use crate::content::Location;
 use crate::events::{ImageOutcome, ImageReport};
 use crate::oci::{Digest, Tag, TagOrDigest};
@@ -23,6 +23,10 @@ pub struct Task {
     pub mode: Mode,
     /// When the run began, in milliseconds since 1970: tasks of one run share what is found out.
     pub begun: u64,
+    /// What is seen in place is told with this number, by which who owns the run knows that it was seen since it does;
+    /// unset if nobody wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// Where the image is read.
     pub source: Location,
     /// Under which name.
@@ -50,6 +54,9 @@ pub struct TaskTarget {
     pub is_absent: bool,
     /// Whether the repository was not there when the run began.
     pub is_new: bool,
+    /// What was in place there, and nobody has told of moving since: it is not asked for where the run follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<AtTarget>,
     /// What became of it, if that was found out before the task was parked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brought: Option<Brought>,

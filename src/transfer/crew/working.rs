@@ -5,15 +5,17 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::shift::Shift;
-use super::{Brought, Document, Hangs, Parked, Sighting, Task, Worked};
-use crate::content::{Error, NoPulls};
+use super::{Brought, Document, Hangs, Parked, Sight, Sighting, Task, Worked};
+use crate::content::{Error, NoPulls, Pull as _};
 use crate::events::{ImageOutcome, ImageReport};
+use crate::oci::TagOrDigest;
 use crate::registry::Seat;
 use crate::transfer::batch::out_of_pulls;
 use crate::transfer::context::Context;
 use crate::transfer::engine::Engine;
 use crate::transfer::image::Ended;
 use crate::transfer::job::{Job, Way};
+use crate::transfer::mode::Mode;
 use crate::transfer::notes::Notes;
 use crate::transfer::original::Original;
 use crate::transfer::referrers::Hung;
@@ -93,7 +95,13 @@ impl Working<'_> {
     fn start(&self, target: usize, job: Job, running: &mut JoinSet<(usize, Ended, Arc<Notes>)>) {
         let (engine, rule) = (Arc::clone(self.engine), Arc::clone(self.rule));
         let (context, mode, notes) = (self.context.clone(), self.task.mode, Arc::clone(&job.way.notes));
-        running.spawn(async move { (target, Box::pin(engine.image(&context, &rule, mode, job)).await, notes) });
+        let is_to_look = self.task.since.is_some();
+        running.spawn(async move {
+            if is_to_look {
+                look(&context, &job).await;
+            }
+            (target, Box::pin(engine.image(&context, &rule, mode, job)).await, notes)
+        });
     }
 
     fn job(&self, target: usize, origin: &Origin) -> Result<Job, Error> {
@@ -101,6 +109,10 @@ impl Working<'_> {
         let store = |location| self.engine.target(location, task.mode, &self.context);
         if there.is_new {
             self.context.knowledge.learn_new(&there.location);
+        }
+        if let (Mode::Follow, Some(seen), TagOrDigest::Tag(tag)) = (task.mode, &there.seen, &there.to) {
+            self.context.memory.tags.insert((there.location.clone(), tag.clone()), seen.digest.clone());
+            self.context.moving.believe(&there.location, tag, seen.last);
         }
         let others = task.targets.iter().enumerate().filter(|(number, _)| *number != target);
         let way = Way {
@@ -149,7 +161,18 @@ impl Working<'_> {
 
     fn done(&mut self, target: usize, image: ImageReport, sighting: Sighting) {
         self.context.observer.image(&self.rule.name, &image);
-        self.task.targets[target].brought = Some(Brought { image, sighting, is_told: true });
+        let sight = self.sight(target, &image);
+        self.task.targets[target].brought = Some(Brought { image, sighting, is_told: true, sight });
+    }
+
+    /// That an image is in place, if it is, and if it is known who has moved its tag last.
+    fn sight(&self, target: usize, image: &ImageReport) -> Option<Sight> {
+        let (since, there) = (self.task.since?, &self.task.targets[target]);
+        let TagOrDigest::Tag(tag) = &there.to else { return None };
+        let in_place = self.context.memory.tags.get(&(there.location.clone(), tag.clone()))?;
+        let is_well = matches!(image.outcome, ImageOutcome::Unchanged | ImageOutcome::Copied);
+        let last = self.context.moving.last_of(&there.location, tag)?;
+        (is_well && image.digest.as_ref() == Some(&in_place)).then_some(Sight { since, last })
     }
 
     /// All targets have their reports now.
@@ -176,7 +199,20 @@ impl Working<'_> {
         }
         self.task.documents = Document::of(&original.documents);
         // It may be there the next time. One that met a fault is tried once more with the others.
-        rest.parked.iter().for_each(|(target, _)| self.task.targets[*target].is_absent = false);
+        for (target, _) in &rest.parked {
+            let there = &mut self.task.targets[*target];
+            (there.is_absent, there.seen) = (false, None);
+        }
         Worked::Parked(Box::new(Parked { task: self.task, wait: none.look_again(), none }))
+    }
+}
+
+/// Finds out for how long holds what is going to be seen of a target's tag. What its listing lacks is not looked at, and
+/// of what others have seen they know it.
+async fn look(context: &Context, job: &Job) {
+    let TagOrDigest::Tag(tag) = &job.to else { return };
+    let location = job.way.target.location();
+    if job.before == Before::Unknown && context.moving.last_of(location, tag).is_none() {
+        let _stopped = context.unless_stopped(context.moving.look(location, tag)).await;
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::context::Context;
 use super::super::knowledge::Flight;
+use super::super::moves::Movable;
 use super::super::tagged::{Pointed, below, named, pointed};
 use super::pruned::{Pruned, reference};
 use super::refusal::Refusal;
@@ -22,7 +23,16 @@ pub(super) struct Deletion<'a, T> {
 impl<T: Push> Deletion<'_, T> {
     /// Deletes these tags, one after the other. Which of them went stands in `pruned`, also if not all did.
     pub(super) async fn run(self, going: &[Tag], pruned: &mut Pruned) -> Result<(), Refusal> {
+        if going.is_empty() {
+            return Ok(());
+        }
+        let begun = self.context.moving.begin(Movable::Repository(self.target.location().clone()));
+        let begun = self.context.unless_stopped(begun).await?;
         let deleted = self.one_by_one(going, pruned).await;
+        // A request that failed may have been done, or be done later.
+        if !matches!(deleted, Err(Refusal::Failed(_))) {
+            self.context.moving.end(begun).await;
+        }
         if !pruned.tags.is_empty() {
             self.context.memory.forget(self.target.location());
         }

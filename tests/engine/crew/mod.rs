@@ -1,6 +1,7 @@
 //! A run whose images are brought by others: what comes of it is what came of it before, whoever did the work.
 
 mod fence;
+mod moves;
 mod replicas;
 mod work;
 
