@@ -124,7 +124,7 @@ impl QueueCrew {
                 self.hear(inbox.kept().await.unwrap_or_default());
             }
             let now = (self.heard.load(Ordering::Relaxed), self.lock().waiting.len());
-            if now == looked && now.1 > 0 && self.are_some_lost(now.1).await {
+            if now == looked && now.1 > 0 && self.are_some_lost(&mut inbox).await.unwrap_or(false) {
                 self.publish_again().await;
             }
             looked = now;
@@ -143,17 +143,17 @@ impl QueueCrew {
     }
 
     /// Whether fewer jobs are in the stream than are waited for: a server lost them, or somebody took them away.
-    async fn are_some_lost(&self, waiting: usize) -> bool {
-        let stream = self.link.names.stream(IMAGES);
-        let subject = self.subject();
+    async fn are_some_lost(&self, inbox: &mut Inbox) -> Result<bool, Reason> {
+        let asked: Vec<String> = self.lock().waiting.keys().cloned().collect();
+        let (stream, subject) = (self.link.names.stream(IMAGES), self.subject());
         let question = json!({ "subjects_filter": subject });
-        match self.link.ask::<Subjects>(format!("STREAM.INFO.{stream}"), &question).await {
-            Ok(info) => {
-                let there = info.state.subjects.and_then(|subjects| subjects.get(&subject).copied()).unwrap_or(0);
-                there < waiting.try_into().unwrap_or(u64::MAX)
-            }
-            Err(_) => false,
-        }
+        let info: Subjects = self.link.ask(format!("STREAM.INFO.{stream}"), &question).await?;
+        let there = info.state.subjects.and_then(|subjects| subjects.get(&subject).copied()).unwrap_or(0);
+        // What was done by then, perhaps since it was looked last, has left the stream after its result was kept.
+        self.hear(inbox.kept().await?);
+        let state = self.lock();
+        let left = asked.iter().filter(|id| state.waiting.contains_key(*id)).count();
+        Ok(there < left.try_into().unwrap_or(u64::MAX))
     }
 
     async fn publish_again(&self) {

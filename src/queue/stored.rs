@@ -104,6 +104,13 @@ impl Link {
         }
     }
 
+    /// Takes all messages with this subject out of a stream that nobody has a lasting consumer of.
+    pub(super) async fn purge(&self, stream: &str, subject: &str) -> Result<(), Reason> {
+        let question = json!({ "filter": subject });
+        let stream = self.names.stream(stream);
+        self.ask::<serde_json::Value>(format!("STREAM.PURGE.{stream}"), &question).await.map(drop)
+    }
+
     async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {
         let question = json!({ "seq": sequence, "no_erase": true });
         match self.ask::<serde_json::Value>(format!("STREAM.MSG.DELETE.{stream}"), &question).await {
