@@ -2,7 +2,8 @@
 //!
 //! [`Cluster`] is the connection with the streams and buckets; [`Replica`] works for it, by somebody's [`Hands`]: it takes
 //! runs (`runs.rs`), whose images go out through a crew (`crew.rs`), and image jobs (`jobs.rs`), which come back as results.
-//! Who may write is a [`Lease`]'s to say. What a process may believe without asking, `belief.rs` says.
+//! Who may write is a [`Lease`]'s to say. What a process may believe without asking, `belief.rs` says of its leases, and
+//! `seen/` of the targets' tags, whose moves all tell each other (`moves.rs`).
 
 mod belief;
 mod bucket;

@@ -34,7 +34,7 @@ pub(super) struct Facts {
 
 impl Memory {
     /// The same facts, and nothing of what was seen to be in place: where others write to the same targets, that is
-    /// true no longer than until their next run, and nobody tells us when a tag is moved away and back.
+    /// true no longer than until their next run. What all of them know goes along with each image.
     pub(super) fn among_others(&self) -> Self {
         Self { facts: Arc::clone(&self.facts), ..Self::default() }
     }

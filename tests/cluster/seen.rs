@@ -1,6 +1,7 @@
 //! What a run has seen in place, as the next one knows it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
@@ -24,6 +25,8 @@ struct Scene {
     cluster: Arc<Cluster>,
     moves: Arc<ToldMoves>,
     known: Arc<Mutex<Known>>,
+    /// Results are those of an owner before.
+    is_late: Arc<AtomicBool>,
     _working: Working,
     at: u64,
 }
@@ -34,14 +37,18 @@ impl Scene {
         let cluster = Arc::new(connect(&server).await);
         let moves = Arc::new(ToldMoves::new(&cluster));
         let known: Arc<Mutex<Known>> = Arc::default();
-        let (noted, asked) = (Arc::clone(&known), Arc::clone(&moves));
-        let work = move |task: Task, _, _| {
+        let is_late: Arc<AtomicBool> = Arc::default();
+        let (noted, asked, late) = (Arc::clone(&known), Arc::clone(&moves), Arc::clone(&is_late));
+        let work = move |mut task: Task, _, _| {
             let (noted, asked) = (Arc::clone(&noted), Arc::clone(&asked));
+            if late.load(Ordering::Relaxed) {
+                task.since = task.since.map(|since| since - 1);
+            }
             async move { Some(in_place(&task, &noted, &asked).await) }.boxed()
         };
         let hands = TestHands::new(IMAGES, Box::new(work));
         let working = Working::start(&server, &hands, 8).await;
-        Self { server, cluster, moves, known, _working: working, at: 0 }
+        Self { server, cluster, moves, known, is_late, _working: working, at: 0 }
     }
 
     /// Has the rule run, and returns what its tasks knew.
@@ -167,6 +174,17 @@ async fn what_is_written_late_by_who_has_lost_the_rule_is_not_believed() {
     scene.known_next().await;
     put_back(&seen, &before).await;
     assert_eq!(scene.known_next().await, 0);
+    assert_eq!(scene.known_next().await, IMAGES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_for_an_owner_before_does_not_count() {
+    let mut scene = Scene::new().await;
+    scene.is_late.store(true, Ordering::Relaxed);
+    scene.known_next().await;
+    assert_eq!(scene.known_next().await, 0);
+    scene.is_late.store(false, Ordering::Relaxed);
+    scene.known_next().await;
     assert_eq!(scene.known_next().await, IMAGES);
 }
 
