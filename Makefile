@@ -4,8 +4,11 @@ CARGO ?= cargo
 SECONDS_EACH ?= 30
 SOAK_SECONDS ?= 1800
 ROUNDS ?= 3
+COUNT ?= 10000
+RULES ?= 50
+REPLICAS ?= 3
 
-.PHONY: help demo build man image unit bench faults test soak screenshots lint doc deny fuzz clean
+.PHONY: help demo build man image unit bench faults scale test soak screenshots lint doc deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -43,6 +46,11 @@ faults: build ## regferry beside skopeo on the same faults, and what a large pla
 	@scripts/install-test-tools
 	$(CARGO) run --release --quiet --locked --package regferry-bench --bin faults
 	$(CARGO) run --release --quiet --locked --package regferry-bench --bin plan
+
+scale: build ## a cluster's COUNT=10000 image jobs over RULES=50 and REPLICAS=3; a million takes most of an hour
+	@scripts/install-test-tools
+	$(CARGO) run --release --quiet --locked --package regferry-bench --bin scale -- \
+		--count $(COUNT) --rules $(RULES) --replicas $(REPLICAS)
 
 test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools

@@ -111,14 +111,20 @@ impl QueueCrew {
     /// Hears results, and looks after what is waited for, until it is dropped.
     pub(super) async fn listen(&self, mut inbox: Inbox, look: Duration) -> Infallible {
         let mut looked = (0, 0);
+        let mut connections = self.link.happened.connections();
         loop {
-            let until = Instant::now() + look;
+            let (until, mut is_quiet) = (Instant::now() + look, true);
             while let Ok(results) = tokio::time::timeout_at(until, inbox.next()).await {
+                is_quiet = false;
                 self.hear(results);
             }
-            self.hear(inbox.kept().await.unwrap_or_default());
+            // Where results come none were missed, or it shows when those end that come.
+            if is_quiet || connections.has_changed().unwrap_or(false) {
+                connections.mark_unchanged();
+                self.hear(inbox.kept().await.unwrap_or_default());
+            }
             let now = (self.heard.load(Ordering::Relaxed), self.lock().waiting.len());
-            if now == looked && now.1 > 0 && self.are_some_lost(now.1).await {
+            if now == looked && now.1 > 0 && self.are_some_lost(&mut inbox).await.unwrap_or(false) {
                 self.publish_again().await;
             }
             looked = now;
@@ -137,17 +143,17 @@ impl QueueCrew {
     }
 
     /// Whether fewer jobs are in the stream than are waited for: a server lost them, or somebody took them away.
-    async fn are_some_lost(&self, waiting: usize) -> bool {
-        let stream = self.link.names.stream(IMAGES);
-        let subject = self.subject();
+    async fn are_some_lost(&self, inbox: &mut Inbox) -> Result<bool, Reason> {
+        let asked: Vec<String> = self.lock().waiting.keys().cloned().collect();
+        let (stream, subject) = (self.link.names.stream(IMAGES), self.subject());
         let question = json!({ "subjects_filter": subject });
-        match self.link.ask::<Subjects>(format!("STREAM.INFO.{stream}"), &question).await {
-            Ok(info) => {
-                let there = info.state.subjects.and_then(|subjects| subjects.get(&subject).copied()).unwrap_or(0);
-                there < waiting.try_into().unwrap_or(u64::MAX)
-            }
-            Err(_) => false,
-        }
+        let info: Subjects = self.link.ask(format!("STREAM.INFO.{stream}"), &question).await?;
+        let there = info.state.subjects.and_then(|subjects| subjects.get(&subject).copied()).unwrap_or(0);
+        // What was done by then, perhaps since it was looked last, has left the stream after its result was kept.
+        self.hear(inbox.kept().await?);
+        let state = self.lock();
+        let left = asked.iter().filter(|id| state.waiting.contains_key(*id)).count();
+        Ok(there < left.try_into().unwrap_or(u64::MAX))
     }
 
     async fn publish_again(&self) {
@@ -183,7 +189,8 @@ impl QueueCrew {
         let (is_brought, brought) = oneshot::channel();
         self.lock().waiting.insert(id.clone(), Waiting { payload: payload.clone(), times: 0, is_brought });
         let waiting = async {
-            if let Err(reason) = self.hand_out(&id, payload).await {
+            // On the heap until it is out: what waits for the result then is small, and waits by the thousand.
+            if let Err(reason) = Box::pin(self.hand_out(&id, payload)).await {
                 self.lock().waiting.remove(&id);
                 return task.failed(&format!("handing it out: {reason}"));
             }

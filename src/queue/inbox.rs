@@ -4,14 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_nats::Subscriber;
+use async_nats::jetstream::consumer::DeliverPolicy;
 use futures_util::StreamExt as _;
 
 use super::error::Reason;
-use super::link::Link;
+use super::link::{ANSWER, Link};
 use super::message::{Read, read};
 use super::results::JobResult;
 use super::stored::Which;
 use super::streams::RESULTS;
+
+/// So many are asked for one by one; what there is beyond them is sent in one go.
+const FEW: usize = 16;
 
 /// Hears a run's results when they are published; what comes while the connection is lost is read out of the stream.
 pub(super) struct Inbox {
@@ -51,11 +55,40 @@ impl Inbox {
     /// If NATS does not say all of it; what it said comes [next](Self::next).
     pub(super) async fn kept(&mut self) -> Result<Vec<JobResult>, Reason> {
         let stream = self.link.names.stream(RESULTS);
-        while let Some(stored) = self.link.stored(&stream, Which::Next(&self.subject, self.read + 1)).await? {
-            self.read = stored.sequence;
-            self.left.push_back(results(&stored.payload));
+        loop {
+            for _ in 0..FEW {
+                let next = Which::Next(&self.subject, self.read + 1);
+                // That there are no more counts if the stream's leader says it.
+                let Some(stored) = self.link.stored(&stream, next).await? else {
+                    return Ok(self.left.drain(..).flatten().collect());
+                };
+                self.take(stored.sequence, &stored.payload);
+            }
+            if let Err(error) = self.read_on().await {
+                tracing::debug!(error, "reading many results: it goes on one by one");
+            }
         }
-        Ok(self.left.drain(..).flatten().collect())
+    }
+
+    /// Reads on as far as whoever keeps the stream knows it, which need not be the leader.
+    async fn read_on(&mut self) -> Result<(), String> {
+        let from = DeliverPolicy::ByStartSequence { start_sequence: self.read + 1 };
+        let mut messages = self.link.messages(RESULTS, &self.subject, from).await?;
+        while let Ok(Some(message)) = tokio::time::timeout(ANSWER, messages.next()).await {
+            let message = message.map_err(|error| error.to_string())?;
+            let info = message.info().map_err(|error| error.to_string())?;
+            let (sequence, is_last) = (info.stream_sequence, info.pending == 0);
+            self.take(sequence, &message.payload);
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, sequence: u64, payload: &[u8]) {
+        self.read = sequence;
+        self.left.push_back(results(payload));
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::push::OrderedConfig;
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::consumer::DeliverPolicy;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -144,17 +143,7 @@ async fn tell(
     deliver_policy: DeliverPolicy,
     sender: &mpsc::Sender<RunNews>,
 ) -> Result<(), String> {
-    let stream =
-        link.context.get_stream_no_info(link.names.stream(REPORTS)).await.map_err(|error| error.to_string())?;
-    let consumer = stream.create_consumer(OrderedConfig {
-        deliver_subject: link.client.new_inbox(),
-        filter_subject: subject.to_owned(),
-        replay_policy: ReplayPolicy::Instant,
-        deliver_policy,
-        ..OrderedConfig::default()
-    });
-    let consumer = consumer.await.map_err(|error| error.to_string())?;
-    let mut messages = consumer.messages().await.map_err(|error| error.to_string())?;
+    let mut messages = link.messages(REPORTS, subject, deliver_policy).await?;
     while let Some(message) = messages.next().await {
         let message = message.map_err(|error| error.to_string())?;
         if let Read::Body(news) = read(&message.payload)

@@ -24,7 +24,7 @@ use super::order::Order;
 use super::reports::{RunNews, RunState};
 use super::results::{self, JobResult};
 use super::seen::Seen;
-use super::streams::{IMAGES, RUNS};
+use super::streams::{IMAGES, RESULTS, RUNS};
 use crate::content::{Displaced, Fence};
 use crate::events::{ImageReport, LeaseKind, Queue, RuleReport, RunOutcome};
 use crate::transfer::{Brought, Crew, Mode, Sighting};
@@ -200,6 +200,7 @@ impl Run {
                 Ok(()) => {
                     self.claim.done().await;
                     crew.keep_seen().await;
+                    self.forget_results().await;
                     break;
                 }
                 Err(error) => tracing::debug!(%error, "telling of a run"),
@@ -231,6 +232,19 @@ impl Run {
     async fn clear(&self) -> Result<(), Reason> {
         let link = &self.desk.cluster.link;
         link.take_away(IMAGES, &format!("{}.{}.>", link.names.subject("image"), token(&self.order.rule))).await
+    }
+
+    /// Whoever waits for an order reads its images once it has ended. Those of a tick nobody reads: they would fill the
+    /// server's disk.
+    async fn forget_results(&self) {
+        let link = &self.desk.cluster.link;
+        let subject = format!("{}.{}", link.names.subject("result"), self.order.run());
+        if self.order.mode.is_none()
+            && let Err(reason) = link.purge(RESULTS, &subject).await
+        {
+            // Their age takes them away.
+            tracing::debug!(%reason, "taking away what became of a run's images");
+        }
     }
 
     async fn tell(&self, state: RunState) -> Result<(), Error> {

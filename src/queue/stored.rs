@@ -1,5 +1,7 @@
 //! Single messages of a stream, read at its leader: what was written is seen.
 
+use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
+use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -64,6 +66,23 @@ impl Link {
 }
 
 impl Link {
+    /// Messages of a stream with this subject, as they were published and as they come; whoever keeps the stream tells, be it
+    /// the leader or not.
+    pub(super) async fn messages(&self, stream: &str, subject: &str, from: DeliverPolicy) -> Result<Ordered, String> {
+        let told = |error: &dyn std::error::Error| error.to_string();
+        let stream = self.context.get_stream_no_info(self.names.stream(stream)).await.map_err(|error| told(&error))?;
+        let consumer = stream.create_consumer(OrderedConfig {
+            deliver_subject: self.client.new_inbox(),
+            filter_subject: subject.to_owned(),
+            replay_policy: ReplayPolicy::Instant,
+            deliver_policy: from,
+            ..OrderedConfig::default()
+        });
+        consumer.await.map_err(|error| told(&error))?.messages().await.map_err(|error| told(&error))
+    }
+}
+
+impl Link {
     /// Takes all messages with these subjects out of a stream, whoever works on them. One by one: a purge of some subjects
     /// makes a consumer of 2.9 forget what others work on.
     pub(super) async fn take_away(&self, stream: &str, subjects: &str) -> Result<(), Reason> {
@@ -83,6 +102,13 @@ impl Link {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes all messages with this subject out of a stream that nobody has a lasting consumer of.
+    pub(super) async fn purge(&self, stream: &str, subject: &str) -> Result<(), Reason> {
+        let question = json!({ "filter": subject });
+        let stream = self.names.stream(stream);
+        self.ask::<serde_json::Value>(format!("STREAM.PURGE.{stream}"), &question).await.map(drop)
     }
 
     async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {

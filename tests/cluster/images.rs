@@ -41,7 +41,7 @@ async fn what_a_replica_had_under_way_when_it_died_is_done_by_another_in_time() 
     let owner = Working::start(&server, &TestHands::quick(8, Duration::ZERO), 0).await;
     let dying = TestHands::stuck(8);
     let replica = Working::start(&server, &dying, 8).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("all are begun", async || dying.begun() == 8).await;
     let hands = TestHands::quick(8, Duration::ZERO);
     let other = Working::start(&server, &hands, 8).await;
@@ -84,7 +84,7 @@ async fn a_replica_that_was_cut_off_stands_down_and_its_late_word_counts_for_not
         }),
     );
     let replica = Working::at(&format!("nats://{}", cut.host()), &dying, 8).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("it is begun", async || dying.begun() == 1).await;
     cut.cut();
     let hands = TestHands::quick(1, Duration::ZERO);
@@ -103,7 +103,7 @@ async fn a_replica_that_was_cut_off_stands_down_and_its_late_word_counts_for_not
 async fn a_suspect(server: &NatsServer) -> (Working, Cluster, u64) {
     let cluster = connect(server).await;
     let owner = Working::start(server, &TestHands::quick(1, Duration::ZERO), 0).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("it waits", async || cluster.backlog(Queue::Images).await.unwrap() == 1).await;
     let consumer: async_nats::jetstream::consumer::PullConsumer =
         jetstream(server).await.get_consumer_from_stream("workers", "regferry-test-images").await.unwrap();
@@ -197,7 +197,7 @@ async fn a_server_that_is_killed_and_restarted_loses_nothing() {
     let hands = TestHands::quick(100, Duration::from_millis(100));
     let replicas = [Working::start(&server, &hands, 4).await, Working::start(&server, &hands, 4).await];
     let cluster = connect(&server).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     for done in [20, 50] {
         eventually("some are brought", async || hands.done() >= done).await;
         server.stop();
@@ -220,7 +220,7 @@ async fn jobs_that_are_lost_with_their_stream_are_handed_out_again() {
     let server = NatsServer::start();
     let owner = Working::start(&server, &TestHands::quick(10, Duration::ZERO), 0).await;
     let cluster = connect(&server).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("they wait", async || cluster.backlog(Queue::Images).await.unwrap() == 10).await;
     jetstream(&server).await.delete_stream("regferry-test-images").await.unwrap();
     let hands = TestHands::quick(10, Duration::ZERO);

@@ -68,7 +68,7 @@ async fn an_owner_that_dies_is_followed_by_another_who_knows_what_was_brought() 
     let owning = TestHands::quick(30, Duration::ZERO);
     let owner = Working::start(&server, &owning, 0).await;
     let cluster = connect(&server).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("it is begun", async || !owning.ran.lock().unwrap().is_empty()).await;
     let bringing = TestHands::quick(30, Duration::from_millis(200));
     let other = Working::start(&server, &bringing, 2).await;
@@ -115,7 +115,7 @@ async fn a_run_that_comes_further_with_every_owner_is_not_put_aside_however_many
     const OWNERS: u64 = 7;
     let server = NatsServer::start();
     let cluster = connect(&server).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     for owner in 1..=OWNERS {
         let hands = TestHands::only_one_of(8);
         let replica = Working::start(&server, &hands, 8).await;
@@ -137,7 +137,7 @@ async fn a_replica_that_is_told_to_stop_hands_its_run_and_its_images_over_at_onc
     let cluster = connect(&server).await;
     let stuck = TestHands::stuck(6);
     let first = Working::start(&server, &stuck, 8).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("all are begun", async || stuck.begun() == 6).await;
     let hands = TestHands::quick(6, Duration::ZERO);
     let second = Working::start(&server, &hands, 8).await;
@@ -160,5 +160,19 @@ async fn the_run_of_a_rule_that_looked_below_is_noted_so_that_the_next_need_not(
     ended(&cluster, "rule", sequence).await;
     let noted = cluster.ticks().watch().next().await;
     assert!(noted.is_some());
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn what_became_of_a_ticks_images_is_not_kept_when_its_run_has_ended_and_of_an_order_it_is() {
+    let server = NatsServer::start();
+    let cluster = connect(&server).await;
+    let replica = Working::start(&server, &TestHands::quick(100, Duration::ZERO), 8).await;
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    ended(&cluster, "rule", sequence).await;
+    eventually("nothing is kept", async || stream(&server, "results").await.state.messages == 0).await;
+    let (report, images) = run(&server, "rule", 2).await;
+    assert_eq!((report.outcome, images.len()), (RunOutcome::Success, 100));
+    assert!(stream(&server, "results").await.state.messages > 0);
     replica.stop().await;
 }

@@ -38,7 +38,7 @@ pub trait Crew: Send + Sync {
     /// [`Task::left_alone`].
     fn stop(&self) -> BoxFuture<'_, ()>;
 
-    /// How many tasks of the run may be handed out before the first is done. Each takes about a kilobyte meanwhile.
+    /// How many tasks of the run may be handed out before the first is done. Each takes some kilobytes meanwhile.
     fn most(&self) -> usize {
         4096
     }

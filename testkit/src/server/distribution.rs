@@ -5,7 +5,7 @@ mod config;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::process::{Process, Program};
+use super::process::{Process, Program, SELDOM};
 use super::tls;
 
 pub use config::Builder;
@@ -17,6 +17,7 @@ const PROGRAM: Program = Program {
     package: "docker-registry",
     arguments: |config, _| vec!["serve".into(), config.into()],
     listening: "listening on",
+    gogc: SELDOM,
 };
 
 /// A `docker-registry` process over a directory of its own, on a loopback port. Killed when

@@ -1,11 +1,13 @@
 //! Debian's `nats-server`, with JetStream: alone, and three of them that keep their streams together.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::process::{Process, Program};
+use url::Url;
+
+use super::process::{AS_EVER, Process, Program, SELDOM};
 use super::tls::{self, ClientCertificate};
 
 const PROGRAM: Program = Program {
@@ -13,7 +15,11 @@ const PROGRAM: Program = Program {
     package: "nats-server",
     arguments: |config, _| vec!["--config".into(), config.into()],
     listening: "Server is ready",
+    gogc: SELDOM,
 };
+
+/// One that is measured.
+const MONITORED: Program = Program { gogc: AS_EVER, ..PROGRAM };
 
 /// A `nats-server` process whose streams are files in a directory of its own, on a loopback port. Killed when dropped,
 /// its streams with it.
@@ -37,6 +43,7 @@ pub struct NatsServer {
 #[derive(Clone, Debug, Default)]
 pub struct NatsBuilder {
     tls: bool,
+    monitored: bool,
     lines: String,
 }
 
@@ -86,6 +93,29 @@ impl NatsServer {
         self.process.log()
     }
 
+    /// The process' id.
+    ///
+    /// # Panics
+    /// If it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The folder with its streams.
+    #[must_use]
+    pub fn streams(&self) -> PathBuf {
+        streams(self.process.home())
+    }
+
+    /// Where it tells how it stands with it, as `/jsz` and `/varz`, if it was started to do so.
+    #[must_use]
+    pub fn monitor(&self) -> Option<Url> {
+        let log = self.log();
+        let host = log.lines().find_map(|line| line.split_once("Starting http monitor on "))?.1.trim();
+        Url::parse(&format!("http://{host}/")).ok()
+    }
+
     /// Kills the process (SIGKILL); its streams stay. Does nothing if it is stopped already.
     pub fn stop(&mut self) {
         self.process.stop();
@@ -123,6 +153,12 @@ impl NatsBuilder {
         Self { tls: true, ..self }
     }
 
+    /// It tells over HTTP how it stands with it, and takes memory as a server elsewhere does.
+    #[must_use]
+    pub fn monitored(self) -> Self {
+        Self { monitored: true, ..self.lines("http: \"127.0.0.1:-1\"") }
+    }
+
     /// More lines of configuration, as `authorization { user: bot, password: secret }`.
     #[must_use]
     pub fn lines(self, lines: &str) -> Self {
@@ -139,7 +175,8 @@ impl NatsBuilder {
         let tls = self.tls.then(|| tls::write(home.path()));
         let more = self.lines + &tls.as_ref().map(tls_lines).unwrap_or_default();
         let folder = home.path().to_owned();
-        let process = Process::start(&PROGRAM, home, |host| config(host, &folder) + &more);
+        let program = if self.monitored { &MONITORED } else { &PROGRAM };
+        let process = Process::start(program, home, |host| config(host, &folder) + &more);
         NatsServer { process, tls }
     }
 }
@@ -193,9 +230,13 @@ impl NatsCluster {
 }
 
 fn config(host: &str, home: &Path) -> String {
-    let store = home.join("streams");
+    let store = streams(home);
     fs::create_dir_all(&store).expect("the home is writable");
     format!("listen: \"{host}\"\njetstream {{ store_dir: \"{}\" }}\n", store.display())
+}
+
+fn streams(home: &Path) -> PathBuf {
+    home.join("streams")
 }
 
 fn tls_lines(files: &tls::Files) -> String {

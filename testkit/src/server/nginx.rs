@@ -5,7 +5,7 @@ mod config;
 use std::fs;
 use std::path::Path;
 
-use super::process::{Process, Program};
+use super::process::{Process, Program, SELDOM};
 use super::tls::{self, ClientCertificate};
 
 pub use config::NginxBuilder;
@@ -19,6 +19,7 @@ const PROGRAM: Program = Program {
     // Without -e it would write to the machine's own log before it has read where its own lies.
     arguments: |config, _| vec!["-e".into(), "stderr".into(), "-c".into(), config.into()],
     listening: "using the \"",
+    gogc: SELDOM,
 };
 
 /// An `nginx` process before a registry, on a loopback port. Killed when dropped.

@@ -28,7 +28,16 @@ pub(super) struct Program {
     pub(super) arguments: fn(&Path, &str) -> Vec<OsString>,
     /// What it logs once it has the port.
     pub(super) listening: &'static str,
+    /// When Go collects garbage: [`SELDOM`] or, as it would by itself, [`AS_EVER`].
+    pub(super) gogc: &'static str,
 }
+
+/// Servers in Go collect garbage all the time while their heap is as small as a test's: half of what docker-registry would
+/// cost.
+pub(super) const SELDOM: &str = "800";
+
+/// For servers whose memory is measured.
+pub(super) const AS_EVER: &str = "100";
 
 /// A program that serves a port, in a home of its own. Killed when dropped, its home with it.
 #[derive(Debug)]
@@ -129,12 +138,18 @@ impl Process {
         }
     }
 
+    /// # Panics
+    /// If it does not run.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Sends it a signal by its name.
     ///
     /// # Panics
     /// If it does not run.
     pub(super) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().expect("it runs").id().to_string();
+        let id = self.pid().to_string();
         // The shell's own kill is everywhere; a program of that name is not.
         let killed = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id]).status();
         assert!(killed.expect("there is a shell").success(), "SIG{name} did not reach {}", self.program.name);
@@ -151,9 +166,7 @@ impl Process {
         let errors = log.try_clone().expect("a file handle can be cloned");
         Command::new(self.program.name)
             .args((self.program.arguments)(&self.config(), &self.host))
-            // Servers in Go collect garbage all the time while their heap is as small as a test's: half of what
-            // docker-registry would cost.
-            .env("GOGC", "800")
+            .env("GOGC", self.program.gogc)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

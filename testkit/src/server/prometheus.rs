@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::not_run;
-use super::process::{Process, Program};
+use super::process::{Process, Program, SELDOM};
 use crate::client;
 
 const PROGRAM: Program = Program {
@@ -23,6 +23,7 @@ const PROGRAM: Program = Program {
         ]
     },
     listening: "Server is ready to receive web requests",
+    gogc: SELDOM,
 };
 
 /// A `prometheus` process over a database of its own, on a loopback port. Killed when dropped.

@@ -1,12 +1,13 @@
 //! Debian's `prometheus-pushgateway`.
 
-use super::process::{Process, Program};
+use super::process::{Process, Program, SELDOM};
 
 const PROGRAM: Program = Program {
     name: "prometheus-pushgateway",
     package: "prometheus-pushgateway",
     arguments: |_, host| vec![format!("--web.listen-address={host}").into()],
     listening: "Listening on",
+    gogc: SELDOM,
 };
 
 /// A `prometheus-pushgateway` process that keeps what is pushed in memory, on a loopback port. Killed when dropped.

@@ -1,12 +1,13 @@
 //! Debian's `tinyproxy`, as it stands between an office and the world.
 
-use super::process::{Process, Program};
+use super::process::{Process, Program, SELDOM};
 
 const PROGRAM: Program = Program {
     name: "tinyproxy",
     package: "tinyproxy-bin",
     arguments: |config, _| vec!["-d".into(), "-c".into(), config.into()],
     listening: "Accepting connections",
+    gogc: SELDOM,
 };
 
 /// A `tinyproxy` process on a loopback port. Killed when dropped.
