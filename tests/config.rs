@@ -943,7 +943,7 @@ name = "chat"
 url = "hunter2"
 url_env = "${SECRET}"
 format = "teams"
-rules = ["hallo", "hello*"]
+rules = ["hallo", "hello*", "broken"]
 
 [[notifications]]
 name = "chat"
@@ -965,6 +965,10 @@ urls = []
 name = "hello"
 source = "ghcr.io/a/b"
 target = "registry.example/b"
+
+[[rules]]
+name = "broken"
+source = "ghcr.io/a/c"
 "#;
     insta::assert_snapshot!(mistakes(text).join("\n"), @r##"
         regferry.toml:4: notifications."chat".url: the url is none that can be posted to: write https://HOST/…
@@ -980,6 +984,7 @@ target = "registry.example/b"
         regferry.toml:22: [[notifications]] #5: has no `name`
         regferry.toml:22: [[notifications]] #5: has none of `url_file`, `url_env` and `url`
         regferry.toml:23: [[notifications]] #5.urls: unknown key; did you mean `url`?
+        regferry.toml:30: rules."broken": has no `target`
         "##);
     insta::assert_snapshot!(mistake("[notifications]\nname = 'chat'\n"), @r##"
         regferry.toml:1: notifications: must be a list of tables: write [[notifications]] above each

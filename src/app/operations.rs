@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use super::imports::Imports;
-use super::keys::{Keys, Seen};
+use super::keys::{Answered, Keys, Seen};
 use super::pushes::Pushes;
 use crate::server::{ImportJob, Key, Operations, Refusal, SyncAccepted};
 use crate::transfer::{Import, Pushed};
@@ -47,11 +47,11 @@ impl Operator {
         let _turn = self.turn.lock().await;
         match self.keys().look(&key, Instant::now()) {
             Seen::New => {}
-            Seen::Taken => return Err(Refusal::KeyTaken),
-            Seen::Same(id) => return Ok(SyncAccepted { id: id.to_owned(), rule: rule.to_owned(), folded: true }),
+            Seen::Same(Answered::Run(accepted)) => return Ok(accepted.clone()),
+            Seen::Same(Answered::Import(_)) | Seen::Taken => return Err(Refusal::KeyTaken),
         }
         let accepted = self.ask(rule.to_owned()).await?;
-        self.keys().note(key, accepted.id.clone(), Instant::now());
+        self.keys().note(key, Answered::Run(accepted.clone()), Instant::now());
         Ok(accepted)
     }
 
@@ -87,8 +87,8 @@ impl Operations for Operator {
         if let Some(key) = &key {
             match keys.look(key, now) {
                 Seen::New => {}
-                Seen::Taken => return Err(Refusal::KeyTaken),
-                Seen::Same(id) => {
+                Seen::Same(Answered::Run(_)) | Seen::Taken => return Err(Refusal::KeyTaken),
+                Seen::Same(Answered::Import(id)) => {
                     // One that has ended may be forgotten before its key is: then it is done anew.
                     if let Some(job) = self.imports.find(id) {
                         return Ok(job);
@@ -98,7 +98,7 @@ impl Operations for Operator {
         }
         let job = self.imports.take(import)?;
         if let Some(key) = key {
-            keys.note(key, job.id.clone(), now);
+            keys.note(key, Answered::Import(job.id.clone()), now);
         }
         Ok(job)
     }

@@ -116,8 +116,13 @@ impl Server {
         })
     }
 
-    fn failed(&self, reason: &dyn fmt::Display) -> String {
-        format!("asking {self}: {reason}; is `regferry serve` there? --server and REGFERRY_SERVER name another place")
+    fn failed(&self, reason: &str) -> String {
+        let advice = if reason.contains("certificate") {
+            "name the file of its CA in SSL_CERT_FILE"
+        } else {
+            "is `regferry serve` there? --server and REGFERRY_SERVER name another place"
+        };
+        format!("asking {self}: {reason}; {advice}")
     }
 
     fn url(&self, what: &str) -> Url {

@@ -127,11 +127,11 @@ impl Config {
         let config = Self {
             service: service::service(raw.service, folder, &mut problems),
             webhooks: webhooks::webhooks(raw.webhooks, folder, &mut problems),
-            notifications: notifications::notifications(raw.notifications, &rules, folder, &mut problems),
+            notifications: notifications::notifications(raw.notifications, &rules.names, folder, &mut problems),
             limits: transfer::limits(raw.transfer, &mut problems),
             registries: registries::registries(raw.registries, folder, &mut problems),
             cluster: cluster::cluster(raw.cluster, folder, &mut problems),
-            rules,
+            rules: rules.sound,
         };
         problems.none_or_error().map(|()| config)
     }

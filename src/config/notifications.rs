@@ -11,7 +11,7 @@ use super::keys::{Table, nearest};
 use super::kinds::{self, OneOrMany};
 use super::problems::Problems;
 use super::raw;
-use super::rules::{self, ScheduledRule, tell_same_names};
+use super::rules::{self, tell_same_names};
 use super::secrets::{Secret, secret_file};
 use super::values;
 use super::written::{Entry, Written};
@@ -22,7 +22,7 @@ use crate::transfer::has_glob;
 /// The channels in the file's order, but for those that are broken, and told. Relative paths start from `folder`.
 pub(super) fn notifications(
     entry: Entry<Vec<Written<Table<raw::Notification>>>>,
-    rules: &[ScheduledRule],
+    rules: &[String],
     folder: &Path,
     problems: &mut Problems<'_>,
 ) -> Vec<Arc<Channel>> {
@@ -37,7 +37,7 @@ pub(super) fn notifications(
 
 fn channel(
     table: Written<Table<raw::Notification>>,
-    rules: &[ScheduledRule],
+    rules: &[String],
     folder: &Path,
     problems: &mut Problems<'_>,
 ) -> Option<(Spanned<String>, Channel)> {
@@ -80,8 +80,8 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 /// A name that is no glob and no rule's either is a slip.
-fn rule_names(entry: Entry<OneOrMany>, rules: &[ScheduledRule], problems: &mut Problems<'_>) -> Option<RuleNames> {
-    let names = || rules.iter().map(|scheduled| &*scheduled.rule.name);
+fn rule_names(entry: Entry<OneOrMany>, rules: &[String], problems: &mut Problems<'_>) -> Option<RuleNames> {
+    let names = || rules.iter().map(String::as_str);
     let globs = kinds::each(entry, "a name or a list of names, as [\"alpine\", \"team-*\"]", problems, |text| {
         RuleNames::new(vec![text.to_owned()])?;
         if has_glob(text) || names().any(|name| name == text) {

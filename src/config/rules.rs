@@ -44,6 +44,14 @@ impl ScheduledRule {
     }
 }
 
+/// What the file says of rules.
+pub(super) struct Rules {
+    /// In the file's order, then the lists that are kept composed; without those that are broken, and told.
+    pub(super) sound: Vec<ScheduledRule>,
+    /// The names of all of them: who names a broken one has made no mistake.
+    pub(super) names: Vec<String>,
+}
+
 /// What holds for a rule that does not say otherwise.
 pub(super) struct Defaults {
     pub(super) schedule: schedule::Defaults,
@@ -82,24 +90,24 @@ pub(super) fn defaults(entry: Entry<Table<raw::Defaults>>, problems: &mut Proble
     }
 }
 
-/// The rules in the file's order, then the lists that are kept composed. Those that are broken, and told, are not among
-/// them.
 pub(super) fn rules(
     entry: Entry<Vec<Written<Table<raw::Rule>>>>,
     composed: Entry<Vec<Written<Table<raw::Compose>>>>,
     defaults: &Defaults,
     problems: &mut Problems<'_>,
-) -> Vec<ScheduledRule> {
+) -> Rules {
     let tables = entry.and_then(|rules| rules.of_kind("a list of tables: write [[rules]] above each rule", problems));
     let tables = tables.map(Spanned::into_inner).unwrap_or_default();
     let mut drafts: Vec<Draft> = tables.into_iter().filter_map(|table| draft(table, defaults, problems)).collect();
     drafts.extend(compose::drafts(composed, defaults, problems));
 
+    let names = drafts.iter().filter_map(|draft| Some(draft.name.as_ref()?.get_ref().clone())).collect();
     tell_same_names("rule", drafts.iter().filter_map(|draft| draft.name.as_ref()), problems);
     conflicts::tell(drafts.iter().filter_map(|draft| draft.route.as_ref()), problems);
     let (mut rules, timings): (Vec<Rule>, Vec<Timing>) = drafts.into_iter().filter_map(Draft::finish).unzip();
     prune::introduce(&mut rules);
-    rules.into_iter().zip(timings).map(|(rule, timing)| ScheduledRule { rule: Arc::new(rule), timing }).collect()
+    let scheduled = rules.into_iter().zip(timings).map(|(rule, timing)| ScheduledRule { rule: Arc::new(rule), timing });
+    Rules { sound: scheduled.collect(), names }
 }
 
 fn draft(table: Written<Table<raw::Rule>>, defaults: &Defaults, problems: &mut Problems<'_>) -> Option<Draft> {

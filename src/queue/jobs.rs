@@ -228,7 +228,8 @@ impl Worker {
 }
 
 async fn park(claim: &Claim, parked: &Parked) {
-    tracing::info!(rule = &*parked.task.rule, wait = ?parked.wait, none = ?parked.none, "an image waits for pulls");
+    // That a run waits is told by its listeners; each of its images comes back here again and again.
+    tracing::debug!(rule = &*parked.task.rule, wait = ?parked.wait, none = ?parked.none, "an image waits for pulls");
     match written(&parked.task) {
         Ok(payload) => claim.replaced(payload, parked.wait, None).await,
         Err(error) => tracing::error!(%error, "a task that cannot be written"),

@@ -20,6 +20,9 @@ const MOST: usize = 64;
 /// A request's head has to be there so long after the connection or the last answer: scrapes a minute apart share one.
 const IDLE: Duration = Duration::from_secs(75);
 
+/// The longest head of a request, in bytes: browsers with cookies of many others send a few KiB.
+const LONGEST_HEAD: usize = 64 << 10;
+
 /// Then a connection takes no more requests.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -51,7 +54,7 @@ async fn converse(
     stopping: CancellationToken,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(LONGEST_HEAD);
     let connection = builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
@@ -156,6 +159,20 @@ mod tests {
 
             assert_eq!(closed(&mut connection).await - begun, IDLE, "{said:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_without_end_is_refused() {
+        let server = Server::start();
+        let (mut answers, mut connection) = tokio::io::split(server.connect());
+        let head = format!("GET /livez HTTP/1.1\r\nHost: here\r\nX: {}", "x".repeat(2 * LONGEST_HEAD));
+        let sending = async { drop(connection.write_all(head.as_bytes()).await) };
+        let mut answer = Vec::new();
+        let reading = async { drop(answers.read_to_end(&mut answer).await) };
+
+        tokio::join!(sending, reading);
+
+        assert!(answer.starts_with(b"HTTP/1.1 431 "), "{}", answer.escape_ascii());
     }
 
     #[tokio::test(start_paused = true)]

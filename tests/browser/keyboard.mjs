@@ -50,6 +50,15 @@ await browse(async (page) => {
   assert.equal(await focused(), "cert-manager");
   assert.equal(await page.locator("#rules-search").inputValue(), "quay k8s");
 
+  // What has the focus keeps it while something moves.
+  for (const selector of [".lead a", ".foot a"]) {
+    const kept = page.locator(selector).first();
+    await kept.focus();
+    const figures = await page.locator(".running .figures").allTextContents();
+    await page.waitForFunction((before) => [...document.querySelectorAll(".running .figures")].some((node, place) => node.textContent !== before[place]), figures);
+    assert.ok(await kept.evaluate((node) => node === document.activeElement), selector);
+  }
+
   // A dialog keeps the focus, and gives it back.
   await page.locator("#token-button").focus();
   await press("Enter");

@@ -111,7 +111,7 @@ async fn where_reading_needs_a_token_the_page_asks_for_it() {
     let config = format!("service.api_token_file = 'token'\nservice.api_read = 'token'\n{rule}");
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
     let daemon = Daemon::of(Ferry::new(&arguments).config(&config).file("token", TOKEN)).await;
-    play("gate.mjs", &[&daemon.url(), TOKEN]).await;
+    play("gate.mjs", &[&daemon.url(), TOKEN, &daemon.home().join("token").display().to_string()]).await;
 }
 
 #[tokio::test]

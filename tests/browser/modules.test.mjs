@@ -68,6 +68,20 @@ test("a rule follows its events from its start to its end", () => {
   assert.deepEqual(tell("run_started", { rule: "gone", run }), {});
 });
 
+test("a run that was stopped leaves its rule as it was before, without a run", () => {
+  const [success, error] = ["2026-07-01T01:00:00Z", { at: "2026-07-01T02:00:00Z", error: "no" }];
+  const befores = [[{}, "new"], [{ last_success: success }, "fresh"], [{ last_error: error }, "failing"],
+    [{ last_success: success, last_error: error }, "failing"], [{ last_success: "2026-07-01T03:00:00Z", last_error: error }, "fresh"]];
+  for (const [before, condition] of befores) {
+    const model = new Model();
+    model.load({ version: "1", rules: [rule("one", before)] });
+    model.happened({ name: "run_started", data: { rule: "one", run: { id: "r-1", found: 0, done: 0 } } }, 0);
+    model.happened({ name: "run_ended", data: { rule: "one", run: { id: "r-1", outcome: "cancelled" } } }, 0);
+    const { condition: now, run } = model.rules.get("one");
+    assert.deepEqual([now, run], [condition, null]);
+  }
+});
+
 test("what moves is told by the second, and nothing when nothing is told any more", () => {
   const model = new Model();
   const moved = (bytes, now) => model.happened({ name: "progress", data: { bytes_read: bytes, bytes_written: 0, transfers: 1, runs: {} } }, now);

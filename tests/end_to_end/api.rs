@@ -127,7 +127,7 @@ async fn a_rule_runs_when_it_is_asked_for_and_those_who_ask_during_a_run_get_one
     let (_, again) = served.post("rules/hello/sync", TOKEN, Some("deploy"), Value::Null).await;
     let (_, second) = served.post("rules/hello/sync", TOKEN, None, Value::Null).await;
     let (_, third) = served.post("rules/hello/sync", TOKEN, None, Value::Null).await;
-    assert_eq!(again["id"], first["id"], "the same key is the same request");
+    assert_eq!(again, first, "the same key is the same request");
     assert_eq!((&second["folded"], &third["id"]), (&json!(true), &second["id"]));
 
     let runs = until("both runs", async || {

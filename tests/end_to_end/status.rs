@@ -1,13 +1,18 @@
 //! `regferry status`: asking a daemon, as people and health checks do.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
-use testkit::FakeRegistry;
 use testkit::content::hello_world;
+use testkit::{FakeRegistry, Front};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::process::Command;
 
 use crate::daemon::Daemon;
 use crate::support::{Ferry, until};
+
+const TOKEN: &str = "s3cret-one";
 
 /// A daemon whose one rule has run.
 async fn daemon() -> Daemon {
@@ -43,7 +48,57 @@ async fn a_daemon_that_is_well_is_shown_in_a_table() {
     let version = env!("CARGO_PKG_VERSION");
     assert!(text.starts_with(&format!("regferry {version} at {}: ready, up ", daemon.url())), "{text}");
     assert!(text.contains("\nRULE   STATE  LAST SUCCESS  NEXT"), "{text}");
-    assert!(text.contains("\nhello  idle   "), "{text}");
+    assert!(text.contains("\nhello  fresh  "), "{text}");
+}
+
+/// A daemon that shows nothing without a token, behind TLS of an authority that nobody knows.
+async fn behind_tls() -> (Daemon, Front) {
+    let rule = "[[rules]]\nname = 'a'\nsource = '127.0.0.1:9/a'\ntarget = '127.0.0.1:9/b'\n";
+    let config = format!("service.api_token_file = 'token'\nservice.api_read = 'token'\n{rule}");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    let daemon = Daemon::of(Ferry::new(&arguments).config(&config).file("token", TOKEN)).await;
+    let front = Front::before(daemon.address()).start().await;
+    (daemon, front)
+}
+
+#[tokio::test]
+async fn over_tls_its_authority_is_named_by_the_environment() {
+    let (_daemon, front) = behind_tls().await;
+    let server = format!("https://{}", front.host());
+    let status = || Ferry::new(&["status", "--server", &server, "--token-file", "token"]).file("token", TOKEN);
+
+    let told = status().run().await.failure(1);
+    assert!(told.contains("certificate") && told.contains("SSL_CERT_FILE"), "{told}");
+
+    let authority = front.ca_file().display().to_string();
+    let shown = status().env("SSL_CERT_FILE", &authority).run().await.success();
+    assert!(shown.contains(": ready, up "), "{shown}");
+}
+
+#[tokio::test]
+async fn at_a_terminal_it_looks_again_and_again_until_it_is_stopped() {
+    let (daemon, front) = behind_tls().await;
+    let token = daemon.home().join("token");
+    let (program, token) = (env!("CARGO_BIN_EXE_regferry"), token.display());
+    let line = format!("{program} status --watch --server https://{} --token-file {token}", front.host());
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("SSL_CERT_FILE", front.ca_file())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script is part of Debian");
+    let (mut typed, mut shown) = (script.stdin.take().expect("it is piped"), script.stdout.take().expect("so is this"));
+
+    let mut text = Vec::new();
+    while String::from_utf8_lossy(&text).matches(": ready, up ").count() < 2 {
+        assert_ne!(shown.read_buf(&mut text).await.expect("it can be read"), 0, "{}", text.escape_ascii());
+    }
+    typed.write_all(b"\x03").await.expect("it reads");
+
+    assert_eq!(script.wait().await.expect("it ends").code(), Some(130));
+    assert!(text.starts_with(b"\x1b[H\x1b[J"), "each look is shown in the place of the one before");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cli::table::{Align, aligned, without_commands};
 use crate::events::RunOutcome;
-use crate::telemetry::status::{Configuration, Reload, Rule, Run, Snapshot, State};
+use crate::telemetry::status::{Condition, Configuration, Reload, Rule, Run, Snapshot};
 
 /// The longest error in the table, in characters; `--output json` has more of it.
 const LONGEST_ERROR: usize = 120;
@@ -34,9 +34,12 @@ fn write_config(text: &mut String, config: &Configuration, now: Timestamp) {
 }
 
 fn row(rule: &Rule, now: Timestamp) -> [String; 5] {
-    let state = match rule.state {
-        State::Idle => "idle",
-        State::Running => "running",
+    let state = match rule.condition {
+        Condition::New => "new",
+        Condition::Running => "running",
+        Condition::Waiting => "waiting",
+        Condition::Failing => "failing",
+        Condition::Fresh => "fresh",
     };
     let last_success = rule.last_success.map_or_else(|| "never".to_owned(), |at| ago(at, now));
     let next = rule.next.map_or_else(|| "-".to_owned(), |at| until(at, now));
@@ -127,12 +130,13 @@ mod tests {
             },
             rules: vec![
                 Rule {
+                    condition: Condition::Fresh,
                     next: Some(at("2026-01-02T00:15:00Z")),
                     last_success: Some(at("2026-01-01T23:57:00Z")),
                     ..rule("hello")
                 },
                 Rule {
-                    state: State::Running,
+                    condition: Condition::Failing,
                     last_run: Some(failed(Some("no\x1b[2J way\nsee"))),
                     ..rule("a-longer-one")
                 },
@@ -147,8 +151,8 @@ regferry 1.2.3 at http://here: ready, up 24 h
 /etc/regferry.toml: read 24 h ago
 
 RULE          STATE    LAST SUCCESS  NEXT       LAST ERROR
-hello         idle     3 min ago     in 15 min
-a-longer-one  running  never         -          no[2J way
+hello         fresh    3 min ago     in 15 min
+a-longer-one  failing  never         -          no[2J way
 ";
         assert_eq!(text(&status(), "http://here", at("2026-01-02T00:00:00Z")), expected);
     }

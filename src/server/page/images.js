@@ -55,10 +55,14 @@ export class ImagesTable {
     return this.refresh();
   }
 
-  choose(choice) {
+  async choose(choice) {
     this.#choice = { ...this.#choice, ...choice };
     this.chose(this.#choice);
-    return this.refresh();
+    try {
+      await this.refresh();
+    } catch ({ message }) {
+      say(this.told, `Not asked for: ${message}`);
+    }
   }
 
   /** Asks anew. What was asked for before and comes later is not shown. */

@@ -4,7 +4,7 @@ import { get, token } from "./api.js";
 import { announce, byId, element, icon, mark, say } from "./dom.js";
 import { absolute, relative } from "./format.js";
 import { Live } from "./live.js";
-import { Model } from "./model.js";
+import { Model, hasFailed } from "./model.js";
 import { Overview } from "./overview.js";
 import { Requests } from "./requests.js";
 import { RulePage } from "./rule.js";
@@ -80,14 +80,13 @@ async function loadRule(name) {
 // What happens.
 
 function happened(event) {
-  const before = model.rules.get(event.data.rule)?.condition;
+  const fails = () => hasFailed(model.rules.get(event.data.rule));
+  const wasFailing = fails();
   const { all, rules = [] } = model.happened(event, performance.now());
   if (all) loadSoon();
   rules.forEach((name) => stale.add(name));
   wantRuns();
-  if (event.name === "run_ended" && model.rules.get(event.data.rule)?.last_run?.outcome === "failure" && before !== "failing") {
-    announce(`${event.data.rule} is failing`);
-  }
+  if (!wasFailing && fails()) announce(`${event.data.rule} is failing`);
   requests.follow(event);
   if (event.name === "run_ended" && event.data.rule === page.name) refreshImagesSoon();
   if (event.name === "image" && event.data.rule === page.name) refreshImagesSoon();
@@ -108,6 +107,7 @@ function connection(state, detail) {
 }
 
 function close({ status, detail, advice }) {
+  opened = null;
   byId("gate").hidden = false;
   byId("overview").hidden = byId("rule").hidden = true;
   byId("gate-button").hidden = status === 403;
@@ -197,10 +197,8 @@ function showDaemon() {
   }
   const now = Date.now();
   const facts = [config.file, config.loaded && `read ${relative(Date.parse(config.loaded), now)}`, `up since ${absolute(Date.parse(started), now)}`];
-  byId("foot").dataset.told === facts.join() || byId("foot").replaceChildren(
-    element("span", {}, facts.filter(Boolean).join(" · ")),
-    element("nav", { "aria-label": "More" }, element("a", { href: "api/v1/openapi.json" }, "API"), element("a", { href: "metrics" }, "Metrics")));
-  byId("foot").dataset.told = facts.join();
+  say(byId("facts"), facts.filter(Boolean).join(" · "));
+  byId("more").hidden = false;
 }
 
 /** What comes in a burst is done once. */

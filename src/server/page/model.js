@@ -104,8 +104,9 @@ export class Model {
   }
 
   #ended(name, run) {
-    const ends = { cancelled: {}, success: { condition: "fresh" } }[run.outcome] ?? { condition: "failing" };
-    this.#change(name, { state: "idle", waiting: null, run: null, last_run: run, ...ends });
+    // One that was stopped did not come to its own end: the rule is what it was before.
+    const condition = { cancelled: settled(this.rules.get(name)), success: "fresh" }[run.outcome] ?? "failing";
+    this.#change(name, { state: "idle", waiting: null, run: null, last_run: run, condition });
     if (this.runs.has(name)) this.runs.set(name, [run, ...this.runs.get(name)].slice(0, RUNS));
   }
 
@@ -125,6 +126,19 @@ export class Model {
 }
 
 const time = (text) => (text ? Date.parse(text) : 0);
+
+/** Whether the last run of a rule failed, also while another is under way. */
+export function hasFailed(rule) {
+  return ["failure", "timeout"].includes(rule?.last_run?.outcome);
+}
+
+/** What the last run made of a rule that came to its own end. */
+function settled(rule) {
+  const [success, error] = [time(rule?.last_success), time(rule?.last_error?.at)];
+  if (!success && !error) return "new";
+  return error > success ? "failing" : "fresh";
+}
+
 const byName = (one, other) => one.name.localeCompare(other.name, "en", { numeric: true });
 
 /** By what rules can be sorted. */
@@ -142,8 +156,9 @@ function byAttention(one, other) {
 }
 
 /** A rule that runs again keeps its place: what does not need a look stays where the configuration has it. */
-function concern({ condition, last_run: last }) {
-  if (condition === "failing" || (condition === "running" && ["failure", "timeout"].includes(last?.outcome))) return 0;
+function concern(rule) {
+  const { condition } = rule;
+  if (condition === "failing" || (condition === "running" && hasFailed(rule))) return 0;
   return condition === "waiting" ? 1 : 2;
 }
 

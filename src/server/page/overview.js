@@ -58,7 +58,7 @@ export class Overview {
       this.shape.dataset.state = worst;
       this.shape.replaceChildren(icon(worst));
     }
-    this.more.replaceChildren(...this.#lead(counts));
+    this.#lead(counts);
   }
 
   #lead(counts) {
@@ -67,9 +67,12 @@ export class Overview {
       .map(([condition, one, several, what]) => `${count(counts[condition])} ${counts[condition] === 1 ? one : several} ${what}`);
     const next = [...this.model.rules.values()].filter((rule) => rule.next && !rule.run)
       .reduce((first, rule) => (first && first.next <= rule.next ? first : rule), null);
-    const lines = [told.length ? `${told.join(", ")}. ` : ""];
-    if (next) lines.push("Next: ", element("a", { href: ruleAddress(next.name) }, next.name), " ", moment(next.next));
-    return lines;
+    const said = [told.length ? `${told.join(", ")}. ` : "", next?.name, next?.next];
+    // Its link may have the focus: it is made anew only where something else is said.
+    if (said.join("\n") === this.said) return;
+    this.said = said.join("\n");
+    this.more.replaceChildren(said[0]);
+    if (next) this.more.append("Next: ", element("a", { href: ruleAddress(next.name) }, next.name), " ", moment(next.next));
   }
 
   #running() {

@@ -49,8 +49,9 @@ export function setProgress(node, { run }) {
 }
 
 function toldProgress({ found, done, failed, bytes }) {
-  if (!found) return "looking for what there is to do";
-  const told = [`${count(done)} of ${several(found, "image")}`];
+  if (!found && !done) return "looking for what there is to do";
+  // How many there are of a run that another replica owns is not known here.
+  const told = [found ? `${count(done)} of ${several(found, "image")}` : several(done, "image")];
   if (failed) told.push(`${count(failed)} failed`);
   if (bytes) told.push(size(bytes));
   return told.join(" · ");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::header::AUTHORIZATION;
@@ -15,6 +15,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task;
+use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::Refused;
@@ -22,11 +23,17 @@ use crate::events::{WebhookKind, WebhookOutcome};
 use crate::server::problem::Problem;
 use crate::server::tokens::{SHORTEST_SECRET, Tokens};
 
-/// So many bodies of one kind are read at once.
+/// So many bodies of one kind are read at once; the others wait for their turn,
 const MOST_BODIES: usize = 4;
 
-/// So many who do not show the secret are told so a minute, and logged; others are told to come later.
+/// for so long at most.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
+
+/// So many who do not show the secret are told so a minute; others are told to come later.
 const REFUSALS_A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+/// After one was logged, no other is for so long: a registry with another secret tries again and again, and the metric counts.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(600);
 
 /// The kinds of messages that are taken, as the configuration says at the moment, each with its secret.
 #[derive(Default)]
@@ -94,26 +101,31 @@ impl Proof {
 /// One kind's.
 pub(super) struct Door {
     secrets: Arc<Tokens>,
-    refusals: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>,
+    refusals: Limiter,
+    warnings: Limiter,
     bodies: Semaphore,
 }
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
 
 impl Door {
     fn new(file: PathBuf) -> Self {
         Self {
             secrets: Arc::new(Tokens::of_length(file, SHORTEST_SECRET)),
             refusals: RateLimiter::direct_with_clock(Quota::per_minute(REFUSALS_A_MINUTE), MonotonicClock),
+            warnings: RateLimiter::direct_with_clock(once_in(BETWEEN_WARNINGS), MonotonicClock),
             bodies: Semaphore::new(MOST_BODIES),
         }
     }
 
-    /// Room to read a body.
-    pub(super) fn place(&self) -> Result<SemaphorePermit<'_>, Refused> {
-        self.bodies.try_acquire().map_err(|_| {
-            let detail = "too many messages of this kind come at once";
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail, "send it again later").again_in(1);
-            (WebhookOutcome::Refused, problem)
-        })
+    /// Room to read a body, had in turn: a registry that tells of much at once may tell of none of it again.
+    pub(super) async fn place(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        if let Ok(Ok(place)) = timeout(LONGEST_TURN, self.bodies.acquire()).await {
+            return Ok(place);
+        }
+        let detail = "too many messages of this kind come at once";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail, "send it again later").again_in(1);
+        Err((WebhookOutcome::Refused, problem))
     }
 
     /// Whether what a request shows is the secret.
@@ -122,16 +134,20 @@ impl Door {
         self.check(kind, move |secrets| secrets.hold(&token)).await
     }
 
-    /// Whether a body is signed with the secret. Source: GitHub's documentation, "Validating webhook deliveries".
+    /// The signature that a request shows. Source: GitHub's documentation, "Validating webhook deliveries".
+    pub(super) fn signature(&self, kind: WebhookKind, headers: &HeaderMap) -> Result<Vec<u8>, Refused> {
+        let header = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+        let signature = header.and_then(|text| bytes_of_hex(text.strip_prefix("sha256=")?));
+        signature.ok_or_else(|| self.refusal(kind, "it has no signature (X-Hub-Signature-256)"))
+    }
+
+    /// Whether a body is signed with the secret.
     pub(super) async fn check_signature(
         &self,
         kind: WebhookKind,
-        headers: &HeaderMap,
+        signature: Vec<u8>,
         body: &Bytes,
     ) -> Result<(), Refused> {
-        let header = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
-        let signature = header.and_then(|text| bytes_of_hex(text.strip_prefix("sha256=")?));
-        let signature = signature.ok_or_else(|| self.refusal(kind, "it has no signature (X-Hub-Signature-256)"))?;
         let body = body.clone();
         self.check(kind, move |secrets| secrets.signed(&body, &signature)).await
     }
@@ -157,15 +173,20 @@ impl Door {
     /// Who knows the secret is never made to wait by those who do not.
     fn refusal(&self, kind: WebhookKind, reason: &str) -> Refused {
         let detail = format!("the message is not let in: {reason}");
+        if self.warnings.check().is_ok() {
+            tracing::warn!(kind = kind.as_str(), reason, "a webhook's message is not let in");
+        }
         let problem = match self.refusals.check() {
-            Ok(()) => {
-                tracing::warn!(kind = kind.as_str(), reason, "a webhook's message is not let in");
-                Problem::new(StatusCode::UNAUTHORIZED, detail, Proof::of(kind).advice())
-            }
+            Ok(()) => Problem::new(StatusCode::UNAUTHORIZED, detail, Proof::of(kind).advice()),
             Err(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, detail, Proof::of(kind).advice()).again_in(60),
         };
         (WebhookOutcome::Unauthorized, problem)
     }
+}
+
+/// One, and the next after so long.
+fn once_in(period: Duration) -> Quota {
+    Quota::with_period(period).unwrap_or(Quota::per_hour(NonZeroU32::MIN))
 }
 
 fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
@@ -196,6 +217,18 @@ mod tests {
         ] {
             assert_eq!(token(proof, uri, header).as_deref(), shown, "{proof:?} {uri} {header:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_come_at_once_are_read_in_turn() {
+        let door = Door::new("secret".into());
+        let mut places = Vec::new();
+        for _ in 0..MOST_BODIES {
+            places.push(door.place().await.ok().unwrap());
+        }
+        assert!(door.place().await.is_err(), "none has become free");
+        let (next, ()) = tokio::join!(door.place(), async { drop(places.pop()) });
+        assert!(next.is_ok());
     }
 
     #[test]

@@ -76,20 +76,20 @@ async fn let_in(
     (uri, headers): (&Uri, &HeaderMap),
     body: Body,
 ) -> Result<Bytes, Refused> {
-    let token = match Proof::of(kind) {
-        Proof::Signature => None,
-        proof => Some(proof.token(uri, headers)),
+    let signature = match Proof::of(kind) {
+        Proof::Signature => Some(door.signature(kind, headers)?),
+        proof => {
+            door.check_token(kind, proof.token(uri, headers)).await?;
+            None
+        }
     };
-    if let Some(token) = token {
-        door.check_token(kind, token).await?;
-    }
     if !service.is_ready() {
         return Err((WebhookOutcome::Refused, Problem::stopping()));
     }
-    let _place = door.place()?;
+    let _place = door.place().await?;
     let body = read(body).await?;
-    if Proof::of(kind) == Proof::Signature {
-        door.check_signature(kind, headers, &body).await?;
+    if let Some(signature) = signature {
+        door.check_signature(kind, signature, &body).await?;
     }
     Ok(body)
 }

@@ -43,6 +43,8 @@ const LONGEST_ERROR: usize = 1000;
 #[derive(Debug)]
 pub struct Status {
     version: &'static str,
+    /// How the ids of this process begin: replicas that begin within one second have others.
+    origin: String,
     started: Timestamp,
     is_looked_at: AtomicBool,
     known: Mutex<Known>,
@@ -70,6 +72,7 @@ impl Status {
     pub fn new(version: &'static str, started: Timestamp) -> Self {
         Self {
             version,
+            origin: origin(started),
             started: to_the_second(started),
             is_looked_at: AtomicBool::new(false),
             known: Mutex::default(),
@@ -203,13 +206,13 @@ impl Status {
 
     /// A number of this process's, which no other process has.
     pub fn id(&self, number: u64) -> String {
-        format!("{:x}-{number}", self.started.as_second())
+        format!("{}-{number}", self.origin)
     }
 
     /// The number of an id of this process's.
     pub fn number_of(&self, id: &str) -> Option<u64> {
-        let (started, number) = id.split_once('-')?;
-        (i64::from_str_radix(started, 16) == Ok(self.started.as_second())).then(|| number.parse().ok())?
+        let (origin, number) = id.split_once('-')?;
+        (origin == self.origin).then(|| number.parse().ok())?
     }
 
     fn keeps(&self) -> bool {
@@ -311,6 +314,14 @@ impl Observer for Status {
         if let Some(run) = run.filter(|_| self.keeps()) {
             self.feed.tell("run_ended", &json!({ "rule": report.name, "run": run }));
         }
+    }
+}
+
+/// The seconds, and what there is beside them.
+fn origin(started: Timestamp) -> String {
+    match started.subsec_nanosecond() {
+        0 => format!("{:x}", started.as_second()),
+        nanoseconds => format!("{:x}.{nanoseconds:x}", started.as_second()),
     }
 }
 

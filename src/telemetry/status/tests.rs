@@ -78,7 +78,7 @@ fn a_run_is_under_way_and_then_the_last_one() {
         "next": "1970-01-01T01:00:00Z",
         "last_success": "1970-01-01T00:00:13Z",
         "last_run": {
-            "id": "6955b900-1",
+            "id": "6955b900.ee6b280-1",
             "outcome": "success",
             "started": "1970-01-01T00:00:01Z",
             "seconds": 12.5,
@@ -228,7 +228,7 @@ fn the_last_runs_are_kept_the_latest_first() {
         status.run_ended(&run_of("hello", RunOutcome::Success, &[]));
     }
     let runs = status.rule("hello").unwrap().runs;
-    assert_eq!((runs.len(), &*runs[0].id, &*runs[19].id), (20, "6955b900-25", "6955b900-6"));
+    assert_eq!((runs.len(), &*runs[0].id, &*runs[19].id), (20, "6955b900.ee6b280-25", "6955b900.ee6b280-6"));
 }
 
 #[test]
@@ -313,7 +313,9 @@ fn what_happens_is_told_but_not_of_what_is_in_place() {
 fn ids_are_of_one_process() {
     let status = status(&[]);
     assert_eq!(status.number_of(&status.id(7)), Some(7));
-    for other in ["0-7", "6955b900", "6955b900-", "6955b900-x", ""] {
+    for other in ["0-7", "6955b900-7", "6955b900.ee6b280", "6955b900.ee6b280-", "6955b900.ee6b280-x", ""] {
         assert_eq!(status.number_of(other), None);
     }
+    let of = |started: &str| Status::new("1.2.3", at(started)).id(7);
+    assert_ne!(of("2026-01-01T00:00:00.25Z"), of("2026-01-01T00:00:00.5Z"), "two replicas began within a second");
 }
