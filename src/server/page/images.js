@@ -102,7 +102,7 @@ function imageRow(image) {
       image.error ? element("div", { class: "fault-text" }, breakable(image.error)) : null),
     cell("digest", "Digest", image.digest ? element("code", { title: image.digest }, shortDigest(image.digest)) : "not known"),
     cell("platforms", "Platforms", platforms(image.platforms)),
-    cell("copied", "Copied", moment(image.copied, "not since the start")),
+    cell("copied", "Copied", moment(image.copied, "not as far as is known")),
     cell("sent", "Sent", image.bytes ? size(image.bytes) : "nothing"));
 }
 
