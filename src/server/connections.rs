@@ -1,6 +1,7 @@
 //! The connections of those who ask. Few are open at once, and none for ever: whoever asks may go away without a word, or
 //! mean no good.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,12 +11,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Many times what scrapes and health checks need; who comes then waits until one of them is closed.
+/// Many times what scrapes and health checks need, and some open pages. For who comes then the oldest makes room: pages
+/// that nobody looks at are not to keep a health check waiting, which would end the process.
 const MOST: usize = 64;
+
+/// With those who are making room. Who comes then waits.
+const MOST_OF_ALL: usize = 2 * MOST;
 
 /// A request's head has to be there so long after the connection or the last answer: scrapes a minute apart share one.
 const IDLE: Duration = Duration::from_secs(75);
@@ -31,14 +36,17 @@ const LAST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Serves until `stop` is done; then requests under way are answered. Dropped, it closes every connection.
 pub(super) async fn serve(mut listener: impl Listener, router: Router, stop: impl Future<Output = ()>) {
-    let (mut open, stopping) = (JoinSet::new(), CancellationToken::new());
+    let (mut open, mut oldest_first, stopping) = (JoinSet::new(), VecDeque::new(), CancellationToken::new());
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             Some(_) = open.join_next() => {}
-            (io, _) = listener.accept(), if open.len() < MOST => {
-                open.spawn(converse(io, router.clone(), stopping.clone()));
+            (io, _) = listener.accept(), if open.len() < MOST_OF_ALL => {
+                make_room(&mut oldest_first);
+                let closing = stopping.child_token();
+                let connection = open.spawn(converse(io, router.clone(), closing.clone()));
+                oldest_first.push_back((connection, closing));
             }
         }
     }
@@ -47,11 +55,20 @@ pub(super) async fn serve(mut listener: impl Listener, router: Router, stop: imp
     while open.join_next().await.is_some() {}
 }
 
-/// Answers requests of one connection. What breaks it is of no interest to anybody here.
+fn make_room(oldest_first: &mut VecDeque<(AbortHandle, CancellationToken)>) {
+    oldest_first.retain(|(connection, closing)| !connection.is_finished() && !closing.is_cancelled());
+    if oldest_first.len() >= MOST
+        && let Some((_, closing)) = oldest_first.pop_front()
+    {
+        closing.cancel();
+    }
+}
+
+/// Answers requests of one connection, until it is told to close. What breaks it is of no interest to anybody here.
 async fn converse(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    stopping: CancellationToken,
+    closing: CancellationToken,
 ) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(LONGEST_HEAD);
@@ -59,7 +76,7 @@ async fn converse(
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         _ = &mut connection => return,
-        () = stopping.cancelled() => {}
+        () = closing.cancelled() => {}
         () = sleep(LONGEST) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -197,14 +214,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_when_all_connections_are_taken_is_answered_when_one_is_closed() {
+    async fn for_who_comes_when_all_connections_are_taken_the_oldest_is_closed() {
         let (server, begun) = (Server::start(), Instant::now());
-        let _idle: Vec<DuplexStream> = (0..MOST).map(|_| server.connect()).collect();
-        let mut one_more = server.connect();
+        let mut idle: Vec<DuplexStream> = (0..MOST).map(|_| server.connect()).collect();
+        for connection in &mut idle {
+            ask(connection).await;
+        }
 
-        ask(&mut one_more).await;
+        ask(&mut server.connect()).await;
 
-        assert_eq!(begun.elapsed(), IDLE);
+        assert_eq!(closed(&mut idle[0]).await, begun);
+        for connection in &mut idle[1..] {
+            ask(connection).await;
+        }
+        assert_eq!(Instant::now(), begun);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_without_end_keep_nobody_waiting_for_long() {
+        let (server, begun) = (Server::start(), Instant::now());
+        let mut reading = Vec::new();
+        for _ in 0..MOST_OF_ALL {
+            let mut connection = server.connect();
+            connection.write_all(LARGE_REQUEST).await.unwrap();
+            connection.read_u8().await.unwrap();
+            reading.push(connection);
+        }
+
+        ask(&mut server.connect()).await;
+
+        assert_eq!(begun.elapsed(), LAST_ANSWER);
     }
 
     #[tokio::test(start_paused = true)]
