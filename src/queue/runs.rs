@@ -119,7 +119,7 @@ impl Run {
             return self.not_here().await;
         };
         let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
-        let early = inbox.kept().await.map_err(failed)?;
+        let mut early = inbox.kept().await.map_err(failed)?;
         let begun = self.desk.cluster.note_begun(&self.order, early.len()).await?;
         if begun.in_vain > MOST_BEGUN {
             return self.bury().await;
@@ -129,6 +129,8 @@ impl Run {
         }
         // What an owner before us has handed out, of this run or another, is handed out anew.
         self.clear().await.map_err(failed)?;
+        // And what was brought until it was taken away is not.
+        early.extend(inbox.kept().await.map_err(failed)?);
         self.tell(RunState::Began).await?;
         self.go(mode, inbox, early).await
     }
