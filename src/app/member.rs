@@ -17,7 +17,7 @@ use super::hands::{EngineHands, moment};
 use crate::config::ScheduledRule;
 use crate::events::Queue;
 use crate::queue::{Cluster, Error, Knowing, Order, Part, Replica, RunNews, Runs, Sharing};
-use crate::schedule::{DueTick, is_news};
+use crate::schedule::{ClusterTimetable, DueTick, is_news};
 use crate::server::{Refusal, SyncAccepted};
 use crate::transfer::Engine;
 
@@ -141,9 +141,11 @@ impl Member {
     pub(super) fn drained(&self) -> impl Future<Output = ()> + use<> {
         let cluster = Arc::clone(&self.cluster);
         async move {
-            // What was handed on may be between two queues at one look.
+            // What was handed on may be between two queues at one look, and `sync --cluster`, started together with this
+            // process, has not ordered anything yet.
+            const LOOKS: u32 = 6;
             let mut looks = 0;
-            while looks < 2 {
+            while looks < LOOKS {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 looks = if is_empty(&cluster).await.unwrap_or(false) { looks + 1 } else { 0 };
             }
@@ -158,16 +160,25 @@ async fn is_empty(cluster: &Cluster) -> Result<bool, Error> {
 
 /// Tells of the ticks that are due, unless others have.
 async fn schedule(cluster: Arc<Cluster>, hands: Arc<EngineHands>, changed: Arc<Notify>) -> Infallible {
-    let mut told = cluster.told_ticks();
+    let (mut told, mut losses) = (cluster.told_ticks(), cluster.losses());
     let mut look = Instant::now();
     loop {
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(look) => {
-                tell_due(&cluster, &hands).await;
+            () = tokio::time::sleep_until(look) => look = match tell_due(&cluster, &hands).await {
+                Ok(()) => next_look(&hands),
+                Err(error) => {
+                    // They stay due.
+                    cluster.trouble("telling of a tick", &error);
+                    Instant::now() + Duration::from_secs(1)
+                }
+            },
+            Some((rule, at)) = told.next() => settle(&hands, &rule, at),
+            Ok(()) = losses.changed() => {
+                // What was under way is gone with it.
+                hands.timetable(ClusterTimetable::forget_settled);
                 look = next_look(&hands);
             }
-            Some((rule, at)) = told.next() => settle(&hands, &rule, at),
             () = changed.notified() => look = next_look(&hands),
         }
     }
@@ -182,15 +193,12 @@ fn next_look(hands: &EngineHands) -> Instant {
     Instant::now() + wait + apart()
 }
 
-async fn tell_due(cluster: &Cluster, hands: &EngineHands) {
+async fn tell_due(cluster: &Cluster, hands: &EngineHands) -> Result<(), Error> {
     let due = hands.timetable(|timetable| timetable.due(Timestamp::now()));
     for tick in due {
-        while let Err(error) = tell(cluster, hands, &tick).await {
-            // It stays due.
-            tracing::debug!(rule = &*tick.rule, %error, "telling of a tick: it is tried again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        tell(cluster, hands, &tick).await?;
     }
+    Ok(())
 }
 
 async fn tell(cluster: &Cluster, hands: &EngineHands, tick: &DueTick) -> Result<(), Error> {

@@ -104,6 +104,11 @@ impl Bucket {
         Ok(self.write(key, Bytes::new(), headers).await?.is_some())
     }
 
+    /// Something of the bucket was not done and is tried again.
+    pub(super) fn trouble(&self, doing: &'static str, error: &Error) {
+        self.link.trouble(doing, error.reason());
+    }
+
     /// Tells of all keys as they are now, and then of every change, for as long as the receiver is kept. After NATS was
     /// away it begins again with all keys. Who falls behind by more than some thousands holds it up, and nothing else.
     pub fn watch(&self) -> Watch {

@@ -1,5 +1,6 @@
 //! The connection to NATS: who we are, and what becomes of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +13,16 @@ use super::error::{Error, Reason};
 use super::settings::{Login, Settings};
 
 /// How long a server that is just starting is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What has happened to the connection.
 #[derive(Debug)]
 pub(super) struct Happened {
     connections: watch::Sender<u64>,
     is_up: watch::Sender<bool>,
+    /// Whether JetStream answered when it was asked last: three servers that have lost their majority are reached, and
+    /// do nothing.
+    is_answering: AtomicBool,
     /// The last thing that the server did not allow, and when.
     denied: Mutex<Option<(Instant, String)>>,
 }
@@ -26,7 +30,7 @@ pub(super) struct Happened {
 impl Happened {
     fn new() -> Self {
         let (connections, is_up) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { connections, is_up, denied: Mutex::default() }
+        Self { connections, is_up, is_answering: AtomicBool::new(true), denied: Mutex::default() }
     }
 
     /// How many times a connection was made: it changes whenever one was lost and is there again.
@@ -36,6 +40,15 @@ impl Happened {
 
     pub(super) fn is_up(&self) -> bool {
         *self.is_up.borrow()
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
+    }
+
+    /// Whether JetStream has answered now; returns whether that is another answer than before.
+    pub(super) fn answers(&self, is_answering: bool) -> bool {
+        self.is_answering.swap(is_answering, Ordering::Relaxed) != is_answering
     }
 
     /// Ends when the connection is lost, if it is there now.
@@ -58,6 +71,9 @@ impl Happened {
             Event::Connected => {
                 self.is_up.send_replace(true);
                 self.connections.send_modify(|count| *count += 1);
+                if *self.connections.borrow() > 1 {
+                    tracing::info!("the connection to NATS is there again");
+                }
             }
             Event::Closed => drop(self.is_up.send_replace(false)),
             Event::Disconnected => {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::claim::{Claim, now};
+use super::claim::Claim;
 use super::crew::QueueCrew;
 use super::desk::Desk;
 use super::error::{Error, Reason};
@@ -80,7 +80,7 @@ async fn take(desk: Arc<Desk>, message: Message, stop: CancellationToken) {
             desk.tally.held(LeaseKind::Rule);
             let run = Run { lease: Arc::new(lease), order, claim, desk: Arc::clone(&desk), stop };
             if let Err(error) = run.begin().await {
-                tracing::debug!(%error, "beginning a run: it is tried again");
+                desk.cluster.link.trouble("beginning a run", error.reason());
                 run.lease.release().await;
                 run.claim.later(BUSY_PAUSE).await;
             }
@@ -88,7 +88,7 @@ async fn take(desk: Arc<Desk>, message: Message, stop: CancellationToken) {
         }
         Ok(None) => claim.later(BUSY_PAUSE).await,
         Err(error) => {
-            tracing::debug!(%error, "taking a rule's lease");
+            desk.cluster.link.trouble("taking a rule's lease", error.reason());
             claim.later(BUSY_PAUSE).await;
         }
     }
@@ -119,6 +119,10 @@ impl Run {
         };
         let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
         let early = inbox.kept().await.map_err(failed)?;
+        // What an owner before us has handed out, of this run or another, is handed out anew.
+        self.clear().await.map_err(failed)?;
+        self.tell(RunState::Began).await?;
+        // Last: a run that cannot be begun since NATS does not let it has killed nobody.
         let begun = self.desk.cluster.note_begun(&self.order, early.len()).await?;
         if begun.in_vain > MOST_BEGUN {
             return self.bury().await;
@@ -126,9 +130,6 @@ impl Run {
         if begun.times > 1 {
             self.desk.tally.redelivered(Queue::Runs);
         }
-        // What an owner before us has handed out, of this run or another, is handed out anew.
-        self.clear().await.map_err(failed)?;
-        self.tell(RunState::Began).await?;
         self.go(mode, inbox, early).await
     }
 
@@ -168,6 +169,9 @@ impl Run {
             return Ok(());
         }
         if self.stop.is_cancelled() {
+            if let Err(error) = desk.cluster.note_given_back(&self.order).await {
+                desk.cluster.link.trouble("giving a run back", error.reason());
+            }
             // First the rule is free, and then others are given the run.
             self.lease.release().await;
             self.claim.later(Duration::ZERO).await;
@@ -191,7 +195,7 @@ impl Run {
                     self.claim.done().await;
                     break;
                 }
-                Err(error) => tracing::debug!(%error, "telling of a run"),
+                Err(error) => self.desk.cluster.link.trouble("telling of a run", error.reason()),
             }
             self.desk.cluster.link.pause().await;
         }
@@ -235,8 +239,11 @@ impl Run {
 
     /// Another replica may have the rule: one that has read a newer configuration.
     async fn not_here(&self) -> Result<(), Error> {
-        let waited = Duration::from_millis(now().saturating_sub(self.claim.place().published));
-        if waited > PATIENCE {
+        let since = self.desk.strangers.met(&self.order.run());
+        if since.is_zero() {
+            tracing::warn!(rule = self.order.rule, "a run is ordered of a rule that is not here: it is left to others");
+        }
+        if since > PATIENCE {
             let reason = "no replica has this rule: give all of them the same configuration";
             self.tell(RunState::ended(&self.failure(reason.to_owned()))).await?;
             self.claim.done().await;

@@ -1,6 +1,10 @@
 //! Several processes as one mirror, over a real NATS server.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use regferry::events::Queue;
+use regferry::queue::{Cluster, Login, Settings};
 use serde_json::json;
 use testkit::content::hello_world;
 use testkit::{Endpoint, FakeRegistry, Method, NatsServer};
@@ -32,6 +36,22 @@ impl Scene {
             target.host()
         );
         Self { source, target, nats, config }
+    }
+
+    /// Waits until one run waits for somebody to do it.
+    async fn until_ordered(&self) {
+        let settings = Settings {
+            servers: vec![self.nats.url().parse().expect("a URL")],
+            name: "test".to_owned(),
+            ack_wait: Duration::from_secs(2),
+            login: Login::Anonymous,
+            ca_file: None,
+            identity: None,
+            stream_replicas: None,
+        };
+        let cluster = Cluster::connect(settings).await.expect("NATS answers");
+        let waits = async || (cluster.backlog(Queue::Runs).await.expect("NATS answers") == 1).then_some(());
+        until("the order waits", waits).await;
     }
 
     fn tags_written(&self) -> usize {
@@ -86,20 +106,7 @@ async fn an_order_is_reported_as_a_pass_of_its_own_would_be_and_workers_drain_it
     let scene = Scene::new().await;
     let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
     let workers = ["work", "--until-empty", "--listen", ""];
-    let cluster = regferry::queue::Settings {
-        servers: vec![scene.nats.url().parse().expect("NATS answers")],
-        name: "test".to_owned(),
-        ack_wait: std::time::Duration::from_secs(2),
-        login: regferry::queue::Login::Anonymous,
-        ca_file: None,
-        identity: None,
-        stream_replicas: None,
-    };
-    let cluster = regferry::queue::Cluster::connect(cluster).await.expect("NATS answers");
-    until("the order waits", async || {
-        (cluster.backlog(regferry::events::Queue::Runs).await.expect("NATS answers") == 1).then_some(())
-    })
-    .await;
+    scene.until_ordered().await;
     let workers =
         [Ferry::new(&workers).config(&scene.config).spawn(), Ferry::new(&workers).config(&scene.config).spawn()];
     let report = sync.ended().await;
@@ -128,6 +135,21 @@ async fn a_daemon_works_on_when_nats_was_away_and_says_so_meanwhile() {
     until("it is back", async || (daemon.get("/readyz").await.0 == 200).then_some(())).await;
     let sync = Ferry::new(&["sync", "--cluster"]).config(&scene.config).run().await;
     assert_eq!(sync.code, Some(0), "{}", sync.stderr);
+}
+
+#[tokio::test]
+async fn a_pass_that_nats_has_lost_is_ordered_again_by_who_waits_for_it() {
+    let mut scene = Scene::new().await;
+    let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
+    scene.until_ordered().await;
+    scene.nats.restart_empty();
+    let work = Ferry::new(&["work", "--listen", ""]).config(&scene.config).spawn();
+    let report = sync.ended().await;
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    assert!(report.stderr.contains("NATS has lost streams"), "{}", report.stderr);
+    assert_eq!(report.json()["totals"]["copied"], json!(TAGS));
+    work.signal("TERM");
+    work.ended().await;
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Side {
             let beat = async { if self.is_idle(wish) { self.leave().await } else { self.beat(wish).await } };
             match tokio::time::timeout(IN_TIME, beat).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "keeping a share"),
+                Ok(Err(error)) => self.bucket.trouble("keeping a share of a registry's limits", &error),
                 Err(_) => tracing::debug!(key = self.key, "keeping a share: NATS does not answer in time"),
             }
             self.tell();

@@ -1,7 +1,7 @@
 //! Debian's `nats-server`, with JetStream: alone, and three of them that keep their streams together.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,16 @@ impl NatsServer {
         self.process.restart();
     }
 
+    /// Kills it, and starts it on the same port without the streams that it had.
+    ///
+    /// # Panics
+    /// If it does not start, as [`restart`](Self::restart).
+    pub fn restart_empty(&mut self) {
+        self.stop();
+        fs::remove_dir_all(store(self.process.home())).expect("the home is writable");
+        self.restart();
+    }
+
     /// Lets the process stand still: its connections stay open, and nothing is answered.
     ///
     /// # Panics
@@ -193,9 +203,13 @@ impl NatsCluster {
 }
 
 fn config(host: &str, home: &Path) -> String {
-    let store = home.join("streams");
+    let store = store(home);
     fs::create_dir_all(&store).expect("the home is writable");
     format!("listen: \"{host}\"\njetstream {{ store_dir: \"{}\" }}\n", store.display())
+}
+
+fn store(home: &Path) -> PathBuf {
+    home.join("streams")
 }
 
 fn tls_lines(files: &tls::Files) -> String {
