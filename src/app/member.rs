@@ -1,8 +1,9 @@
 //! The daemon as one of a cluster's replicas: it tells of the ticks that it sees, works, and hears of what others do.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -44,6 +45,8 @@ pub(super) struct Member {
     hands: Arc<EngineHands>,
     name: String,
     news: Runs,
+    /// What was told last of each rule: after NATS was away it is told once more.
+    told: HashMap<String, Told>,
     /// Rules have changed.
     changed: Arc<Notify>,
     stop: CancellationToken,
@@ -51,6 +54,31 @@ pub(super) struct Member {
     _scheduling: Option<AbortOnDropHandle<Infallible>>,
     /// Runs that were asked for, on their way to the queue.
     asking: JoinSet<()>,
+    /// Rules among them whose order waits until NATS is there.
+    waiting: Arc<Waiting>,
+}
+
+/// The names of rules.
+#[derive(Default)]
+struct Waiting(Mutex<HashSet<String>>);
+
+impl Waiting {
+    /// False if it is among them already.
+    fn enter(&self, rule: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rule.to_owned())
+    }
+
+    fn leave(&self, rule: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(rule);
+    }
+}
+
+/// What identifies what is told of a run.
+#[derive(Clone, PartialEq, Eq)]
+struct Told {
+    order: Order,
+    replica: String,
+    is_end: bool,
 }
 
 impl Member {
@@ -80,6 +108,7 @@ impl Member {
         });
         Self {
             news: cluster.runs(),
+            told: HashMap::new(),
             cluster,
             hands,
             name,
@@ -88,6 +117,7 @@ impl Member {
             working: AbortOnDropHandle::new(working),
             _scheduling: scheduling,
             asking: JoinSet::new(),
+            waiting: Arc::default(),
         }
     }
 
@@ -103,13 +133,25 @@ impl Member {
         self.hands.timetable(|timetable| timetable.next(now).map(|(rule, at)| (Arc::clone(rule), at)).collect())
     }
 
-    /// Has a run be done by whoever takes it, and tells whoever asked when NATS has it.
+    /// Has a run be done by whoever takes it, and tells whoever asked when NATS has it. Where nobody waits for an answer, as
+    /// for a registry's push, it is tried until NATS is there.
     pub(super) fn ask(&mut self, accepted: SyncAccepted, answer: oneshot::Sender<Result<SyncAccepted, Refusal>>) {
         while self.asking.try_join_next().is_some() {}
         let (cluster, at) = (Arc::clone(&self.cluster), Timestamp::now().as_millisecond());
         let order = Order { rule: accepted.rule.clone(), at: u64::try_from(at).unwrap_or(0), mode: None };
+        let waiting = Arc::clone(&self.waiting);
         self.asking.spawn(async move {
-            let ordered = cluster.order(&order).await.map(|_| accepted).map_err(|error| {
+            let mut ordered = cluster.order(&order).await;
+            // One that waits for NATS already is as good.
+            if ordered.is_err() && answer.is_closed() && waiting.enter(&order.rule) {
+                while let Err(error) = &ordered {
+                    cluster.trouble("ordering a run that was asked for", error);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    ordered = cluster.order(&order).await;
+                }
+                waiting.leave(&order.rule);
+            }
+            let ordered = ordered.map(|_| accepted).map_err(|error| {
                 tracing::warn!(rule = order.rule, %error, "a run that was asked for is not ordered");
                 Refusal::Unreached
             });
@@ -122,11 +164,17 @@ impl Member {
     pub(super) async fn news(&mut self) -> RunNews {
         loop {
             match self.news.next().await {
-                Some(news) if news.replica != self.name => return news,
-                Some(_) => {}
+                Some(news) if self.is_told(&news) || news.replica == self.name => {}
+                Some(news) => return news,
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Whether this was told last of its rule; from now on it was.
+    fn is_told(&mut self, news: &RunNews) -> bool {
+        let told = Told { order: news.order.clone(), replica: news.replica.clone(), is_end: news.state.is_end() };
+        self.told.insert(news.order.rule.clone(), told.clone()) == Some(told)
     }
 
     /// Gives back at once what is not done, and waits for what is being committed, until `end` at most.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::error::{Error, Reason};
 use super::settings::{Login, Settings};
+use super::troubles::Troubles;
 
 /// How long a server that is just starting is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,12 +26,19 @@ pub(super) struct Happened {
     is_answering: AtomicBool,
     /// The last thing that the server did not allow, and when.
     denied: Mutex<Option<(Instant, String)>>,
+    troubles: Troubles,
 }
 
 impl Happened {
     fn new() -> Self {
         let (connections, is_up) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { connections, is_up, is_answering: AtomicBool::new(true), denied: Mutex::default() }
+        Self {
+            connections,
+            is_up,
+            is_answering: AtomicBool::new(true),
+            denied: Mutex::default(),
+            troubles: Troubles::default(),
+        }
     }
 
     /// How many times a connection was made: it changes whenever one was lost and is there again.
@@ -88,9 +96,21 @@ impl Happened {
                     *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), text));
                 }
             }
+            // The client's text is all that there is of why it does not come back.
+            Event::ClientError(error) if is_about_us(&error.to_string()) => {
+                if self.troubles.are_due("connecting") {
+                    tracing::warn!(%error, "NATS lets this replica in no more: check the login in [cluster]");
+                }
+            }
             other => tracing::debug!(event = %other, "NATS"),
         }
     }
+}
+
+/// Whether it says that we are not let in, and not that nobody is there.
+fn is_about_us(text: &str) -> bool {
+    let kinds = [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication, ConnectErrorKind::Tls];
+    kinds.iter().any(|kind| text.contains(&kind.to_string()))
 }
 
 /// Connects, with some patience for servers that are just starting. Later it is connected again whenever it is lost.

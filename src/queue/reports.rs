@@ -52,6 +52,11 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Whether it has ended.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+
     /// A run's end; its images are [`Cluster::images`].
     pub(super) fn ended(report: &RuleReport) -> Self {
         let failed = report.images.iter().filter(|image| image.outcome == ImageOutcome::Failed);

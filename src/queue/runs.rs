@@ -23,7 +23,7 @@ use super::names::token;
 use super::order::Order;
 use super::reports::{RunNews, RunState};
 use super::results::{self, JobResult};
-use super::streams::{IMAGES, RUNS};
+use super::streams::{IMAGES, RESULTS, RUNS};
 use crate::content::{Displaced, Fence};
 use crate::events::{ImageReport, LeaseKind, Queue, RuleReport, RunOutcome};
 use crate::transfer::{Brought, Crew, Mode, Sighting};
@@ -94,6 +94,10 @@ async fn take(desk: Arc<Desk>, message: Message, stop: CancellationToken) {
     }
 }
 
+/// The last result in the stream when a run was begun; none where an owner before has begun it.
+#[derive(Clone, Copy)]
+struct Former(Option<u64>);
+
 /// A run whose rule is ours.
 struct Run {
     lease: Arc<Lease>,
@@ -119,6 +123,7 @@ impl Run {
         };
         let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
         let early = inbox.kept().await.map_err(failed)?;
+        let former = self.former(&early).await.map_err(failed)?;
         // What an owner before us has handed out, of this run or another, is handed out anew.
         self.clear().await.map_err(failed)?;
         self.tell(RunState::Began).await?;
@@ -130,10 +135,10 @@ impl Run {
         if begun.times > 1 {
             self.desk.tally.redelivered(Queue::Runs);
         }
-        self.go(mode, inbox, early).await
+        self.go(mode, inbox, early, former).await
     }
 
-    async fn go(&self, mode: Mode, inbox: Inbox, early: Vec<JobResult>) -> Result<(), Error> {
+    async fn go(&self, mode: Mode, inbox: Inbox, early: Vec<JobResult>, former: Former) -> Result<(), Error> {
         let desk = &self.desk;
         let jobs = format!("{}.{}", self.order.run(), desk.owner());
         let crew = Arc::new(QueueCrew::new(&desk.cluster.link, jobs, early));
@@ -178,21 +183,22 @@ impl Run {
             return Ok(());
         }
         match report {
-            Ok(Some(report)) => self.end(mode, report, &crew).await,
+            Ok(Some(report)) => self.end(mode, report, &crew, former).await,
             Ok(None) => self.not_here().await,
             Err(fault) => {
                 let reason = format!("a fault in regferry itself: {fault}; please report it");
-                self.end(mode, self.failure(reason), &crew).await
+                self.end(mode, self.failure(reason), &crew, former).await
             }
         }
     }
 
     /// Tells what became of it, and then it is done. Until then it is begun again where this replica dies.
-    async fn end(&self, mode: Mode, report: RuleReport, crew: &QueueCrew) -> Result<(), Error> {
+    async fn end(&self, mode: Mode, report: RuleReport, crew: &QueueCrew, former: Former) -> Result<(), Error> {
         while self.lease.check().await.is_ok() {
             match self.tell_end(mode, &report, crew).await {
                 Ok(()) => {
                     self.claim.done().await;
+                    self.forget(former, &report).await;
                     break;
                 }
                 Err(error) => self.desk.cluster.link.trouble("telling of a run", error.reason()),
@@ -224,6 +230,24 @@ impl Run {
     async fn clear(&self) -> Result<(), Reason> {
         let link = &self.desk.cluster.link;
         link.take_away(IMAGES, &format!("{}.{}.>", link.names.subject("image"), token(&self.order.rule))).await
+    }
+
+    /// Up to where results are of runs before this one, if that is known.
+    async fn former(&self, early: &[JobResult]) -> Result<Former, Reason> {
+        let is_begun = !early.is_empty();
+        Ok(Former(if is_begun { None } else { Some(self.desk.cluster.link.last_of(RESULTS).await?) }))
+    }
+
+    /// What became of the images of former runs has been read long ago by whoever waited for those, once a whole run has
+    /// ended since: in a day, which they are kept for at most, it would be many times all images.
+    async fn forget(&self, Former(last): Former, report: &RuleReport) {
+        let link = &self.desk.cluster.link;
+        let subjects = format!("{}.{}.>", link.names.subject("result"), token(&self.order.rule));
+        if let Some(last) = last.filter(|_| report.has_looked())
+            && let Err(reason) = link.purge(RESULTS, &subjects, last).await
+        {
+            link.trouble("taking away the results of a former run", &reason);
+        }
     }
 
     async fn tell(&self, state: RunState) -> Result<(), Error> {

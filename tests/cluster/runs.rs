@@ -151,6 +151,22 @@ async fn runs_go_on_over_a_nats_that_has_lost_all_it_had_and_who_waits_is_told()
 }
 
 #[tokio::test]
+async fn results_of_a_rules_runs_are_kept_until_the_next_one_has_ended_and_no_longer() {
+    let server = NatsServer::start();
+    let replica = Working::start(&server, &TestHands::quick(5, Duration::ZERO), 5).await;
+    let mut left = Vec::new();
+    for at in 1..=3 {
+        let (_, images) = run(&server, "rule", at).await;
+        assert_eq!(images.len(), 5);
+        let (_, images) = run(&server, "rule-2", at).await;
+        assert_eq!(images.len(), 5);
+        left.push(stream(&server, "results").await.state.first_sequence);
+    }
+    eventually("the first are gone", async || stream(&server, "results").await.state.first_sequence > left[1]).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_that_comes_further_with_every_owner_is_not_put_aside_however_many_die() {
     const OWNERS: u64 = 7;
     let server = NatsServer::start();

@@ -131,6 +131,10 @@ async fn a_daemon_works_on_when_nats_was_away_and_says_so_meanwhile() {
     scene.nats.stop();
     until("it says so", async || (daemon.get("/readyz").await.0 == 503).then_some(())).await;
     assert_eq!(daemon.get("/livez").await.0, 200);
+    until("its status says so too", async || {
+        (daemon.status().await["cluster"]["connected"] == json!(false)).then_some(())
+    })
+    .await;
     scene.nats.restart();
     until("it is back", async || (daemon.get("/readyz").await.0 == 200).then_some(())).await;
     let sync = Ferry::new(&["sync", "--cluster"]).config(&scene.config).run().await;
