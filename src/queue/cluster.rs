@@ -41,6 +41,16 @@ impl Cluster {
         Ok(Self { link, ack_wait, losses, _keeping: keeping })
     }
 
+    /// Whether NATS is there, lets us in, and has JetStream for us. Nothing is made.
+    ///
+    /// # Errors
+    /// What NATS refuses and why, and what to do about it.
+    pub async fn reach(settings: &Settings) -> Result<(), Error> {
+        let link = Link::connect(settings).await?;
+        let account: Result<serde_json::Value, _> = link.look("INFO".to_owned()).await;
+        account.map(drop).map_err(|reason| link.error("asking for JetStream", reason))
+    }
+
     /// Whether NATS is there now, and answers.
     pub fn is_connected(&self) -> bool {
         self.link.happened.is_up() && self.link.happened.is_answering()

@@ -243,7 +243,8 @@ impl Run {
     async fn forget(&self, Former(last): Former, report: &RuleReport) {
         let link = &self.desk.cluster.link;
         let subjects = format!("{}.{}.>", link.names.subject("result"), token(&self.order.rule));
-        if let Some(last) = last.filter(|_| report.has_looked())
+        // To a server the first sequence is none, and it would take away all.
+        if let Some(last) = last.filter(|last| *last > 0 && report.has_looked())
             && let Err(reason) = link.purge(RESULTS, &subjects, last).await
         {
             link.trouble("taking away the results of a former run", &reason);

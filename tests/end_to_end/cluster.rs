@@ -170,6 +170,22 @@ async fn a_nats_that_is_not_there_is_told_by_all_that_need_it() {
 }
 
 #[tokio::test]
+async fn a_check_says_whether_nats_is_reached_and_makes_nothing_there() {
+    let mut scene = Scene::new().await;
+    let check = async |config: &str| Ferry::new(&["check", "--online", "--output", "json"]).config(config).run().await;
+    let checked = check(&scene.config).await;
+    assert_eq!((checked.code, &checked.json()["online"]["cluster"]["outcome"]), (Some(0), &json!("ok")));
+    let client = async_nats::connect(scene.nats.url()).await.expect("NATS answers");
+    let streams = async_nats::jetstream::new(client).get_stream("regferry-test-runs").await;
+    assert!(streams.is_err(), "it only looks");
+    scene.nats.stop();
+    let checked = check(&scene.config).await;
+    let cluster = &checked.json()["online"]["cluster"];
+    assert_eq!((checked.code, &cluster["outcome"]), (Some(1), &json!("failed")));
+    assert!(cluster["error"].as_str().is_some_and(|error| error.contains("check that it runs")), "{cluster}");
+}
+
+#[tokio::test]
 async fn what_needs_a_cluster_says_so_where_the_configuration_has_none() {
     let scene = Scene::new().await;
     let alone = &scene.config[scene.config.find("[[rules]]").expect("NATS answers")..];

@@ -20,8 +20,8 @@ pub struct Snapshot {
     pub ready: bool,
     /// Its configuration.
     pub config: Configuration,
-    /// The cluster that it is one of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The cluster that it is one of; none where it works alone.
+    #[serde(default)]
     pub cluster: Option<ClusterState>,
     /// Its rules, in the configuration's order.
     pub rules: Vec<Rule>,
