@@ -1,8 +1,9 @@
 //! The daemon as one of a cluster's replicas: it tells of the ticks that it sees, works, and hears of what others do.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use super::hands::{EngineHands, moment};
 use crate::config::ScheduledRule;
 use crate::events::Queue;
 use crate::queue::{Cluster, Error, Knowing, Order, Part, Replica, RunNews, Runs, Sharing, ToldMoves};
-use crate::schedule::{DueTick, is_news};
+use crate::schedule::{ClusterTimetable, DueTick, is_news};
 use crate::server::{Refusal, SyncAccepted};
 use crate::transfer::Engine;
 
@@ -44,6 +45,8 @@ pub(super) struct Member {
     hands: Arc<EngineHands>,
     name: String,
     news: Runs,
+    /// What was told last of each rule: after NATS was away it is told once more.
+    told: HashMap<String, Told>,
     /// Rules have changed.
     changed: Arc<Notify>,
     stop: CancellationToken,
@@ -51,6 +54,31 @@ pub(super) struct Member {
     _scheduling: Option<AbortOnDropHandle<Infallible>>,
     /// Runs that were asked for, on their way to the queue.
     asking: JoinSet<()>,
+    /// Rules among them whose order waits until NATS is there.
+    waiting: Arc<Waiting>,
+}
+
+/// The names of rules.
+#[derive(Default)]
+struct Waiting(Mutex<HashSet<String>>);
+
+impl Waiting {
+    /// False if it is among them already.
+    fn enter(&self, rule: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rule.to_owned())
+    }
+
+    fn leave(&self, rule: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(rule);
+    }
+}
+
+/// What identifies what is told of a run.
+#[derive(Clone, PartialEq, Eq)]
+struct Told {
+    order: Order,
+    replica: String,
+    is_end: bool,
 }
 
 impl Member {
@@ -81,6 +109,7 @@ impl Member {
         });
         Self {
             news: cluster.runs(),
+            told: HashMap::new(),
             cluster,
             hands,
             name,
@@ -89,6 +118,7 @@ impl Member {
             working: AbortOnDropHandle::new(working),
             _scheduling: scheduling,
             asking: JoinSet::new(),
+            waiting: Arc::default(),
         }
     }
 
@@ -104,13 +134,25 @@ impl Member {
         self.hands.timetable(|timetable| timetable.next(now).map(|(rule, at)| (Arc::clone(rule), at)).collect())
     }
 
-    /// Has a run be done by whoever takes it, and tells whoever asked when NATS has it.
+    /// Has a run be done by whoever takes it, and tells whoever asked when NATS has it. Where nobody waits for an answer, as
+    /// for a registry's push, it is tried until NATS is there.
     pub(super) fn ask(&mut self, accepted: SyncAccepted, answer: oneshot::Sender<Result<SyncAccepted, Refusal>>) {
         while self.asking.try_join_next().is_some() {}
         let (cluster, at) = (Arc::clone(&self.cluster), Timestamp::now().as_millisecond());
         let order = Order { rule: accepted.rule.clone(), at: u64::try_from(at).unwrap_or(0), mode: None };
+        let waiting = Arc::clone(&self.waiting);
         self.asking.spawn(async move {
-            let ordered = cluster.order(&order).await.map(|_| accepted).map_err(|error| {
+            let mut ordered = cluster.order(&order).await;
+            // One that waits for NATS already is as good.
+            if ordered.is_err() && answer.is_closed() && waiting.enter(&order.rule) {
+                while let Err(error) = &ordered {
+                    cluster.trouble("ordering a run that was asked for", error);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    ordered = cluster.order(&order).await;
+                }
+                waiting.leave(&order.rule);
+            }
+            let ordered = ordered.map(|_| accepted).map_err(|error| {
                 tracing::warn!(rule = order.rule, %error, "a run that was asked for is not ordered");
                 Refusal::Unreached
             });
@@ -123,11 +165,17 @@ impl Member {
     pub(super) async fn news(&mut self) -> RunNews {
         loop {
             match self.news.next().await {
-                Some(news) if news.replica != self.name => return news,
-                Some(_) => {}
+                Some(news) if self.is_told(&news) || news.replica == self.name => {}
+                Some(news) => return news,
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Whether this was told last of its rule; from now on it was.
+    fn is_told(&mut self, news: &RunNews) -> bool {
+        let told = Told { order: news.order.clone(), replica: news.replica.clone(), is_end: news.state.is_end() };
+        self.told.insert(news.order.rule.clone(), told.clone()) == Some(told)
     }
 
     /// Gives back at once what is not done, and waits for what is being committed, until `end` at most.
@@ -142,9 +190,11 @@ impl Member {
     pub(super) fn drained(&self) -> impl Future<Output = ()> + use<> {
         let cluster = Arc::clone(&self.cluster);
         async move {
-            // What was handed on may be between two queues at one look.
+            // What was handed on may be between two queues at one look, and `sync --cluster`, started together with this
+            // process, has not ordered anything yet.
+            const LOOKS: u32 = 6;
             let mut looks = 0;
-            while looks < 2 {
+            while looks < LOOKS {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 looks = if is_empty(&cluster).await.unwrap_or(false) { looks + 1 } else { 0 };
             }
@@ -159,16 +209,25 @@ async fn is_empty(cluster: &Cluster) -> Result<bool, Error> {
 
 /// Tells of the ticks that are due, unless others have.
 async fn schedule(cluster: Arc<Cluster>, hands: Arc<EngineHands>, changed: Arc<Notify>) -> Infallible {
-    let mut told = cluster.told_ticks();
+    let (mut told, mut losses) = (cluster.told_ticks(), cluster.losses());
     let mut look = Instant::now();
     loop {
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(look) => {
-                tell_due(&cluster, &hands).await;
+            () = tokio::time::sleep_until(look) => look = match tell_due(&cluster, &hands).await {
+                Ok(()) => next_look(&hands),
+                Err(error) => {
+                    // They stay due.
+                    cluster.trouble("telling of a tick", &error);
+                    Instant::now() + Duration::from_secs(1)
+                }
+            },
+            Some((rule, at)) = told.next() => settle(&hands, &rule, at),
+            Ok(()) = losses.changed() => {
+                // What was under way is gone with it.
+                hands.timetable(ClusterTimetable::forget_settled);
                 look = next_look(&hands);
             }
-            Some((rule, at)) = told.next() => settle(&hands, &rule, at),
             () = changed.notified() => look = next_look(&hands),
         }
     }
@@ -183,15 +242,12 @@ fn next_look(hands: &EngineHands) -> Instant {
     Instant::now() + wait + apart()
 }
 
-async fn tell_due(cluster: &Cluster, hands: &EngineHands) {
+async fn tell_due(cluster: &Cluster, hands: &EngineHands) -> Result<(), Error> {
     let due = hands.timetable(|timetable| timetable.due(Timestamp::now()));
     for tick in due {
-        while let Err(error) = tell(cluster, hands, &tick).await {
-            // It stays due.
-            tracing::debug!(rule = &*tick.rule, %error, "telling of a tick: it is tried again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+        tell(cluster, hands, &tick).await?;
     }
+    Ok(())
 }
 
 async fn tell(cluster: &Cluster, hands: &EngineHands, tick: &DueTick) -> Result<(), Error> {

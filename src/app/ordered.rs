@@ -52,10 +52,19 @@ impl App {
     }
 }
 
-/// The report of the run that an order became, or of a later one of the same kind.
-async fn ended(cluster: &Cluster, order: &Order, sequence: u64, mut runs: Runs) -> RuleReport {
+/// The report of the run that an order became, or of a later one of the same kind. Where NATS has lost the order it is
+/// given again.
+async fn ended(cluster: &Cluster, order: &Order, mut sequence: u64, mut runs: Runs) -> RuleReport {
+    let mut losses = cluster.losses();
     loop {
-        let Some(news) = runs.next().await else { return std::future::pending().await };
+        let news = tokio::select! {
+            news = runs.next() => news,
+            Ok(()) = losses.changed() => {
+                sequence = ordered_again(cluster, order).await;
+                continue;
+            }
+        };
+        let Some(news) = news else { return std::future::pending().await };
         let is_ours = news.sequence >= sequence && news.order.mode == order.mode;
         if let (true, RunState::Ended { report, .. }) = (is_ours, news.state) {
             return RuleReport { images: images(cluster, &news.order).await, ..*report };
@@ -63,11 +72,21 @@ async fn ended(cluster: &Cluster, order: &Order, sequence: u64, mut runs: Runs) 
     }
 }
 
+async fn ordered_again(cluster: &Cluster, order: &Order) -> u64 {
+    loop {
+        match cluster.order(order).await {
+            Ok(sequence) => return sequence,
+            Err(error) => cluster.trouble("ordering a run again", &error),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn images(cluster: &Cluster, order: &Order) -> Vec<crate::events::ImageReport> {
     loop {
         match cluster.images(order).await {
             Ok(images) => return images,
-            Err(error) => tracing::debug!(%error, "reading what became of images: it is tried again"),
+            Err(error) => cluster.trouble("reading what became of images", &error),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -9,6 +9,7 @@ use super::serve::check_secrets;
 use super::session::Session;
 use super::{Exit, Failure, Format, output};
 use crate::config::Config;
+use crate::queue::{Cluster, Settings};
 use crate::registry::Reached;
 use crate::telemetry::Log;
 use crate::transfer::{Found, Side, Survey, SurveyedCatalog, SurveyedRegistry, SurveyedRepository};
@@ -16,7 +17,8 @@ use crate::transfer::{Found, Side, Survey, SurveyedCatalog, SurveyedRegistry, Su
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Also reach and log in to each registry, and list the tags of each rule's repositories. Nothing is written
+    /// Also reach and log in to each registry, and NATS of a cluster, and list the tags of each rule's repositories. Nothing
+    /// is written
     #[arg(long)]
     online: bool,
 
@@ -33,7 +35,7 @@ Examples:
   Without a registry in reach, in CI:
     REGFERRY_CONFIG=regferry.toml regferry check
 
-Exits 0 if all is well, 1 if a registry or a repository fails, 2 if the configuration is wrong.";
+Exits 0 if all is well, 1 if a registry, NATS or a repository fails, 2 if the configuration is wrong.";
 
 /// What a check tells.
 #[derive(Serialize)]
@@ -47,10 +49,21 @@ struct Report {
 /// What was found at the registries.
 #[derive(Serialize)]
 struct Online {
+    /// Of a configuration with a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterReached>,
     registries: Vec<Registry>,
     /// Of rules with globs.
     catalogs: Vec<Catalog>,
     repositories: Vec<Repository>,
+}
+
+#[derive(Serialize)]
+struct ClusterReached {
+    name: String,
+    nats: String,
+    #[serde(flatten)]
+    verdict: Verdict,
 }
 
 #[derive(Serialize)]
@@ -105,15 +118,28 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     let mut report = Report { rules: config.rules.len(), registries: config.registries.len(), online: None };
     let mut exit = Exit::Done;
     if args.online {
-        let Some(survey) = survey(session, config).await? else { return Ok(Exit::Failed) };
-        exit = if survey.is_success() { Exit::Done } else { Exit::Failed };
-        report.online = Some(Online::from(&survey));
+        let reaching = session.until_stopped(reached(config.cluster.clone()));
+        let (cluster, survey) = tokio::join!(reaching, survey(session, config));
+        let (Some(cluster), Some(survey)) = (cluster, survey?) else { return Ok(Exit::Failed) };
+        let is_reached = cluster.as_ref().is_none_or(|cluster| cluster.verdict.outcome == Outcome::Ok);
+        exit = if survey.is_success() && is_reached { Exit::Done } else { Exit::Failed };
+        report.online = Some(Online { cluster, ..Online::from(&survey) });
     }
     match args.output {
         Format::Json => output::print_json(&report)?,
         Format::Text => output::print(&report.text())?,
     }
     Ok(exit)
+}
+
+async fn reached(settings: Option<Settings>) -> Option<ClusterReached> {
+    let settings = settings?;
+    let verdict = match Cluster::reach(&settings).await {
+        Ok(()) => Verdict::OK,
+        Err(error) => Verdict { outcome: Outcome::Failed, error: Some(error.to_string()) },
+    };
+    let servers: Vec<String> = settings.servers.iter().map(ToString::to_string).collect();
+    Some(ClusterReached { name: settings.name, nats: servers.join(", "), verdict })
 }
 
 /// None if it was stopped.
@@ -127,6 +153,7 @@ async fn survey(session: &Session, config: Config) -> Result<Option<Survey>, Fai
 impl From<&Survey> for Online {
     fn from(survey: &Survey) -> Self {
         Self {
+            cluster: None,
             registries: survey.registries.iter().map(Registry::from).collect(),
             catalogs: survey.catalogs.iter().map(Catalog::from).collect(),
             repositories: survey.repositories.iter().map(Repository::from).collect(),
@@ -197,6 +224,13 @@ impl Verdict {
     }
 }
 
+impl ClusterReached {
+    fn row(&self) -> [String; 4] {
+        let told = self.verdict.told("NATS answers".to_owned());
+        [format!("cluster {}", self.name), self.nats.clone(), self.verdict.word().to_owned(), told]
+    }
+}
+
 impl Registry {
     fn row(&self) -> [String; 4] {
         let found = match self.user.as_deref() {
@@ -243,7 +277,9 @@ impl Online {
     fn table(&self) -> String {
         let registries = self.registries.iter().map(Registry::row);
         let catalogs = self.catalogs.iter().map(Catalog::row);
-        let rows: Vec<_> = registries.chain(catalogs).chain(self.repositories.iter().map(Repository::row)).collect();
+        let cluster = self.cluster.iter().map(ClusterReached::row);
+        let rest = registries.chain(catalogs).chain(self.repositories.iter().map(Repository::row));
+        let rows: Vec<_> = cluster.chain(rest).collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
         let (first, second, third) = (width(0), width(1), width(2));
         let mut text = String::new();
@@ -255,7 +291,8 @@ impl Online {
 
     /// `3 ok, 1 failed`; skipped ones only where there are any.
     fn counts(&self) -> String {
-        let verdicts = self.registries.iter().map(|registry| &registry.verdict);
+        let cluster = self.cluster.iter().map(|cluster| &cluster.verdict);
+        let verdicts = cluster.chain(self.registries.iter().map(|registry| &registry.verdict));
         let verdicts = verdicts.chain(self.catalogs.iter().map(|catalog| &catalog.verdict));
         let verdicts: Vec<_> = verdicts.chain(self.repositories.iter().map(|repository| &repository.verdict)).collect();
         let count = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();

@@ -89,6 +89,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<Exit, Failure> 
     session.progress.finish();
     let metrics = metrics_file.map_or(Ok(()), |file| file.write(app.metrics()));
     let Some(report) = report else {
+        if args.cluster {
+            tracing::warn!("nobody waits for the pass any more: the cluster's replicas go on with it");
+        }
         return metrics.map(|()| Exit::Failed);
     };
     match args.output {

@@ -121,6 +121,11 @@ impl Bucket {
         self.write(key, Bytes::new(), headers).await
     }
 
+    /// Something of the bucket was not done and is tried again.
+    pub(super) fn trouble(&self, doing: &'static str, error: &Error) {
+        self.link.trouble(doing, error.reason());
+    }
+
     /// Tells of all keys as they are now, and then of every change, for as long as the receiver is kept. After NATS was
     /// away it begins again with all keys. Who falls behind by more than some thousands holds it up, and nothing else.
     pub fn watch(&self) -> Watch {

@@ -14,9 +14,9 @@ use super::error::Reason;
 use super::link::Link;
 use super::stored::Which;
 
-/// Not to be begun before, in milliseconds since 1970.
-const NOT_BEFORE: &str = "Regferry-Not-Before";
-/// Since when nobody was found who can do it.
+/// For how many milliseconds it is not to be begun. The server counts them: replicas' clocks need not agree.
+const WAIT: &str = "Regferry-Wait";
+/// Since when nobody was found who can do it: when the server got the first message that was given back for that.
 const ODD_SINCE: &str = "Regferry-Odd-Since";
 
 /// Dropped, its message comes to another after `ack_wait`.
@@ -34,7 +34,7 @@ pub(super) struct Place {
     pub(super) sequence: u64,
     /// How many times it was given to somebody, this time among them.
     pub(super) deliveries: u64,
-    /// When it was published, in milliseconds since 1970.
+    /// When it was published, by the server's clock: in milliseconds since 1970.
     pub(super) published: u64,
 }
 
@@ -80,20 +80,21 @@ impl Claim {
         Ok(stored.is_some_and(|stored| stored.payload == self.message.payload))
     }
 
-    /// How long it is not to be begun yet.
+    /// How long it is not to be begun yet: who is given it first gives it back for so long.
     pub(super) fn wait(&self) -> Option<Duration> {
-        let until = self.number(NOT_BEFORE)?;
-        Some(Duration::from_millis(until.checked_sub(now())?)).filter(|wait| !wait.is_zero())
+        let is_first = self.place().deliveries < 2;
+        self.number(WAIT).filter(|_| is_first).map(Duration::from_millis)
     }
 
     /// Whether it was not to be begun when it came first.
     pub(super) fn was_put_off(&self) -> bool {
-        self.number(NOT_BEFORE).is_some()
+        self.number(WAIT).is_some()
     }
 
     /// For how long nobody was found who can do it.
     pub(super) fn odd_for(&self) -> Duration {
-        self.number(ODD_SINCE).map_or(Duration::ZERO, |since| Duration::from_millis(now().saturating_sub(since)))
+        let published = self.place().published;
+        self.number(ODD_SINCE).map_or(Duration::ZERO, |since| Duration::from_millis(published.saturating_sub(since)))
     }
 
     /// It is done.
@@ -118,7 +119,7 @@ impl Claim {
 
     /// As [`anew`](Self::anew), by one who cannot do it.
     pub(super) async fn odd(&self, wait: Duration) {
-        let since = self.number(ODD_SINCE).unwrap_or_else(now);
+        let since = self.number(ODD_SINCE).unwrap_or_else(|| self.place().published);
         self.replaced(self.message.payload.clone(), wait, Some(since)).await;
     }
 
@@ -126,8 +127,7 @@ impl Claim {
     pub(super) async fn replaced(&self, payload: Bytes, wait: Duration, odd_since: Option<u64>) {
         let mut headers = HeaderMap::new();
         if !wait.is_zero() {
-            let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            headers.insert(NOT_BEFORE, now().saturating_add(wait).to_string());
+            headers.insert(WAIT, wait.as_millis().to_string());
         }
         if let Some(since) = odd_since {
             headers.insert(ODD_SINCE, since.to_string());
@@ -135,7 +135,7 @@ impl Claim {
         match self.link.publish(self.message.subject.to_string(), headers, payload).await {
             Ok(_) => self.done().await,
             // Then it comes again by itself.
-            Err(reason) => tracing::debug!(%reason, "giving work back"),
+            Err(reason) => self.link.trouble("giving work back", &reason),
         }
     }
 

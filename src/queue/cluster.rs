@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::Bucket;
+use super::connect::PATIENCE;
 use super::error::Error;
 use super::link::Link;
 use super::settings::Settings;
+use super::streams::Streams;
 
 /// How often it is looked whether the streams are all there.
 const LOOK: Duration = Duration::from_secs(15);
@@ -18,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(15);
 pub struct Cluster {
     pub(super) link: Arc<Link>,
     pub(super) ack_wait: Duration,
+    losses: watch::Receiver<u64>,
     _keeping: AbortOnDropHandle<()>,
 }
 
@@ -29,15 +34,36 @@ impl Cluster {
     /// What NATS refuses and why, and what to do about it.
     pub async fn connect(settings: Settings) -> Result<Self, Error> {
         let link = Arc::new(Link::connect(&settings).await?);
-        link.ensure(&settings).await?;
+        let streams = made(&link, &settings).await?;
         let ack_wait = settings.ack_wait;
-        let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&link), settings)));
-        Ok(Self { link, ack_wait, _keeping: keeping })
+        let (telling, losses) = watch::channel(0);
+        let keeping = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&link), settings, streams, telling)));
+        Ok(Self { link, ack_wait, losses, _keeping: keeping })
     }
 
-    /// Whether NATS is there now.
+    /// Whether NATS is there, lets us in, and has JetStream for us. Nothing is made.
+    ///
+    /// # Errors
+    /// What NATS refuses and why, and what to do about it.
+    pub async fn reach(settings: &Settings) -> Result<(), Error> {
+        let link = Link::connect(settings).await?;
+        let account: Result<serde_json::Value, _> = link.look("INFO".to_owned()).await;
+        account.map(drop).map_err(|reason| link.error("asking for JetStream", reason))
+    }
+
+    /// Whether NATS is there now, and answers.
     pub fn is_connected(&self) -> bool {
-        self.link.happened.is_up()
+        self.link.happened.is_up() && self.link.happened.is_answering()
+    }
+
+    /// How many times streams were found to be lost, and made again: what was ordered before may be gone.
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.losses.clone()
+    }
+
+    /// Something was not done and is tried again: that is told now and then, unless it passes by itself.
+    pub fn trouble(&self, doing: &'static str, error: &Error) {
+        self.link.trouble(doing, error.reason());
     }
 
     /// How long a process may be silent before its jobs and leases are others'.
@@ -76,8 +102,27 @@ impl Cluster {
     }
 }
 
+/// Makes what is not there, with some patience for servers that have not found each other yet.
+async fn made(link: &Link, settings: &Settings) -> Result<Streams, Error> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match link.ensure(settings).await {
+            Err(error) if error.is_passing() && Instant::now() < deadline => link.pause().await,
+            made => return made.inspect(tell_scarce),
+        }
+    }
+}
+
+fn tell_scarce(streams: &Streams) {
+    if streams.are_scarce {
+        tracing::warn!(
+            "fewer than three servers of NATS are there: streams are on one of them, and on three as soon as those are there"
+        );
+    }
+}
+
 /// Makes streams again when they are lost, for as long as the cluster is there.
-async fn keep(link: Arc<Link>, settings: Settings) {
+async fn keep(link: Arc<Link>, settings: Settings, mut streams: Streams, losses: watch::Sender<u64>) {
     let mut connections = link.happened.connections();
     let mut failures = 0;
     loop {
@@ -86,7 +131,24 @@ async fn keep(link: Arc<Link>, settings: Settings) {
             () = tokio::time::sleep(LOOK) => {}
         }
         match link.ensure(&settings).await {
-            Ok(()) => failures = 0,
+            Ok(now) => {
+                failures = 0;
+                if now.changed {
+                    tracing::warn!(
+                        "another replica keeps the cluster's streams by other settings: give all of them the same [cluster]"
+                    );
+                }
+                if streams.are_scarce && !now.are_scarce {
+                    tracing::info!("streams are kept on three servers of NATS");
+                }
+                let lost = streams.lost_in(&now);
+                if !lost.is_empty() {
+                    let streams = lost.join(", ");
+                    tracing::warn!(streams, "NATS has lost streams: they are made again, and rules run anew");
+                    losses.send_modify(|count| *count += 1);
+                }
+                streams = now;
+            }
             // A server that is just starting has nothing yet.
             Err(error) if failures == 0 || error.is_passing() => {
                 failures += 1;

@@ -1,5 +1,6 @@
 //! The connection to NATS: who we are, and what becomes of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,23 +11,34 @@ use tokio::time::Instant;
 
 use super::error::{Error, Reason};
 use super::settings::{Login, Settings};
+use super::troubles::Troubles;
 
 /// How long a server that is just starting is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What has happened to the connection.
 #[derive(Debug)]
 pub(super) struct Happened {
     connections: watch::Sender<u64>,
     is_up: watch::Sender<bool>,
+    /// Whether JetStream answered when it was asked last: three servers that have lost their majority are reached, and
+    /// do nothing.
+    is_answering: AtomicBool,
     /// The last thing that the server did not allow, and when.
     denied: Mutex<Option<(Instant, String)>>,
+    troubles: Troubles,
 }
 
 impl Happened {
     fn new() -> Self {
         let (connections, is_up) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self { connections, is_up, denied: Mutex::default() }
+        Self {
+            connections,
+            is_up,
+            is_answering: AtomicBool::new(true),
+            denied: Mutex::default(),
+            troubles: Troubles::default(),
+        }
     }
 
     /// How many times a connection was made: it changes whenever one was lost and is there again.
@@ -36,6 +48,15 @@ impl Happened {
 
     pub(super) fn is_up(&self) -> bool {
         *self.is_up.borrow()
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
+    }
+
+    /// Whether JetStream has answered now; returns whether that is another answer than before.
+    pub(super) fn answers(&self, is_answering: bool) -> bool {
+        self.is_answering.swap(is_answering, Ordering::Relaxed) != is_answering
     }
 
     /// Ends when the connection is lost, if it is there now.
@@ -58,6 +79,9 @@ impl Happened {
             Event::Connected => {
                 self.is_up.send_replace(true);
                 self.connections.send_modify(|count| *count += 1);
+                if *self.connections.borrow() > 1 {
+                    tracing::info!("the connection to NATS is there again");
+                }
             }
             Event::Closed => drop(self.is_up.send_replace(false)),
             Event::Disconnected => {
@@ -72,9 +96,21 @@ impl Happened {
                     *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), text));
                 }
             }
+            // The client's text is all that there is of why it does not come back.
+            Event::ClientError(error) if is_about_us(&error.to_string()) => {
+                if self.troubles.are_due("connecting") {
+                    tracing::warn!(%error, "NATS lets this replica in no more: check the login in [cluster]");
+                }
+            }
             other => tracing::debug!(event = %other, "NATS"),
         }
     }
+}
+
+/// Whether it says that we are not let in, and not that nobody is there.
+fn is_about_us(text: &str) -> bool {
+    let kinds = [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication, ConnectErrorKind::Tls];
+    kinds.iter().any(|kind| text.contains(&kind.to_string()))
 }
 
 /// Connects, with some patience for servers that are just starting. Later it is connected again whenever it is lost.

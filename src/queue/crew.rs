@@ -75,7 +75,8 @@ impl QueueCrew {
     /// The crew of a run, with what became of its images under an owner before.
     pub(super) fn new(link: &Arc<Link>, jobs: String, early: Vec<JobResult>, seen: Option<Seen>) -> Self {
         let told = early.iter().flat_map(|result| &result.brought).map(|brought| named(&brought.image)).collect();
-        let early = early.into_iter().map(|result| (result.id, result.brought)).collect();
+        // What was told first of an image counts.
+        let early = early.into_iter().rev().map(|result| (result.id, result.brought)).collect();
         Self {
             link: Arc::clone(link),
             jobs,
@@ -169,7 +170,7 @@ impl QueueCrew {
         for (id, times, payload) in again {
             if let Err(reason) = self.publish(&id, times, payload).await {
                 // The next look finds it.
-                return tracing::debug!(%reason, "handing out an image again");
+                return self.link.trouble("handing out an image again", &reason);
             }
         }
     }
@@ -217,7 +218,7 @@ impl QueueCrew {
             match published {
                 Ok(()) => return Ok(()),
                 Err(reason @ (Reason::TooLarge(_) | Reason::NotAllowed(_))) => return Err(reason),
-                Err(reason) => tracing::debug!(%reason, "handing out an image"),
+                Err(reason) => self.link.trouble("handing out an image", &reason),
             }
             self.link.pause().await;
         }
@@ -235,7 +236,7 @@ impl QueueCrew {
             return;
         }
         if let Err(reason) = self.link.take_away(IMAGES, &self.subject()).await {
-            tracing::debug!(%reason, "taking back a stopped run's images");
+            self.link.trouble("taking back a stopped run's images", &reason);
         }
         let subject = format!("{}.{}", self.link.names.subject("cancel"), self.jobs);
         if let Err(error) = self.link.client.publish(subject, Bytes::new()).await {

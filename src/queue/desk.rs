@@ -10,6 +10,7 @@ use super::claim::Claim;
 use super::cluster::Cluster;
 use super::hands::Hands;
 use super::pull::Puller;
+use super::strangers::Strangers;
 use super::tally::Tally;
 
 /// One replica's.
@@ -22,6 +23,7 @@ pub(super) struct Desk {
     /// The same as a part of a subject.
     pub(super) token: String,
     pub(super) owned: AtomicU64,
+    pub(super) strangers: Strangers,
 }
 
 impl Desk {

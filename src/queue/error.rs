@@ -22,7 +22,11 @@ impl Error {
 
     /// Whether it may be gone by itself soon: nobody has to do anything about it.
     pub fn is_passing(&self) -> bool {
-        matches!(self.reason, Reason::Unreachable(_) | Reason::Silent | Reason::Busy(_))
+        self.reason.is_passing()
+    }
+
+    pub(super) fn reason(&self) -> &Reason {
+        &self.reason
     }
 }
 
@@ -62,6 +66,12 @@ pub(super) enum Reason {
     Foreign(String),
     #[error("{0}")]
     Refused(String),
+}
+
+impl Reason {
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Silent | Self::Busy(_) | Self::Gone | Self::Conflict)
+    }
 }
 
 impl From<jetstream::context::PublishError> for Reason {

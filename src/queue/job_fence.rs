@@ -88,7 +88,7 @@ impl JobFence {
                     self.tally.released(LeaseKind::Image);
                     return Ok(State::Gone);
                 }
-                Err(error) => tracing::debug!(%error, "taking a lease"),
+                Err(error) => self.leases.trouble("taking an image's lease", &error),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

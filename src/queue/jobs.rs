@@ -83,8 +83,7 @@ impl Worker {
             Read::Garbage(reason) => return self.bury(&claim, None, &format!("it cannot be read: {reason}")).await,
         };
         if let Some(wait) = claim.wait() {
-            // What waits for its time is begun by nobody.
-            return if deliveries < 2 { claim.later(wait).await } else { claim.anew(wait).await };
+            return claim.later(wait).await;
         }
         if self.stop.is_cancelled() {
             return claim.anew(Duration::ZERO).await;
@@ -92,6 +91,7 @@ impl Worker {
         if deliveries > 1 + u64::from(claim.was_put_off()) {
             desk.tally.redelivered(Queue::Images);
         }
+        let task = if deliveries > 1 { task.after_others() } else { task };
         if deliveries > SUSPECTED {
             return self.suspect(claim, task).await;
         }
@@ -100,6 +100,7 @@ impl Worker {
 
     /// A job that too many have had.
     async fn suspect(&self, claim: Arc<Claim>, task: Task) {
+        let desk = &self.desk;
         let run = run_of(claim.subject()).unwrap_or_default();
         match self.suspects.judge(run, &task.id(), &self.stop).await {
             // While it waited for its turn it may have become another's.
@@ -111,7 +112,9 @@ impl Worker {
             }
             Ok(None) => claim.anew(Duration::ZERO).await,
             // It comes again, and is looked at then.
-            Err(error) => tracing::debug!(%error, "looking at an image that too many have had"),
+            Err(error) => {
+                desk.cluster.link.trouble("looking at an image that too many have had", error.reason());
+            }
         }
     }
 
@@ -179,7 +182,7 @@ impl Worker {
         while fence.may_tell().await {
             match self.results.send(run, result.clone()).await {
                 Ok(()) => return claim.done().await,
-                Err(reason) => tracing::debug!(%reason, "telling what became of an image"),
+                Err(reason) => self.desk.cluster.link.trouble("telling what became of an image", &reason),
             }
             self.desk.cluster.link.pause().await;
         }
@@ -192,14 +195,14 @@ impl Worker {
         let link = &self.desk.cluster.link;
         let Ok(payload) = written(&buried) else { return };
         let subject = format!("{}.image", link.names.subject("dead"));
-        if let Err(error) = link.publish(subject, HeaderMap::new(), payload).await {
-            // It comes again, and is buried then.
-            return tracing::debug!(%error, "burying an image");
+        if let Err(reason) = link.publish(subject, HeaderMap::new(), payload).await {
+            // It comes again, and is put aside then.
+            return link.trouble("putting an image aside", &reason);
         }
         if let (Some(task), Some(run)) = (task, run_of(claim.subject())) {
             let result = JobResult { id: task.id(), brought: task.failed(reason) };
-            if let Err(error) = self.results.send(run, result).await {
-                return tracing::debug!(%error, "telling what became of an image");
+            if let Err(reason) = self.results.send(run, result).await {
+                return link.trouble("telling what became of an image", &reason);
             }
         }
         claim.end().await;

@@ -75,7 +75,7 @@ impl Knowing {
         let key = format!("blob.{}.{}", token(location.host.as_str()), digest.to_string().replace(':', "-"));
         let Ok(fact) = written(&Fact { location, digest }) else { return };
         if let Err(error) = self.bucket.put(&key, fact).await {
-            tracing::debug!(%error, "telling of a blob");
+            self.bucket.trouble("telling of a blob", &error);
         }
     }
 }

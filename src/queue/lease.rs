@@ -80,7 +80,7 @@ impl Lease {
                 match self.held.renew().await {
                     Ok(()) => return Ok(()),
                     Err(Unrenewed::Lost) => return Err(self.displaced()),
-                    Err(Unrenewed::Unknown(error)) => tracing::debug!(%error, "checking a lease"),
+                    Err(Unrenewed::Unknown(error)) => self.held.bucket.trouble("checking a lease", &error),
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -170,7 +170,7 @@ async fn renew_on(held: Arc<Held>, span: Duration) {
                 Ok(()) => span / 3,
                 Err(Unrenewed::Lost) => return,
                 Err(Unrenewed::Unknown(error)) => {
-                    tracing::debug!(%error, "renewing a lease");
+                    held.bucket.trouble("renewing a lease", &error);
                     span / 12
                 }
             };

@@ -19,6 +19,7 @@ use super::connect::{self, Happened};
 use super::error::{Error, Reason};
 use super::names::Names;
 use super::settings::Settings;
+use super::troubles::Troubles;
 
 /// How long an answer is waited for: longer than a cluster of three takes to elect a new leader.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ pub(super) struct Link {
     pub(super) names: Names,
     pub(super) happened: Arc<Happened>,
     place: Arc<str>,
+    troubles: Troubles,
 }
 
 impl Link {
@@ -39,24 +41,37 @@ impl Link {
         let place: Arc<str> = place.join(", ").into();
         let (client, happened) = connect::connect(settings, &place).await?;
         let context = ContextBuilder::new().timeout(ANSWER).build(client.clone());
-        Ok(Self { client, context, names: Names::of(&settings.name), happened, place })
+        let (names, troubles) = (Names::of(&settings.name), Troubles::default());
+        Ok(Self { client, context, names, happened, place, troubles })
     }
 
     pub(super) fn error(&self, operation: impl fmt::Display, reason: Reason) -> Error {
         Error::new(operation, &self.place, reason)
     }
 
-    /// Publishes into a stream; done when the stream has it.
+    /// Something was not done and is tried again. What does not pass by itself somebody has to hear of.
+    pub(super) fn trouble(&self, doing: &'static str, reason: &Reason) {
+        let error = self.error(doing, reason.clone());
+        if reason.is_passing() || !self.troubles.are_due(doing) {
+            tracing::debug!(%error, "it is tried again");
+        } else {
+            tracing::warn!(%error, "it is tried again");
+        }
+    }
+
+    /// Publishes into a stream; done when the stream has it. What the server does not allow it tells beside an answer that
+    /// never comes.
     pub(super) async fn publish(
         &self,
         subject: String,
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<PublishAck, Reason> {
-        let size = payload.len();
+        let (size, begun) = (payload.len(), Instant::now());
         let message = PublishMessage::build().payload(payload).headers(headers);
         let reason = |error: PublishError| match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => Reason::TooLarge(size),
+            PublishErrorKind::TimedOut => self.happened.denied_since(begun).map_or(Reason::Silent, Reason::NotAllowed),
             _ => Reason::from(error),
         };
         let publishing =

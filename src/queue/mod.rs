@@ -34,10 +34,12 @@ mod settings;
 pub mod shares;
 mod sharing;
 mod stored;
+mod strangers;
 mod streams;
 mod suspects;
 mod tally;
 mod ticks;
+mod troubles;
 
 pub use bucket::{Bucket, Change, Entry, Watch};
 pub use cluster::Cluster;

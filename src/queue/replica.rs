@@ -17,6 +17,7 @@ use super::error::{Error, Reason};
 use super::hands::Hands;
 use super::lease::Lease;
 use super::names::own_token;
+use super::strangers::Strangers;
 use super::streams::{IMAGES, RUNS, WORKERS};
 use super::tally::Tally;
 use super::{jobs, runs};
@@ -44,7 +45,17 @@ impl Replica {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = format!("{} {token}", host.trim()).trim().into();
         let tally = Arc::new(Tally::new(observer));
-        Self { desk: Arc::new(Desk { cluster, hands, tally, name, token, owned: AtomicU64::new(0) }) }
+        Self {
+            desk: Arc::new(Desk {
+                cluster,
+                hands,
+                tally,
+                name,
+                token,
+                owned: AtomicU64::new(0),
+                strangers: Strangers::default(),
+            }),
+        }
     }
 
     /// What it is called, unlike any other.
@@ -73,7 +84,9 @@ impl Replica {
         loop {
             tally.tell(&ClusterNews::Connected(cluster.is_connected()));
             for queue in Queue::ALL {
-                if let Ok(messages) = cluster.backlog(queue).await {
+                let backlog = cluster.backlog(queue).await;
+                cluster.note_answer(&backlog);
+                if let Ok(messages) = backlog {
                     tally.tell(&ClusterNews::Backlog { queue, messages });
                 }
             }
@@ -118,6 +131,19 @@ impl Cluster {
         let info = self.link.look::<consumer::Info>(format!("CONSUMER.INFO.{stream}.{WORKERS}")).await;
         let info = info.map_err(|reason| self.error("counting the work", reason))?;
         Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX))
+    }
+
+    /// What was asked last was answered, or not: who only sees the connection would take three servers without a majority
+    /// for well.
+    fn note_answer(&self, answer: &Result<u64, Error>) {
+        let happened = &self.link.happened;
+        match answer {
+            Ok(_) if happened.answers(true) => tracing::info!("NATS answers again"),
+            Err(error) if happened.is_up() && happened.answers(false) => {
+                tracing::warn!(%error, "NATS is reached, and does not answer");
+            }
+            _ => {}
+        }
     }
 
     /// How many replicas live.

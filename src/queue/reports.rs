@@ -51,6 +51,11 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Whether it has ended.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+
     /// A run's end; its images are [`Cluster::images`].
     pub(super) fn ended(report: &RuleReport) -> Self {
         let failed = report.images.iter().filter(|image| image.outcome == ImageOutcome::Failed);
@@ -93,15 +98,16 @@ impl Cluster {
         let failed = |reason| self.link.error(format!("reading the images of {}", order.rule), reason);
         let mut inbox = Inbox::open(&self.link, &order.run()).await.map_err(failed)?;
         let results = inbox.kept().await.map_err(failed)?;
-        let mut images: Vec<ImageReport> =
-            results.into_iter().flat_map(|result| result.brought).map(|brought| brought.image).collect();
-        let named = |image: &ImageReport| (image.source.to_string(), image.target.to_string());
-        // The last that was told of an image counts: one that was done twice has two.
-        images.reverse();
-        images.sort_by_cached_key(named);
-        images.dedup_by(|one, other| one.source == other.source && one.target == other.target);
-        Ok(images)
+        Ok(each_once(results.into_iter().flat_map(|result| result.brought).map(|brought| brought.image).collect()))
     }
+}
+
+/// In the order of their references. What was told first of an image counts, as it does for who owns the run: what is done
+/// once more, since its job was handed out again, finds the image in place.
+fn each_once(mut images: Vec<ImageReport>) -> Vec<ImageReport> {
+    images.sort_by_cached_key(|image| (image.source.to_string(), image.target.to_string()));
+    images.dedup_by(|later, first| later.source == first.source && later.target == first.target);
+    images
 }
 
 /// What becomes of runs. Listening ends when it is dropped.
@@ -171,5 +177,20 @@ fn shortened(report: &RuleReport) -> RuleReport {
         warnings,
         error: report.error.as_ref().map(|error| error.chars().take(10_000).collect()),
         ..report.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_first_of_an_image_counts() {
+        let image = |tag: &str, bytes| {
+            let name = |host: &str| format!("{host}/app:{tag}").parse().unwrap();
+            ImageReport { bytes, ..ImageReport::new(name("source.example"), name("target.example")) }
+        };
+        let images = each_once(vec![image("b", 7), image("a", 5), image("b", 0), image("a", 0)]);
+        assert_eq!(images.iter().map(|image| image.bytes).collect::<Vec<_>>(), [5, 7]);
     }
 }

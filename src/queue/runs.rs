@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::claim::{Claim, now};
+use super::claim::Claim;
 use super::crew::QueueCrew;
 use super::desk::Desk;
 use super::error::{Error, Reason};
@@ -81,7 +81,7 @@ async fn take(desk: Arc<Desk>, message: Message, stop: CancellationToken) {
             desk.tally.held(LeaseKind::Rule);
             let run = Run { lease: Arc::new(lease), order, claim, desk: Arc::clone(&desk), stop };
             if let Err(error) = run.begin().await {
-                tracing::debug!(%error, "beginning a run: it is tried again");
+                desk.cluster.link.trouble("beginning a run", error.reason());
                 run.lease.release().await;
                 run.claim.later(BUSY_PAUSE).await;
             }
@@ -89,11 +89,15 @@ async fn take(desk: Arc<Desk>, message: Message, stop: CancellationToken) {
         }
         Ok(None) => claim.later(BUSY_PAUSE).await,
         Err(error) => {
-            tracing::debug!(%error, "taking a rule's lease");
+            desk.cluster.link.trouble("taking a rule's lease", error.reason());
             claim.later(BUSY_PAUSE).await;
         }
     }
 }
+
+/// The last result in the stream when a run was begun; none where an owner before has begun it.
+#[derive(Clone, Copy)]
+struct Former(Option<u64>);
 
 /// A run whose rule is ours.
 struct Run {
@@ -120,6 +124,13 @@ impl Run {
         };
         let mut inbox = Inbox::open(link, &self.order.run()).await.map_err(failed)?;
         let mut early = inbox.kept().await.map_err(failed)?;
+        let former = self.former(&early).await.map_err(failed)?;
+        // What an owner before us has handed out, of this run or another, is handed out anew.
+        self.clear().await.map_err(failed)?;
+        // And what was brought until it was taken away is not.
+        early.extend(inbox.kept().await.map_err(failed)?);
+        self.tell(RunState::Began).await?;
+        // Last: a run that cannot be begun since NATS does not let it has killed nobody.
         let begun = self.desk.cluster.note_begun(&self.order, early.len()).await?;
         if begun.in_vain > MOST_BEGUN {
             return self.bury().await;
@@ -127,15 +138,10 @@ impl Run {
         if begun.times > 1 {
             self.desk.tally.redelivered(Queue::Runs);
         }
-        // What an owner before us has handed out, of this run or another, is handed out anew.
-        self.clear().await.map_err(failed)?;
-        // And what was brought until it was taken away is not.
-        early.extend(inbox.kept().await.map_err(failed)?);
-        self.tell(RunState::Began).await?;
-        self.go(mode, inbox, early).await
+        self.go(mode, inbox, early, former).await
     }
 
-    async fn go(&self, mode: Mode, inbox: Inbox, early: Vec<JobResult>) -> Result<(), Error> {
+    async fn go(&self, mode: Mode, inbox: Inbox, early: Vec<JobResult>, former: Former) -> Result<(), Error> {
         let desk = &self.desk;
         let jobs = format!("{}.{}", self.order.run(), desk.owner());
         let crew = Arc::new(QueueCrew::new(&desk.cluster.link, jobs, early, self.seen(mode).await));
@@ -171,17 +177,20 @@ impl Run {
             return Ok(());
         }
         if self.stop.is_cancelled() {
+            if let Err(error) = desk.cluster.note_given_back(&self.order).await {
+                desk.cluster.link.trouble("giving a run back", error.reason());
+            }
             // First the rule is free, and then others are given the run.
             self.lease.release().await;
             self.claim.later(Duration::ZERO).await;
             return Ok(());
         }
         match report {
-            Ok(Some(report)) => self.end(mode, report, &crew).await,
+            Ok(Some(report)) => self.end(mode, report, &crew, former).await,
             Ok(None) => self.not_here().await,
             Err(fault) => {
                 let reason = format!("a fault in regferry itself: {fault}; please report it");
-                self.end(mode, self.failure(reason), &crew).await
+                self.end(mode, self.failure(reason), &crew, former).await
             }
         }
     }
@@ -196,16 +205,16 @@ impl Run {
     }
 
     /// Tells what became of it, and then it is done. Until then it is begun again where this replica dies.
-    async fn end(&self, mode: Mode, report: RuleReport, crew: &QueueCrew) -> Result<(), Error> {
+    async fn end(&self, mode: Mode, report: RuleReport, crew: &QueueCrew, former: Former) -> Result<(), Error> {
         while self.lease.check().await.is_ok() {
             match self.tell_end(mode, &report, crew).await {
                 Ok(()) => {
                     self.claim.done().await;
                     crew.keep_seen().await;
-                    self.forget_results().await;
+                    self.forget_results(former, &report).await;
                     break;
                 }
-                Err(error) => tracing::debug!(%error, "telling of a run"),
+                Err(error) => self.desk.cluster.link.trouble("telling of a run", error.reason()),
             }
             self.desk.cluster.link.pause().await;
         }
@@ -236,16 +245,31 @@ impl Run {
         link.take_away(IMAGES, &format!("{}.{}.>", link.names.subject("image"), token(&self.order.rule))).await
     }
 
-    /// Whoever waits for an order reads its images once it has ended. Those of a tick nobody reads: they would fill the
-    /// server's disk.
-    async fn forget_results(&self) {
+    /// Up to where results are of runs before this one, if that is known.
+    async fn former(&self, early: &[JobResult]) -> Result<Former, Reason> {
+        let is_begun = !early.is_empty();
+        Ok(Former(if is_begun { None } else { Some(self.desk.cluster.link.last_of(RESULTS).await?) }))
+    }
+
+    /// What became of a tick's images nobody reads, and of former runs whoever waited for those has read it long ago, once a
+    /// whole run has ended since: in a day, which results are kept for at most, it would be many times all images.
+    async fn forget_results(&self, Former(before): Former, report: &RuleReport) {
+        if !report.has_looked() {
+            return;
+        }
         let link = &self.desk.cluster.link;
-        let subject = format!("{}.{}", link.names.subject("result"), self.order.run());
-        if self.order.mode.is_none()
-            && let Err(reason) = link.purge(RESULTS, &subject).await
-        {
-            // Their age takes them away.
-            tracing::debug!(%reason, "taking away what became of a run's images");
+        let forgetting = async {
+            let last = match self.order.mode {
+                None => Some(link.last_of(RESULTS).await?),
+                Some(_) => before,
+            };
+            // To a server the first sequence is none, and it would take away all.
+            let Some(last) = last.filter(|last| *last > 0) else { return Ok(()) };
+            let subjects = format!("{}.{}.>", link.names.subject("result"), token(&self.order.rule));
+            link.purge(RESULTS, &subjects, last).await
+        };
+        if let Err(reason) = forgetting.await {
+            link.trouble("taking away what became of images", &reason);
         }
     }
 
@@ -262,8 +286,11 @@ impl Run {
 
     /// Another replica may have the rule: one that has read a newer configuration.
     async fn not_here(&self) -> Result<(), Error> {
-        let waited = Duration::from_millis(now().saturating_sub(self.claim.place().published));
-        if waited > PATIENCE {
+        let since = self.desk.strangers.met(&self.order.run());
+        if since.is_zero() {
+            tracing::warn!(rule = self.order.rule, "a run is ordered of a rule that is not here: it is left to others");
+        }
+        if since > PATIENCE {
             let reason = "no replica has this rule: give all of them the same configuration";
             self.tell(RunState::ended(&self.failure(reason.to_owned()))).await?;
             self.claim.done().await;

@@ -2,6 +2,7 @@
 
 use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::stream;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -104,11 +105,17 @@ impl Link {
         }
     }
 
-    /// Takes all messages with this subject out of a stream that nobody has a lasting consumer of.
-    pub(super) async fn purge(&self, stream: &str, subject: &str) -> Result<(), Reason> {
-        let question = json!({ "filter": subject });
-        let stream = self.names.stream(stream);
-        self.ask::<serde_json::Value>(format!("STREAM.PURGE.{stream}"), &question).await.map(drop)
+    /// The sequence of the last message that a stream was given.
+    pub(super) async fn last_of(&self, stream: &str) -> Result<u64, Reason> {
+        let info: stream::Info = self.look(format!("STREAM.INFO.{}", self.names.stream(stream))).await?;
+        Ok(info.state.last_sequence)
+    }
+
+    /// Takes all messages with these subjects up to a sequence out of a stream that no consumer works on.
+    pub(super) async fn purge(&self, stream: &str, subjects: &str, last: u64) -> Result<(), Reason> {
+        let question = json!({ "filter": subjects, "seq": last + 1 });
+        let subject = format!("STREAM.PURGE.{}", self.names.stream(stream));
+        self.ask::<serde_json::Value>(subject, &question).await.map(drop)
     }
 
     async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {

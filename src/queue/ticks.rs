@@ -81,6 +81,19 @@ impl Cluster {
         Ok(begun)
     }
 
+    /// Notes that a run which was begun is given back of its owner's own will: it has killed nobody.
+    pub(super) async fn note_given_back(&self, order: &Order) -> Result<(), Error> {
+        let (ticks, key) = (self.ticks(), key(BEGUN, &order.rule));
+        let before = ticks.get(&key).await?.map(|entry| read::<Begun>(&entry.value));
+        if let Some(Read::Body(begun)) = before
+            && begun.run == order.run()
+            && let Ok(value) = written(&Begun { in_vain: begun.in_vain.saturating_sub(1), ..begun })
+        {
+            ticks.put(&key, value).await?;
+        }
+        Ok(())
+    }
+
     async fn noted(&self, what: &str, rule: &str) -> Result<Option<(u64, Entry)>, Error> {
         let entry = self.ticks().get(&key(what, rule)).await?;
         Ok(entry.and_then(|entry| match read(&entry.value) {

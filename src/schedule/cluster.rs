@@ -81,6 +81,11 @@ impl ClusterTimetable {
         }
     }
 
+    /// What all replicas knew of is lost: the last tick of each rule is due again.
+    pub fn forget_settled(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.settled = None);
+    }
+
     /// Whether the run of a tick is to look below unchanged tags, if that was done last by the run of the tick `done`; if
     /// nobody knows, by that of the tick before.
     pub fn is_recheck(&self, rule: &str, at: Timestamp, done: Option<Timestamp>) -> bool {
@@ -253,6 +258,9 @@ mod tests {
         timetable.settle("a", due[0].at);
         timetable.follow([(&name, &timing)]);
         assert!(timetable.due(start() + SECOND).is_empty());
+        timetable.forget_settled();
+        assert_eq!(timetable.due(start() + SECOND), due, "nobody knows of it any more");
+        timetable.settle("a", due[0].at);
         timetable.follow([]);
         assert!(timetable.due(start() + 60 * MINUTE).is_empty());
     }

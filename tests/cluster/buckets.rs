@@ -83,6 +83,25 @@ async fn three_servers_keep_a_bucket_when_one_of_them_is_killed() {
 }
 
 #[tokio::test]
+async fn streams_are_on_three_servers_as_soon_as_those_are_there_or_on_as_many_as_is_said() {
+    let servers = NatsCluster::start();
+    let urls: Vec<_> = servers.urls().iter().map(|url| url.parse().unwrap()).collect();
+    let client = async_nats::connect(servers.urls()).await.unwrap();
+    let jetstream = async_nats::jetstream::new(client);
+    // The first found one server alone; then nobody says how many, and then somebody does.
+    for (said, kept) in [(Some(1), 1), (None, 3), (Some(1), 1)] {
+        let said = Settings { servers: urls.clone(), stream_replicas: said, ..settings("nats://unused") };
+        drop(Cluster::connect(said).await.unwrap());
+        for stream in ["regferry-test-runs", "KV_regferry-test-leases"] {
+            eventually(&format!("{stream} is on {kept}"), async || {
+                jetstream.get_stream(stream).await.is_ok_and(|stream| stream.cached_info().config.num_replicas == kept)
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn settings_that_change_are_brought_to_the_streams_that_are_there() {
     let server = NatsServer::start();
     drop(connect(&server).await);

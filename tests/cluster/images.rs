@@ -1,8 +1,8 @@
 //! Image jobs: each done once, none lost, whoever dies.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -54,6 +54,33 @@ async fn what_a_replica_had_under_way_when_it_died_is_done_by_another_in_time() 
     assert!(killed.elapsed() < ACK_WAIT + Duration::from_secs(2), "{:?}", killed.elapsed());
     let (report, images) = ended(&cluster, "rule", sequence).await;
     assert_eq!((report.outcome, images.len()), (RunOutcome::Success, 8));
+    other.stop().await;
+    owner.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_an_image_after_another_does_not_believe_what_the_listing_told() {
+    let server = NatsServer::start();
+    let cluster = connect(&server).await;
+    let owner = Working::start(&server, &TestHands::quick(1, Duration::ZERO), 0).await;
+    let absent = Arc::new(Mutex::new(Vec::new()));
+    let noting = |is_done: bool| {
+        let noted = Arc::clone(&absent);
+        TestHands::new(
+            1,
+            Box::new(move |task, _, _| {
+                noted.lock().unwrap().push(task.targets[0].is_absent);
+                async move { if is_done { Some(done(&task)) } else { std::future::pending().await } }.boxed()
+            }),
+        )
+    };
+    let dying = Working::start(&server, &noting(false), 1).await;
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    eventually("it is begun", async || absent.lock().unwrap().len() == 1).await;
+    dying.kill().await;
+    let other = Working::start(&server, &noting(true), 1).await;
+    ended(&cluster, "rule", sequence).await;
+    assert_eq!(*absent.lock().unwrap(), [true, false]);
     other.stop().await;
     owner.stop().await;
 }

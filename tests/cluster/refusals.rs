@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use regferry::queue::{Cluster, Login, Settings};
+use regferry::queue::{Cluster, Login, Order, Settings};
 use regferry::registry::Password;
 use testkit::NatsServer;
 
@@ -45,6 +45,29 @@ async fn what_the_user_may_not_do_is_named() {
     let text = refusal(Settings { login: user("bot", "secret"), ..settings(&server.url()) }).await;
     assert!(text.contains("making the stream regferry-test-runs at NATS"), "{text}");
     assert!(text.contains("Permissions Violation") && text.contains("allow the user"), "{text}");
+}
+
+#[tokio::test]
+async fn what_the_user_may_not_publish_is_named_when_it_is_published() {
+    let server = NatsServer::builder()
+        .lines(
+            "authorization { users: [{ user: bot, password: secret, permissions: \
+             { publish: [\"$JS.>\", \"$KV.>\"], subscribe: \">\" } }] }",
+        )
+        .start();
+    let bot = Settings { login: user("bot", "secret"), ..settings(&server.url()) };
+    let cluster = Cluster::connect(bot).await.unwrap();
+    let order = Order { rule: "rule".into(), at: 1, mode: None };
+    let text = cluster.order(&order).await.unwrap_err().to_string();
+    assert!(text.starts_with("ordering a run of rule at NATS") && text.contains("regferry.test.run."), "{text}");
+    assert!(text.contains("allow the user"), "{text}");
+}
+
+#[tokio::test]
+async fn more_copies_than_there_are_servers_are_told_with_what_says_so() {
+    let server = NatsServer::start();
+    let text = refusal(Settings { stream_replicas: Some(3), ..settings(&server.url()) }).await;
+    assert!(text.contains("`stream_replicas` in [cluster] says 3"), "{text}");
 }
 
 #[tokio::test]

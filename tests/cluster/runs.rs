@@ -111,6 +111,62 @@ async fn a_run_that_kills_everybody_who_begins_it_is_put_aside() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_given_back_by_replicas_that_stop_is_not_put_aside_however_many_do() {
+    let server = NatsServer::start();
+    let cluster = connect(&server).await;
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    for times in 1..=7 {
+        let hands = TestHands::stuck(1);
+        let replica = Working::start(&server, &hands, 0).await;
+        eventually(&format!("begun for the {times}. time"), async || !hands.ran.lock().unwrap().is_empty()).await;
+        replica.stop().await;
+    }
+    let replica = Working::start(&server, &TestHands::quick(1, Duration::ZERO), 1).await;
+    let (report, _) = ended(&cluster, "rule", sequence).await;
+    assert_eq!(report.outcome, RunOutcome::Success);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn runs_go_on_over_a_nats_that_has_lost_all_it_had_and_who_waits_is_told() {
+    let mut server = NatsServer::start();
+    let cluster = connect(&server).await;
+    let mut losses = cluster.losses();
+    let stuck = TestHands::stuck(2);
+    let replica = Working::start(&server, &stuck, 2).await;
+    let order = Order { rule: "rule".into(), at: 1, mode: None };
+    cluster.order(&order).await.unwrap();
+    eventually("it is begun", async || stuck.begun() == 2).await;
+    server.restart();
+    eventually("NATS is back", async || cluster.backlog(Queue::Images).await.is_ok()).await;
+    assert!(!losses.has_changed().unwrap(), "nothing is lost by a restart");
+    server.restart_empty();
+    tokio::time::timeout(Duration::from_secs(30), losses.changed()).await.expect("it is found out").unwrap();
+    replica.kill().await;
+    let replica = Working::start(&server, &TestHands::quick(2, Duration::ZERO), 2).await;
+    let sequence = cluster.order(&order).await.unwrap();
+    let (report, images) = ended(&cluster, "rule", sequence).await;
+    assert_eq!((report.outcome, images.len()), (RunOutcome::Success, 2));
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn results_of_a_rules_runs_are_kept_until_the_next_one_has_ended_and_no_longer() {
+    let server = NatsServer::start();
+    let replica = Working::start(&server, &TestHands::quick(5, Duration::ZERO), 5).await;
+    let mut left = Vec::new();
+    for at in 1..=3 {
+        let (_, images) = run(&server, "rule", at).await;
+        assert_eq!(images.len(), 5);
+        let (_, images) = run(&server, "rule-2", at).await;
+        assert_eq!(images.len(), 5);
+        left.push(stream(&server, "results").await.state.first_sequence);
+    }
+    eventually("the first are gone", async || stream(&server, "results").await.state.first_sequence > left[1]).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_that_comes_further_with_every_owner_is_not_put_aside_however_many_die() {
     const OWNERS: u64 = 7;
     let server = NatsServer::start();

@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use regferry::content::{Location, Pull as _};
 use regferry::oci::Reference;
 use regferry::queue::Sharing;
-use regferry::registry::{Access, Allotments, DockerConfigFiles, Rate, Registries, Settings};
-use testkit::{FakeRegistry, Image, NatsServer};
+use regferry::registry::{Access, Allotments, DockerConfigFiles, Rate, Registries, Remote, Settings};
+use testkit::{Endpoint, FakeRegistry, Image, Method, NatsServer};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -138,6 +139,78 @@ async fn who_is_cut_off_from_nats_pauses_and_goes_on_when_it_is_there_again() {
     server.restart();
     eventually("it goes on", async || seen(&registry, Instant::now() - SECOND).1 > 40.0).await;
     drop(replica);
+}
+
+/// A replica that pulls when it is told to.
+struct Puller {
+    source: Remote,
+    _sharing: JoinSet<()>,
+}
+
+impl Puller {
+    /// One that has asked for something that is no pull, and so knows the quota.
+    async fn start(server: &NatsServer, registry: &FakeRegistry) -> Self {
+        let cluster = Arc::new(connect(server).await);
+        let allotments = Arc::new(Allotments::default());
+        let registries = Registries::new(HashMap::new(), DockerConfigFiles::default(), Arc::new(()));
+        let registries = registries.with_allotments(Arc::clone(&allotments));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(
+            async move { Sharing::new(cluster, allotments, Arc::new(())).keep(&CancellationToken::new()).await },
+        );
+        let reference: Reference = format!("{}/app:v1", registry.host()).parse().unwrap();
+        let seat = Arc::new(registries.seat(&registry.host().parse().unwrap(), None).unwrap());
+        let source = registries.remote(&Location::from(&reference), Access::Pull).unwrap().seated(&seat);
+        source.resolve(&"v1".parse().unwrap()).await.unwrap();
+        Self { source, _sharing: tasks }
+    }
+
+    /// Whether a pull was let through.
+    async fn pulls(&self) -> bool {
+        let pulled = self.source.manifest(&"v1".parse().unwrap()).await;
+        pulled.inspect_err(|error| assert!(error.no_pulls().is_some(), "{error}")).is_ok()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_quota_of_pulls_all_replicas_know_and_none_takes_what_another_took() {
+    const PULLS: usize = 10;
+    let (server, registry) = (NatsServer::start(), FakeRegistry::builder().pulls(PULLS, 3600 * SECOND).start().await);
+    registry.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 100).build());
+    let (one, other) = (Puller::start(&server, &registry).await, Puller::start(&server, &registry).await);
+    let pulls = || registry.count(&Method::GET, Endpoint::Manifest);
+    // It has but a part at first, and all of it when the other is seen to want none.
+    eventually("all are taken", async || {
+        one.pulls().await;
+        pulls() == PULLS
+    })
+    .await;
+    // The other has heard of ten, long ago.
+    eventually("the other knows", async || !other.pulls().await).await;
+    assert_eq!(pulls(), PULLS, "it did not even ask");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_that_pull_at_once_take_no_more_than_is_left() {
+    const PULLS: usize = 20;
+    let (server, registry) = (NatsServer::start(), FakeRegistry::builder().pulls(PULLS, 3600 * SECOND).start().await);
+    registry.seed("app", "v1", &Image::oci("linux/amd64").layer(1, 100).build());
+    let pullers = [Puller::start(&server, &registry).await, Puller::start(&server, &registry).await];
+    let taken = join_all(pullers.iter().map(async |puller| {
+        let mut taken = 0;
+        let end = Instant::now() + 8 * SECOND;
+        while Instant::now() < end {
+            taken += usize::from(puller.pulls().await);
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        taken
+    }))
+    .await;
+    assert_eq!(taken.iter().sum::<usize>(), PULLS, "{taken:?}");
+    assert!(taken.iter().all(|taken| *taken >= PULLS / 5), "{taken:?}");
+    let asked = registry.count(&Method::GET, Endpoint::Manifest);
+    // Parts are rounded up: each may be one too far.
+    assert!(asked <= PULLS + pullers.len(), "{asked} were asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

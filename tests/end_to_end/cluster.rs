@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use regferry::events::Queue;
 use regferry::queue::{Cluster, Login, Order, RunState, Settings};
 use regferry::transfer::Mode;
 use serde_json::json;
@@ -72,6 +73,13 @@ impl Scene {
         }
     }
 
+    /// Waits until one run waits for somebody to do it.
+    async fn until_ordered(&self) {
+        let cluster = self.cluster().await;
+        let waits = async || (cluster.backlog(Queue::Runs).await.expect("NATS answers") == 1).then_some(());
+        until("the order waits", waits).await;
+    }
+
     fn tags_written(&self) -> usize {
         let tags = self.target.requests();
         tags.iter().filter(|request| request.method == Method::PUT && request.path.contains("/manifests/v")).count()
@@ -124,11 +132,7 @@ async fn an_order_is_reported_as_a_pass_of_its_own_would_be_and_workers_drain_it
     let scene = Scene::new().await;
     let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
     let workers = ["work", "--until-empty", "--listen", ""];
-    let cluster = scene.cluster().await;
-    until("the order waits", async || {
-        (cluster.backlog(regferry::events::Queue::Runs).await.expect("NATS answers") == 1).then_some(())
-    })
-    .await;
+    scene.until_ordered().await;
     let workers =
         [Ferry::new(&workers).config(&scene.config).spawn(), Ferry::new(&workers).config(&scene.config).spawn()];
     let report = sync.ended().await;
@@ -153,10 +157,29 @@ async fn a_daemon_works_on_when_nats_was_away_and_says_so_meanwhile() {
     scene.nats.stop();
     until("it says so", async || (daemon.get("/readyz").await.0 == 503).then_some(())).await;
     assert_eq!(daemon.get("/livez").await.0, 200);
+    until("its status says so too", async || {
+        (daemon.status().await["cluster"]["connected"] == json!(false)).then_some(())
+    })
+    .await;
     scene.nats.restart();
     until("it is back", async || (daemon.get("/readyz").await.0 == 200).then_some(())).await;
     let sync = Ferry::new(&["sync", "--cluster"]).config(&scene.config).run().await;
     assert_eq!(sync.code, Some(0), "{}", sync.stderr);
+}
+
+#[tokio::test]
+async fn a_pass_that_nats_has_lost_is_ordered_again_by_who_waits_for_it() {
+    let mut scene = Scene::new().await;
+    let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
+    scene.until_ordered().await;
+    scene.nats.restart_empty();
+    let work = Ferry::new(&["work", "--listen", ""]).config(&scene.config).spawn();
+    let report = sync.ended().await;
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    assert!(report.stderr.contains("NATS has lost streams"), "{}", report.stderr);
+    assert_eq!(report.json()["totals"]["copied"], json!(TAGS));
+    work.signal("TERM");
+    work.ended().await;
 }
 
 #[tokio::test]
@@ -170,6 +193,22 @@ async fn a_nats_that_is_not_there_is_told_by_all_that_need_it() {
         assert!(text.contains("connecting at NATS") && text.contains("check that it runs"), "{text}");
     }
     assert_eq!(scene.source.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_check_says_whether_nats_is_reached_and_makes_nothing_there() {
+    let mut scene = Scene::new().await;
+    let check = async |config: &str| Ferry::new(&["check", "--online", "--output", "json"]).config(config).run().await;
+    let checked = check(&scene.config).await;
+    assert_eq!((checked.code, &checked.json()["online"]["cluster"]["outcome"]), (Some(0), &json!("ok")));
+    let client = async_nats::connect(scene.nats.url()).await.expect("NATS answers");
+    let streams = async_nats::jetstream::new(client).get_stream("regferry-test-runs").await;
+    assert!(streams.is_err(), "it only looks");
+    scene.nats.stop();
+    let checked = check(&scene.config).await;
+    let cluster = &checked.json()["online"]["cluster"];
+    assert_eq!((checked.code, &cluster["outcome"]), (Some(1), &json!("failed")));
+    assert!(cluster["error"].as_str().is_some_and(|error| error.contains("check that it runs")), "{cluster}");
 }
 
 #[tokio::test]

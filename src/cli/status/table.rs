@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cli::table::{Align, aligned, without_commands};
 use crate::events::RunOutcome;
-use crate::telemetry::status::{Condition, Configuration, Reload, Rule, Run, Snapshot};
+use crate::telemetry::status::{ClusterState, Condition, Configuration, Reload, Rule, Run, Snapshot};
 
 /// The longest error in the table, in characters; `--output json` has more of it.
 const LONGEST_ERROR: usize = 120;
@@ -17,6 +17,9 @@ pub(super) fn text(status: &Snapshot, server: &str, now: Timestamp) -> String {
     let up = span(seconds(status.started, now));
     let mut text = format!("regferry {} at {server}: {readiness}, up {up}\n", status.version);
     write_config(&mut text, &status.config, now);
+    if let Some(cluster) = &status.cluster {
+        write_cluster(&mut text, cluster);
+    }
     text.push('\n');
     let heads = ["RULE", "STATE", "LAST SUCCESS", "NEXT", "LAST ERROR"].map(str::to_owned);
     let rows = status.rules.iter().map(|rule| row(rule, now));
@@ -31,6 +34,14 @@ fn write_config(text: &mut String, config: &Configuration, now: Timestamp) {
     if let Some(Reload { at, error: Some(error), .. }) = &config.last_reload {
         let _ = writeln!(text, "  ! not taken over {}, the old one holds: {}", ago(*at, now), one_line(error));
     }
+}
+
+fn write_cluster(text: &mut String, cluster: &ClusterState) {
+    let ClusterState { connected, replicas, runs, images } = cluster;
+    let _ = match connected {
+        true => writeln!(text, "cluster: replicas {replicas}; waiting or under way: runs {runs}, images {images}"),
+        false => writeln!(text, "  ! cluster: NATS is not reached or does not answer, others do the work meanwhile"),
+    };
 }
 
 fn row(rule: &Rule, now: Timestamp) -> [String; 5] {
@@ -128,6 +139,7 @@ mod tests {
                 loaded: Some(at("2026-01-01T00:00:00Z")),
                 last_reload: None,
             },
+            cluster: None,
             rules: vec![
                 Rule {
                     condition: Condition::Fresh,
@@ -155,6 +167,16 @@ hello         fresh    3 min ago     in 15 min
 a-longer-one  failing  never         -          no[2J way
 ";
         assert_eq!(text(&status(), "http://here", at("2026-01-02T00:00:00Z")), expected);
+    }
+
+    #[test]
+    fn a_replica_says_how_its_cluster_is() {
+        let shown = |connected| {
+            let cluster = Some(ClusterState { connected, replicas: 3, runs: 1, images: 40 });
+            text(&Snapshot { cluster, ..status() }, "http://here", at("2026-01-02T00:00:00Z"))
+        };
+        assert!(shown(true).contains("\ncluster: replicas 3; waiting or under way: runs 1, images 40\n\nRULE"));
+        assert!(shown(false).contains("\n  ! cluster: NATS is not reached"));
     }
 
     #[test]

@@ -17,8 +17,10 @@
 
 mod fair;
 mod holder;
+mod news;
 mod table;
 
 pub use fair::divide;
 pub use holder::{Beat, Holder, Timing};
+pub use news::QuotaNews;
 pub use table::{Entry, Left, Table};

@@ -14,7 +14,7 @@ use crate::queue::cluster::Cluster;
 use crate::queue::error::Error;
 use crate::queue::message::{Read, read, written};
 use crate::queue::names::token;
-use crate::queue::shares::{Holder, Left, Table, Timing};
+use crate::queue::shares::{Holder, Left, QuotaNews, Table, Timing};
 use crate::registry::{Allotments, Part, PullsLeft, Shared, Wish};
 
 /// How long one beat may take: what takes longer is begun anew while the share still holds.
@@ -36,8 +36,12 @@ pub(super) struct Side {
     idle: Option<Instant>,
     /// Whether there is an entry of ours, as far as we know.
     is_in: bool,
-    /// What this process was told of a quota and nobody else knows.
-    left: Option<Left>,
+    /// What is known of a quota, here and there.
+    quota: QuotaNews,
+    /// Whether the table was looked at before.
+    has_looked: bool,
+    /// Whether it was told that the table cannot be used.
+    has_complained: bool,
 }
 
 /// What stands in the bucket, and which writing of it.
@@ -64,7 +68,9 @@ impl Side {
             holder: Holder::new(me, Timing::STANDARD),
             idle: None,
             is_in: false,
-            left: None,
+            quota: QuotaNews::default(),
+            has_looked: false,
+            has_complained: false,
         }
     }
 
@@ -75,7 +81,7 @@ impl Side {
             let beat = async { if self.is_idle(wish) { self.leave().await } else { self.beat(wish).await } };
             match tokio::time::timeout(IN_TIME, beat).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "keeping a share"),
+                Ok(Err(error)) => self.bucket.trouble("keeping a share of a registry's limits", &error),
                 Err(_) => tracing::debug!(key = self.key, "keeping a share: NATS does not answer in time"),
             }
             self.tell();
@@ -92,12 +98,12 @@ impl Side {
             let Some(stands) = self.stands().await? else { return Ok(()) };
             self.hear(&stands.table);
             let mut beat = self.holder.beat(&stands.table, wish, now());
-            beat.table.left = newer(stands.table.left, self.left);
+            beat.table.left = self.quota.to_write();
             // What is given back is not used any more before anybody can take it.
             self.give();
             self.is_in = true;
             if self.put(&stands, &beat.table).await? {
-                self.left = None;
+                self.quota.written();
                 self.holder.written(&beat);
                 self.give();
                 return Ok(());
@@ -144,26 +150,31 @@ impl Side {
         }
     }
 
-    /// What is known of a quota goes both ways: the newer of it.
+    /// What is known of a quota goes both ways.
     fn hear(&mut self, table: &Table) {
-        if self.what != Shared::Pulls {
-            return;
+        if let Some(heard) = self.allotments.heard(&self.host).filter(|_| self.what == Shared::Pulls) {
+            self.quota.heard(left(heard));
         }
-        let heard = self.allotments.heard(&self.host).map(left);
-        self.left = newer(self.left, heard);
-        if let Some(theirs) = table.left.filter(|theirs| self.left.is_none_or(|ours| ours.at < theirs.at)) {
-            self.left = None;
-            self.allotments.tell(&self.host, pulls_left(theirs));
+        // How old that is which stood there at the first look its date alone can tell.
+        let is_fresh = std::mem::replace(&mut self.has_looked, true);
+        if let Some(theirs) = self.quota.look(table.left) {
+            let known = pulls_left(theirs);
+            self.allotments.tell(&self.host, if is_fresh { PullsLeft { at: now(), ..known } } else { known });
         }
     }
 
     /// What stands there; none if it is not ours to touch.
-    async fn stands(&self) -> Result<Option<Stands>, Error> {
+    async fn stands(&mut self) -> Result<Option<Stands>, Error> {
         let Some(entry) = self.bucket.get(&self.key).await? else {
             return Ok(Some(Stands { table: Table::default(), revision: None }));
         };
         match read(&entry.value) {
-            Read::Body(table) => Ok(Some(Stands { table, revision: Some(entry.revision) })),
+            Read::Body(table) => {
+                self.has_complained = false;
+                Ok(Some(Stands { table, revision: Some(entry.revision) }))
+            }
+            // It is looked at every second, and told once.
+            Read::Newer | Read::Garbage(_) if std::mem::replace(&mut self.has_complained, true) => Ok(None),
             Read::Newer => {
                 tracing::warn!(registry = %self.host, "its limits are shared in a newer regferry's way: update this one");
                 Ok(None)
@@ -192,10 +203,6 @@ impl Side {
         };
         put.map(|revision| revision.is_some())
     }
-}
-
-fn newer(one: Option<Left>, other: Option<Left>) -> Option<Left> {
-    [one, other].into_iter().flatten().max_by_key(|left| left.at)
 }
 
 fn left(pulls: PullsLeft) -> Left {

@@ -183,10 +183,11 @@ function show() {
 }
 
 function showDaemon() {
-  const { version, started, config, ready } = model.daemon;
+  const { version, started, config, ready, cluster } = model.daemon;
   say(byId("version"), version);
   const notices = [];
   if (!ready) notices.push("The daemon is stopping: it begins nothing more.");
+  if (cluster && !cluster.connected) notices.push("NATS is not reached, or does not answer: other replicas of the cluster do the work meanwhile.");
   if (config.last_reload && !config.last_reload.successful) {
     notices.push(`The configuration that was read at ${absolute(Date.parse(config.last_reload.at), Date.now())} is refused, and the one before it holds: ${config.last_reload.error}`);
   }

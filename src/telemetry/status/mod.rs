@@ -18,7 +18,9 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::events::{Direction, ImageOutcome, ImageReport, Observer, Request, Retry, RuleReport, ThrottleReason};
+use crate::events::{
+    ClusterNews, Direction, ImageOutcome, ImageReport, Observer, Queue, Request, Retry, RuleReport, ThrottleReason,
+};
 use crate::oci::Host;
 use crate::registry::Limits;
 
@@ -26,8 +28,8 @@ pub use feed::{Event, Feed, News};
 pub use images::Choice;
 pub use past::{Changed, Past};
 pub use snapshot::{
-    Condition, Configuration, Fault, Health, Image, ImageCounts, ImagePage, Progress, PullsLeft, Registry,
-    RegistryLimits, Reload, Rule, RuleDetail, Run, Snapshot, State, Traffic,
+    ClusterState, Condition, Configuration, Fault, Health, Image, ImageCounts, ImagePage, Progress, PullsLeft,
+    Registry, RegistryLimits, Reload, Rule, RuleDetail, Run, Snapshot, State, Traffic,
 };
 
 use registries::Registries;
@@ -56,6 +58,7 @@ pub struct Status {
 #[derive(Debug, Default)]
 struct Known {
     config: Configuration,
+    cluster: Option<ClusterState>,
     rules: Rules,
 }
 
@@ -147,6 +150,7 @@ impl Status {
             started: self.started,
             ready,
             config: known.config.clone(),
+            cluster: known.cluster.clone(),
             rules: known.rules.shown(),
         }
     }
@@ -233,6 +237,21 @@ impl Observer for Status {
         self.known().rules.follow(names);
         if self.keeps() {
             self.feed.tell("rules", &json!({ "rules": names }));
+        }
+    }
+
+    fn cluster(&self, news: &ClusterNews<'_>) {
+        let mut known = self.known();
+        let cluster = known.cluster.get_or_insert_default();
+        match news {
+            ClusterNews::Connected(connected) => cluster.connected = *connected,
+            ClusterNews::Replicas(count) => cluster.replicas = *count,
+            ClusterNews::Backlog { queue: Queue::Runs, messages } => cluster.runs = *messages,
+            ClusterNews::Backlog { queue: Queue::Images, messages } => cluster.images = *messages,
+            ClusterNews::Redelivered(_)
+            | ClusterNews::DeadLetter(_)
+            | ClusterNews::Leases { .. }
+            | ClusterNews::Share { .. } => {}
         }
     }
 

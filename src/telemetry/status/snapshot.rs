@@ -20,8 +20,24 @@ pub struct Snapshot {
     pub ready: bool,
     /// Its configuration.
     pub config: Configuration,
+    /// The cluster that it is one of; none where it works alone.
+    #[serde(default)]
+    pub cluster: Option<ClusterState>,
     /// Its rules, in the configuration's order.
     pub rules: Vec<Rule>,
+}
+
+/// A cluster as one of its replicas saw it last, some seconds ago at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterState {
+    /// Whether NATS is reached, and answers.
+    pub connected: bool,
+    /// Replicas that are heard of, this one among them.
+    pub replicas: usize,
+    /// Runs that wait or are under way, over all replicas.
+    pub runs: u64,
+    /// Images that wait or are under way, over all replicas.
+    pub images: u64,
 }
 
 /// What the daemon works by.

@@ -41,6 +41,7 @@ fn the_document_has_every_field_from_the_start() {
         "started": "2026-01-01T00:00:00Z",
         "ready": true,
         "config": {"file": null, "loaded": null, "last_reload": null},
+        "cluster": null,
         "rules": [{
             "name": "hello",
             "state": "idle",

@@ -85,6 +85,13 @@ impl Task {
         Digest::of(named.as_bytes()).hex()[..32].to_owned()
     }
 
+    /// The same for who has it after others: what the targets' listings told may be old by now, and to believe that a tag is
+    /// not there would cost a pull.
+    pub fn after_others(mut self) -> Self {
+        self.targets.iter_mut().for_each(|target| target.is_absent = false);
+        self
+    }
+
     /// What is said of a task that cannot be done, as one that killed everybody who took it. Targets that were served
     /// before have what became of them.
     pub fn failed(&self, reason: &str) -> Vec<Brought> {

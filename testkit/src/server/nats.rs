@@ -129,6 +129,16 @@ impl NatsServer {
         self.process.restart();
     }
 
+    /// Kills it, and starts it on the same port without the streams that it had.
+    ///
+    /// # Panics
+    /// If it does not start, as [`restart`](Self::restart).
+    pub fn restart_empty(&mut self) {
+        self.stop();
+        fs::remove_dir_all(self.streams()).expect("the home is writable");
+        self.restart();
+    }
+
     /// Lets the process stand still: its connections stay open, and nothing is answered.
     ///
     /// # Panics
