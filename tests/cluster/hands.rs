@@ -158,7 +158,8 @@ pub(crate) fn task(rule: &Arc<str>, mode: Mode, number: usize) -> Task {
         targets: vec![TaskTarget {
             location: "target.example/app".parse().unwrap(),
             to: format!("v{number}").parse().unwrap(),
-            is_absent: false,
+            // Only what was there once is followed.
+            is_absent: mode == Mode::Execute,
             is_new: false,
             seen: None,
             brought: None,

@@ -75,7 +75,7 @@ async fn who_has_an_image_after_another_does_not_believe_what_the_listing_told()
         )
     };
     let dying = Working::start(&server, &noting(false), 1).await;
-    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: None }).await.unwrap();
+    let sequence = cluster.order(&Order { rule: "rule".into(), at: 1, mode: Some(Mode::Execute) }).await.unwrap();
     eventually("it is begun", async || absent.lock().unwrap().len() == 1).await;
     dying.kill().await;
     let other = Working::start(&server, &noting(true), 1).await;

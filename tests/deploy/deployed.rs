@@ -72,7 +72,7 @@ async fn the_program_takes_the_configurations() {
         check.config(config).run().await.success();
         checked += 1;
     }
-    assert_eq!(checked, 10, "all but the one that has somebody else's");
+    assert_eq!(checked, 12, "all but the one that has somebody else's");
 }
 
 #[test]
@@ -216,7 +216,7 @@ async fn the_daemon_answers_where_it_is_asked() {
         assert_eq!((&port["name"], address), (&json!("metrics"), &*format!("0.0.0.0:{}", port["containerPort"])));
         assert_eq!(manifests.of("Service")["spec"]["ports"][0]["targetPort"], "metrics", "{name}");
     }
-    assert_eq!(asked, 5 * 3 + 2);
+    assert_eq!(asked, 6 * 3 + 2);
 }
 
 #[test]
