@@ -108,11 +108,6 @@ impl Journal {
         self.length
     }
 
-    /// The same, for who opens it.
-    pub(super) fn tell(&mut self, frame: &impl Serialize) -> Result<(), Error> {
-        self.add(frame).map_err(|error| Error::Io { path: self.folder.join(NAME), error })
-    }
-
     /// Adds a frame. It is on the disk when this returns; after an error the file is as before.
     pub(super) fn add(&mut self, frame: &impl Serialize) -> io::Result<()> {
         let line = line(frame)?;
@@ -123,6 +118,11 @@ impl Journal {
             Err(_) => drop(self.file.set_len(self.length)),
         }
         added
+    }
+
+    /// The same, for who opens it.
+    pub(super) fn tell(&mut self, frame: &impl Serialize) -> Result<(), Error> {
+        self.add(frame).map_err(|error| Error::Io { path: self.folder.join(NAME), error })
     }
 
     /// Writes the file anew, with these frames alone. After an error it is as before.

@@ -30,29 +30,6 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// In how many places a stream is kept where the servers are enough.
 const COPIES: usize = 3;
 
-struct Made {
-    /// In nanoseconds since 1970, by the server's clock.
-    created: i128,
-    changed: bool,
-    is_scarce: bool,
-}
-
-impl Made {
-    fn of(info: &Info, is_scarce: bool) -> Self {
-        Self { created: info.created.unix_timestamp_nanos(), changed: false, is_scarce }
-    }
-}
-
-/// More copies were said than there are servers.
-fn too_many(reason: Reason, copies: Option<usize>) -> Reason {
-    match (reason, copies) {
-        (Reason::Refused(text), Some(copies)) => Reason::Refused(format!(
-            "{text}: `stream_replicas` in [cluster] says {copies}, which takes as many servers"
-        )),
-        (reason, _) => reason,
-    }
-}
-
 /// The streams as they were found, or made.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -69,6 +46,20 @@ impl Streams {
     pub(super) fn lost_in(&self, now: &Self) -> Vec<&str> {
         let lost = self.made.iter().filter(|(name, made)| now.made.get(*name).is_some_and(|now| now != *made));
         lost.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// One of them.
+struct Made {
+    /// In nanoseconds since 1970, by the server's clock.
+    created: i128,
+    changed: bool,
+    is_scarce: bool,
+}
+
+impl Made {
+    fn of(info: &Info, is_scarce: bool) -> Self {
+        Self { created: info.created.unix_timestamp_nanos(), changed: false, is_scarce }
     }
 }
 
@@ -235,5 +226,15 @@ impl Link {
         }
         let question = json!({ "stream_name": stream, "config": config.into_consumer_config() });
         self.ask::<consumer::Info>(format!("CONSUMER.DURABLE.CREATE.{stream}.{WORKERS}"), &question).await.map(drop)
+    }
+}
+
+/// More copies were said than there are servers.
+fn too_many(reason: Reason, copies: Option<usize>) -> Reason {
+    match (reason, copies) {
+        (Reason::Refused(text), Some(copies)) => Reason::Refused(format!(
+            "{text}: `stream_replicas` in [cluster] says {copies}, which takes as many servers"
+        )),
+        (reason, _) => reason,
     }
 }

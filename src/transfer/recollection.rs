@@ -136,12 +136,6 @@ impl Recollection {
         }
     }
 
-    /// Forgets how targets were: others have changed them meanwhile, or may have.
-    pub fn forget_targets(&self) {
-        self.memory.tags.retain(|_, _| false);
-        self.memory.referrers.retain(|_, _| false);
-    }
-
     /// From now on [`Recollection::changes`] tells what has changed.
     pub fn watch(&self) {
         let (memory, facts) = (&self.memory, &self.memory.facts);
@@ -258,8 +252,6 @@ mod tests {
             recollection.recall(row);
         }
         assert_eq!(recollection.all(), rows);
-        recollection.forget_targets();
-        assert_eq!(recollection.all(), rows[2..]);
     }
 
     #[test]

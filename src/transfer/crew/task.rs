@@ -62,6 +62,14 @@ pub struct TaskTarget {
     pub brought: Option<Brought>,
 }
 
+impl TaskTarget {
+    /// What was told of its tag may be old by now: to believe that it is not there would cost a pull, and to believe what
+    /// was seen there could leave it where another has moved it.
+    pub(super) fn doubt(&mut self) {
+        (self.is_absent, self.seen) = (false, None);
+    }
+}
+
 /// Which tags of the source hang something on an image, as cosign's do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,10 +93,9 @@ impl Task {
         Digest::of(named.as_bytes()).hex()[..32].to_owned()
     }
 
-    /// The same for who has it after others: what the targets' listings told may be old by now, and to believe that a tag is
-    /// not there would cost a pull.
+    /// The same for who has it after others, who may have moved its tags.
     pub fn after_others(mut self) -> Self {
-        self.targets.iter_mut().for_each(|target| target.is_absent = false);
+        self.targets.iter_mut().for_each(TaskTarget::doubt);
         self
     }
 

@@ -201,8 +201,7 @@ impl Working<'_> {
         self.task.documents = Document::of(&original.documents);
         // It may be there the next time. One that met a fault is tried once more with the others.
         for (target, _) in &rest.parked {
-            let there = &mut self.task.targets[*target];
-            (there.is_absent, there.seen) = (false, None);
+            self.task.targets[*target].doubt();
         }
         Worked::Parked(Box::new(Parked { task: self.task, wait: none.look_again(), none }))
     }

@@ -119,6 +119,22 @@ async fn what_another_has_seen_in_place_costs_one_request_at_the_source() {
 }
 
 #[tokio::test]
+async fn what_another_has_moved_before_it_died_and_the_source_has_moved_back_is_brought_right() {
+    let mut replica = Replica::new().await;
+    replica.world.targets[0].seed("app", "v1", &image(2));
+    replica.see(1);
+    replica.task = replica.task.after_others();
+
+    let brought = replica.work().await;
+
+    assert_eq!(brought.image.outcome, ImageOutcome::Copied);
+    assert_eq!(
+        replica.world.targets[0].manifest("app", "v1").map(|there| there.digest()),
+        Some(digest(&image(1)).to_string())
+    );
+}
+
+#[tokio::test]
 async fn a_check_asks_for_what_another_has_seen_as_well() {
     let mut replica = Replica::in_place().await;
     replica.see(1);
