@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::push::{Ordered, OrderedConfig};
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::Ordered;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -182,17 +182,8 @@ impl Bucket {
         Err("it broke off".to_owned())
     }
 
-    async fn messages(&self, deliver_policy: DeliverPolicy) -> Result<Ordered, String> {
-        let stream = self.link.context.get_stream_no_info(self.stream()).await.map_err(|error| error.to_string())?;
-        let consumer = stream.create_consumer(OrderedConfig {
-            deliver_subject: self.link.client.new_inbox(),
-            filter_subject: self.subject(">"),
-            replay_policy: ReplayPolicy::Instant,
-            deliver_policy,
-            ..OrderedConfig::default()
-        });
-        let consumer = consumer.await.map_err(|error| error.to_string())?;
-        consumer.messages().await.map_err(|error| error.to_string())
+    async fn messages(&self, from: DeliverPolicy) -> Result<Ordered, String> {
+        self.link.messages(&self.stream(), &self.subject(">"), from).await
     }
 
     /// What a message tells, and how many are left after it.

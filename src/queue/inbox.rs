@@ -73,7 +73,7 @@ impl Inbox {
     /// Reads on as far as whoever keeps the stream knows it, which need not be the leader.
     async fn read_on(&mut self) -> Result<(), String> {
         let from = DeliverPolicy::ByStartSequence { start_sequence: self.read + 1 };
-        let mut messages = self.link.messages(RESULTS, &self.subject, from).await?;
+        let mut messages = self.link.messages(&self.link.names.stream(RESULTS), &self.subject, from).await?;
         while let Ok(Some(message)) = tokio::time::timeout(ANSWER, messages.next()).await {
             let message = message.map_err(|error| error.to_string())?;
             let info = message.info().map_err(|error| error.to_string())?;

@@ -149,7 +149,7 @@ async fn tell(
     deliver_policy: DeliverPolicy,
     sender: &mpsc::Sender<RunNews>,
 ) -> Result<(), String> {
-    let mut messages = link.messages(REPORTS, subject, deliver_policy).await?;
+    let mut messages = link.messages(&link.names.stream(REPORTS), subject, deliver_policy).await?;
     while let Some(message) = messages.next().await {
         let message = message.map_err(|error| error.to_string())?;
         if let Read::Body(news) = read(&message.payload)

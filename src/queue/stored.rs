@@ -67,14 +67,14 @@ impl Link {
 }
 
 impl Link {
-    /// Messages of a stream with this subject, as they were published and as they come; whoever keeps the stream tells, be it
-    /// the leader or not.
-    pub(super) async fn messages(&self, stream: &str, subject: &str, from: DeliverPolicy) -> Result<Ordered, String> {
+    /// Messages of the stream of this name with these subjects, as they were published and as they come; whoever keeps the
+    /// stream tells, be it the leader or not.
+    pub(super) async fn messages(&self, stream: &str, subjects: &str, from: DeliverPolicy) -> Result<Ordered, String> {
         let told = |error: &dyn std::error::Error| error.to_string();
-        let stream = self.context.get_stream_no_info(self.names.stream(stream)).await.map_err(|error| told(&error))?;
+        let stream = self.context.get_stream_no_info(stream).await.map_err(|error| told(&error))?;
         let consumer = stream.create_consumer(OrderedConfig {
             deliver_subject: self.client.new_inbox(),
-            filter_subject: subject.to_owned(),
+            filter_subject: subjects.to_owned(),
             replay_policy: ReplayPolicy::Instant,
             deliver_policy: from,
             ..OrderedConfig::default()
