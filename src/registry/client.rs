@@ -39,6 +39,8 @@ struct Kind {
 struct Standing {
     nearness: Nearness,
     is_proxied: bool,
+    /// Through a proxy that reads each request and answers it, since there is no TLS to tunnel.
+    is_forwarded: bool,
     /// Without TLS: the system's CA roots are many files, and are not read for it.
     is_plain: bool,
 }
@@ -122,6 +124,11 @@ impl Clients {
         if !kind.standing.is_proxied {
             builder = builder.no_proxy();
         }
+        // Some close each connection behind their answer without having said so: an upload that goes out on one breaks, and
+        // is tried again on the next such one, on and on. The proxy is near, so that connecting costs little.
+        if kind.standing.is_forwarded {
+            builder = builder.pool_max_idle_per_host(0);
+        }
         // A proxy resolves names itself; and its own name is none of the realm's.
         if kind.purpose == Purpose::Tokens && !kind.standing.is_proxied {
             builder = builder.dns_resolver(Arc::clone(&self.addresses));
@@ -140,7 +147,8 @@ impl Standing {
         } else {
             Nearness::Stranger
         };
-        Self { nearness, is_proxied, is_plain: url.scheme() == "http" && !is_proxied }
+        let is_http = url.scheme() == "http";
+        Self { nearness, is_proxied, is_forwarded: is_http && is_proxied, is_plain: is_http && !is_proxied }
     }
 }
 
