@@ -4,6 +4,8 @@ CARGO ?= cargo
 SECONDS_EACH ?= 30
 SOAK_SECONDS ?= 1800
 ROUNDS ?= 3
+# Many tests wait for what they have started: one more than there are cores.
+TEST_THREADS ?= $(shell expr $$(nproc) + 1)
 COUNT ?= 10000
 RULES ?= 50
 REPLICAS ?= 3
@@ -55,7 +57,7 @@ scale: build ## a cluster's COUNT=10000 image jobs over RULES=50 and REPLICAS=3;
 test: ## lint and all tests, against real registries too
 	@scripts/install-test-tools
 	@$(MAKE) --no-print-directory lint
-	$(CARGO) nextest run --workspace --locked
+	$(CARGO) nextest run --workspace --locked --test-threads $(TEST_THREADS)
 
 soak: ## the release build as a daemon under faults for SOAK_SECONDS=1800: does it grow, drift or miss a tick
 	@scripts/install-test-tools
