@@ -16,7 +16,7 @@ use crate::tools::{self, Kubectl, REPOSITORY};
 pub(crate) const VERSIONS: [&str; 2] = ["1.29", "1.37"];
 
 /// What can be applied as it is.
-const FOLDERS: [&str; 4] = ["deployment", "cluster", "cronjob", "example"];
+const FOLDERS: [&str; 5] = ["deployment", "cluster", "drain", "cronjob", "example"];
 
 /// What the CronJob may have beside it.
 const METRICS: [&str; 2] = ["metrics-textfile", "metrics-pushgateway"];
@@ -67,10 +67,10 @@ fn each_folder_makes_what_it_is_named_for() {
     let cluster = "ConfigMap ConfigMap Deployment HorizontalPodAutoscaler NetworkPolicy NetworkPolicy NetworkPolicy \
                    PodDisruptionBudget PodDisruptionBudget Service Service StatefulSet";
     let watched = "ConfigMap Deployment NetworkPolicy PrometheusRule Service ServiceMonitor";
-    assert_eq!(kinds, [deployment, cluster, "ConfigMap CronJob NetworkPolicy", watched]);
+    let drain = "CronJob NetworkPolicy";
+    assert_eq!(kinds, [deployment, cluster, drain, "ConfigMap CronJob NetworkPolicy", watched]);
 }
 
-/// Kustomize reads no file of rules: the operator's documents are copies of what promtool tests.
 #[test]
 fn what_outlives_a_pod_is_on_a_volume_that_one_pod_has_at_a_time() {
     for (base, kind, pod) in
@@ -91,6 +91,7 @@ fn what_outlives_a_pod_is_on_a_volume_that_one_pod_has_at_a_time() {
     }
 }
 
+/// Kustomize reads no file of rules: the operator's documents are copies of what promtool tests.
 #[test]
 fn the_prometheus_operator_is_given_the_alerts_as_they_are() {
     let rendered = [
@@ -108,7 +109,7 @@ fn the_prometheus_operator_is_given_the_alerts_as_they_are() {
 /// Debian's kubectl is of 2021 and knows no components, which the bases do without.
 #[test]
 fn the_bases_are_the_same_to_the_kubectl_of_this_machine() {
-    for folder in ["deployment", "cronjob"] {
+    for folder in ["deployment", "cronjob", "drain"] {
         let rendered = [Kubectl::Pinned, Kubectl::Installed].map(|kubectl| render(kubectl, folder));
         let read = Manifests::read_all(&rendered);
         assert_eq!(read[0], read[1], "{folder}");
@@ -152,6 +153,31 @@ fn what_kubernetes_would_not_take_is_found() {
     for ((_, wrong, reason), held) in mistakes.into_iter().zip(Manifests::held_against(&["1.37"], &texts)) {
         assert!(held.as_ref().is_err_and(|error| error.contains(reason)), "{wrong}: {held:?}");
     }
+}
+
+#[test]
+fn pods_that_drain_a_backlog_are_let_to_the_clusters_nats_and_know_its_configuration() {
+    let [drain, cluster] = ["drain", "cluster"].map(|folder| Manifests::read(render(Kubectl::Pinned, folder)));
+    assert_eq!(drain.arguments()[..2], ["work", "--until-empty"]);
+    let cronjob = &drain.of("CronJob")["spec"];
+    assert_eq!(cronjob["suspend"], true, "Jobs are made of it by hand");
+    // Several pods without a count of those that have to succeed: they share a queue, and all end when it is empty.
+    // https://kubernetes.io/docs/concepts/workloads/controllers/job/#parallel-jobs
+    let job = &cronjob["jobTemplate"]["spec"];
+    assert!(job["parallelism"].as_u64() > Some(1) && job["completions"].is_null());
+
+    let map = &cluster.of("ConfigMap")["metadata"]["name"];
+    let volumes = drain.pod()["volumes"].as_array().expect("there are volumes");
+    assert!(volumes.iter().any(|volume| &volume["configMap"]["name"] == map));
+
+    let labels = &job["template"]["metadata"]["labels"];
+    let selects = |selector: &Value| selector.as_object().unwrap().iter().all(|(label, value)| &labels[label] == value);
+    let service = cluster.of("Service")["spec"]["selector"].clone();
+    assert!(!selects(&service), "they answer nobody");
+    let from = cluster.of_program("nats", "NetworkPolicy")["spec"]["ingress"][0]["from"][0].clone();
+    assert!(selects(&from["podSelector"]["matchLabels"]), "NATS lets them in");
+    let out = cluster.named("NetworkPolicy", "regferry-nats")["spec"].clone();
+    assert!(selects(&out["podSelector"]["matchLabels"]) && out["egress"][0]["ports"][0]["port"] == "client");
 }
 
 #[test]

@@ -45,6 +45,12 @@ impl Manifests {
         found.unwrap_or_else(|| panic!("there is no {kind} of {program}: {:?}", self.kinds()))
     }
 
+    /// The document of a kind that has this name.
+    pub(crate) fn named(&self, kind: &str, name: &str) -> &Value {
+        let found = self.0.iter().find(|document| document["kind"] == kind && document["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("there is no {kind} of the name {name}"))
+    }
+
     /// The document of a kind.
     pub(crate) fn of(&self, kind: &str) -> &Value {
         self.find(kind).unwrap_or_else(|| panic!("there is no {kind}: {:?}", self.kinds()))
