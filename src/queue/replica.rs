@@ -83,13 +83,14 @@ impl Replica {
         let (cluster, tally) = (&self.desk.cluster, &self.desk.tally);
         loop {
             tally.tell(&ClusterNews::Connected(cluster.is_connected()));
+            let mut answer = Ok(());
             for queue in Queue::ALL {
-                let backlog = cluster.backlog(queue).await;
-                cluster.note_answer(&backlog);
-                if let Ok(messages) = backlog {
-                    tally.tell(&ClusterNews::Backlog { queue, messages });
+                match cluster.backlog(queue).await {
+                    Ok(messages) => tally.tell(&ClusterNews::Backlog { queue, messages }),
+                    Err(error) => answer = Err(error),
                 }
             }
+            cluster.note_answer(&answer);
             if let Ok(count) = cluster.replicas().await {
                 tally.tell(&ClusterNews::Replicas(count));
             }
@@ -135,10 +136,10 @@ impl Cluster {
 
     /// What was asked last was answered, or not: who only sees the connection would take three servers without a majority
     /// for well.
-    fn note_answer(&self, answer: &Result<u64, Error>) {
+    fn note_answer(&self, answer: &Result<(), Error>) {
         let happened = &self.link.happened;
         match answer {
-            Ok(_) if happened.answers(true) => tracing::info!("NATS answers again"),
+            Ok(()) if happened.answers(true) => tracing::info!("NATS answers again"),
             Err(error) if happened.is_up() && happened.answers(false) => {
                 tracing::warn!(%error, "NATS is reached, and does not answer");
             }
