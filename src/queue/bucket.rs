@@ -121,6 +121,24 @@ impl Bucket {
         self.write(key, Bytes::new(), headers).await
     }
 
+    /// Whether the server takes a key that nothing stands under, and has nothing there when it has said so: one of 2.9 that
+    /// was killed together with the others may have lost its way to the last message of a subject. It takes every writing
+    /// for the first then, whoever writes, and refuses each that names the one before.
+    pub(super) async fn forgets(&self, key: &str) -> Result<bool, Error> {
+        let Some(revision) = self.update(key, Bytes::new(), 0).await? else { return Ok(false) };
+        if self.standing(key).await? == Standing::Nothing {
+            return Ok(true);
+        }
+        self.delete(key, revision).await?;
+        Ok(false)
+    }
+
+    /// Gives up all that stands in it. The server counts anew then, and finds what is written.
+    pub(super) async fn empty(&self) -> Result<(), Error> {
+        let emptied: Result<serde_json::Value, _> = self.link.look(format!("STREAM.PURGE.{}", self.stream())).await;
+        emptied.map(drop).map_err(|reason| self.link.error(format!("emptying the bucket {}", self.name), reason))
+    }
+
     /// Something of the bucket was not done and is tried again.
     pub(super) fn trouble(&self, doing: &'static str, error: &Error) {
         self.link.trouble(doing, error.reason());

@@ -136,8 +136,30 @@ impl Held {
                     None => Err(self.lose()),
                 }
             }
-            Ok(_) => Err(self.lose()),
+            Ok(Some(_)) => Err(self.lose()),
+            Ok(None) => {
+                self.look_after_the_server().await;
+                Err(self.lose())
+            }
             Err(error) => Err(Unrenewed::Unknown(error)),
+        }
+    }
+
+    /// What was written stands there for longer than we believe in it: the server has lost it. One that loses all that it
+    /// grants would have every lease lost again and again: it is given a new beginning, which costs the leases of others.
+    async fn look_after_the_server(&self) {
+        let looking = async {
+            if self.bucket.forgets(&self.key).await? {
+                tracing::warn!(
+                    lease = self.key,
+                    "NATS grants leases and forgets them: all are given up, and taken anew"
+                );
+                self.bucket.empty().await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = looking.await {
+            self.bucket.trouble("looking after lost leases", &error);
         }
     }
 
@@ -186,3 +208,6 @@ fn own_value(holder: &str) -> Bytes {
     static TAKEN: AtomicU64 = AtomicU64::new(0);
     format!("{holder} {}", TAKEN.fetch_add(1, Ordering::Relaxed)).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ impl Run {
             never = displaced => match never {},
         };
         if self.lease.lost().is_cancelled() {
-            tracing::warn!(rule = self.order.rule, "a run is another replica's by now");
+            self.note_displaced();
             return Ok(());
         }
         if self.stop.is_cancelled() {
@@ -212,14 +212,19 @@ impl Run {
                     self.claim.done().await;
                     crew.keep_seen().await;
                     self.forget_results(former, &report).await;
-                    break;
+                    self.lease.release().await;
+                    return Ok(());
                 }
                 Err(error) => self.desk.cluster.link.trouble("telling of a run", error.reason()),
             }
             self.desk.cluster.link.pause().await;
         }
-        self.lease.release().await;
+        self.note_displaced();
         Ok(())
+    }
+
+    fn note_displaced(&self) {
+        tracing::warn!(rule = self.order.rule, "a run is another replica's by now");
     }
 
     async fn tell_end(&self, mode: Mode, report: &RuleReport, crew: &QueueCrew) -> Result<(), Error> {
