@@ -134,7 +134,7 @@ impl Cluster {
         Ok(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX))
     }
 
-    /// What was asked last was answered, or not: who only sees the connection would take three servers without a majority
+    /// All that was asked in a round was answered, or not: who only sees the connection would take three servers without a majority
     /// for well.
     fn note_answer(&self, answer: &Result<(), Error>) {
         let happened = &self.link.happened;
