@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::belief::Belief;
-use super::error::Reason;
 use super::link::Link;
-use super::stored::Which;
+
+mod presence;
 
 /// For how many milliseconds it is not to be begun. The server counts them: replicas' clocks need not agree.
 const WAIT: &str = "Regferry-Wait";
@@ -72,12 +72,6 @@ impl Claim {
     /// Whether nobody else can have been given the message since we were.
     pub(super) fn holds(&self) -> bool {
         self.belief.holds()
-    }
-
-    /// Whether the message is still there: what is done, or was taken back, is not.
-    pub(super) async fn is_there(&self) -> Result<bool, Reason> {
-        let stored = self.link.stored(&self.stream, Which::At(self.place().sequence)).await?;
-        Ok(stored.is_some_and(|stored| stored.payload == self.message.payload))
     }
 
     /// How long it is not to be begun yet: who is given it first gives it back for so long.
@@ -181,3 +175,6 @@ pub(super) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,19 @@ pub enum Login {
 }
 
 impl Settings {
+    /// A cluster with one server, which lets everybody in.
+    pub fn of(server: Url, name: &str, ack_wait: Duration) -> Self {
+        Self {
+            servers: vec![server],
+            name: name.to_owned(),
+            ack_wait,
+            login: Login::Anonymous,
+            ca_file: None,
+            identity: None,
+            stream_replicas: None,
+        }
+    }
+
     /// Whether nothing but TLS will do: where a server's URL says so, or what TLS needs was said.
     pub fn needs_tls(&self) -> bool {
         self.ca_file.is_some() || self.identity.is_some() || self.servers.iter().any(|server| server.scheme() == "tls")

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,6 +30,8 @@ pub(super) enum Which<'a> {
 pub(super) struct Stored {
     pub(super) sequence: u64,
     pub(super) payload: Bytes,
+    /// By the clock of the server that was the leader then.
+    pub(super) published: Timestamp,
     headers: String,
 }
 
@@ -55,14 +58,14 @@ impl Link {
             Err(Reason::Gone) => return Ok(None),
             Err(reason) => return Err(reason),
         };
-        let Message { seq, data, hdrs } = answer.message;
+        let Message { seq, time, data, hdrs } = answer.message;
         let decoded = |text: String| {
             BASE64_STANDARD
                 .decode(text)
                 .map_err(|error| Reason::Refused(format!("a message that is no base64: {error}")))
         };
         let headers = String::from_utf8_lossy(&decoded(hdrs)?).into_owned();
-        Ok(Some(Stored { sequence: seq, payload: decoded(data)?.into(), headers }))
+        Ok(Some(Stored { sequence: seq, payload: decoded(data)?.into(), published: time, headers }))
     }
 }
 
@@ -146,6 +149,7 @@ struct Answer {
 #[derive(Deserialize)]
 struct Message {
     seq: u64,
+    time: Timestamp,
     #[serde(default)]
     data: String,
     #[serde(default)]

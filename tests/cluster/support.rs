@@ -2,22 +2,14 @@
 
 use std::time::Duration;
 
-use regferry::queue::{Cluster, Login, Settings};
+use regferry::queue::{Cluster, Settings};
 use testkit::NatsServer;
 
 /// How long the tests' replicas may be silent.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(2);
 
 pub(crate) fn settings(url: &str) -> Settings {
-    Settings {
-        servers: vec![url.parse().unwrap()],
-        name: "test".to_owned(),
-        ack_wait: ACK_WAIT,
-        login: Login::Anonymous,
-        ca_file: None,
-        identity: None,
-        stream_replicas: None,
-    }
+    Settings::of(url.parse().unwrap(), "test", ACK_WAIT)
 }
 
 /// One process's view of the cluster.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use regferry::events::Queue;
-use regferry::queue::{Cluster, Login, Order, RunState, Settings};
+use regferry::queue::{Cluster, Order, RunState, Settings};
 use regferry::transfer::Mode;
 use serde_json::json;
 use testkit::content::hello_world;
@@ -41,15 +41,8 @@ impl Scene {
 
     /// The test's own view of the cluster.
     async fn cluster(&self) -> Cluster {
-        let settings = Settings {
-            servers: vec![self.nats.url().parse().expect("it is a URL")],
-            name: "test".to_owned(),
-            ack_wait: Duration::from_secs(2),
-            login: Login::Anonymous,
-            ca_file: None,
-            identity: None,
-            stream_replicas: None,
-        };
+        let url = self.nats.url().parse().expect("it is a URL");
+        let settings = Settings::of(url, "test", Duration::from_secs(2));
         Cluster::connect(settings).await.expect("NATS answers")
     }
 

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::queue::link::Link;
-use crate::queue::settings::{Login, Settings};
+use crate::queue::settings::Settings;
 
 const SPAN: Duration = Duration::from_secs(30);
 const KEY: &str = "rule.app";
@@ -71,15 +71,7 @@ impl Server {
     }
 
     async fn bucket(&self) -> Bucket {
-        let settings = Settings {
-            servers: vec![format!("nats://{}", self.address).parse().unwrap()],
-            name: "test".to_owned(),
-            ack_wait: SPAN,
-            login: Login::Anonymous,
-            ca_file: None,
-            identity: None,
-            stream_replicas: None,
-        };
+        let settings = Settings::of(format!("nats://{}", self.address).parse().unwrap(), "test", SPAN);
         Bucket::new(&Arc::new(Link::connect(&settings).await.unwrap()), "leases")
     }
 
@@ -127,7 +119,7 @@ impl Server {
             return match kept.stand.get(question["last_by_subj"].as_str().unwrap()) {
                 Some((seq, headers, body)) => {
                     let [hdrs, data] = [headers, body].map(|bytes| BASE64_STANDARD.encode(bytes));
-                    json!({ "message": { "subject": "", "seq": seq, "hdrs": hdrs, "data": data, "time": "" } })
+                    json!({ "message": { "subject": "", "seq": seq, "hdrs": hdrs, "data": data, "time": "2026-01-01T00:00:00Z" } })
                 }
                 None => json!({ "error": { "code": 404, "err_code": 10037, "description": "no message found" } }),
             };
