@@ -128,6 +128,7 @@ async fn keep(link: Arc<Link>, settings: Settings, mut streams: Streams, losses:
     loop {
         tokio::select! {
             changed = connections.changed() => if changed.is_err() { return },
+            () = link.deleted.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
         match link.ensure(&settings).await {

@@ -13,6 +13,7 @@ use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::connect::{self, Happened};
@@ -31,6 +32,8 @@ pub(super) struct Link {
     pub(super) context: Context,
     pub(super) names: Names,
     pub(super) happened: Arc<Happened>,
+    /// A stream was deleted, to be made anew.
+    pub(super) deleted: Notify,
     place: Arc<str>,
     troubles: Troubles,
 }
@@ -42,7 +45,7 @@ impl Link {
         let (client, happened) = connect::connect(settings, &place).await?;
         let context = ContextBuilder::new().timeout(ANSWER).build(client.clone());
         let (names, troubles) = (Names::of(&settings.name), Troubles::default());
-        Ok(Self { client, context, names, happened, place, troubles })
+        Ok(Self { client, context, names, happened, deleted: Notify::new(), place, troubles })
     }
 
     pub(super) fn error(&self, operation: impl fmt::Display, reason: Reason) -> Error {

@@ -23,6 +23,7 @@ impl Claim {
                 "servers of NATS count a stream's messages differently: it is deleted, and made anew"
             );
             self.link.look::<serde_json::Value>(format!("STREAM.DELETE.{stream}")).await?;
+            self.link.deleted.notify_one();
         }
         Ok(false)
     }
