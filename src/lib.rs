@@ -9,9 +9,9 @@
 //! | 6 | [`config`], [`server`], [`history`] | the TOML file, checked; metrics, health and status over HTTP; what outlives the process |
 //! | 5 | [`schedule`], [`queue`], [`telemetry`] | when a rule is due; who does the work; who listens to what happens |
 //! | 4 | [`transfer`] | what is to be where: select, plan, copy, publish |
-//! | 3 | [`registry`], [`layout`] | where it is: the HTTP client, logins, transport; image layouts in directories |
+//! | 3 | [`registry`], [`layout`] | where it is: logins, uploads, transport; image layouts in directories |
 //! | 2 | [`content`], [`events`] | the traits that storeys 3 and 4 meet at; what happens, told |
-//! | 1 | [`oci`], [`backoff`], [`files`] | the words of the field; retry arithmetic; whether files have changed |
+//! | 1 | [`oci`], [`backoff`], [`files`], [`http_client`] | the words of the field; retry arithmetic; whether files have changed; HTTP, with its proxies and its TLS |
 //!
 //! To follow one image, start at [`transfer::Engine::run`] and go down.
 
@@ -23,6 +23,7 @@ pub mod content;
 pub mod events;
 pub mod files;
 pub mod history;
+pub mod http_client;
 pub mod layout;
 pub mod oci;
 pub mod queue;

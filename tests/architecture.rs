@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The house from the ground up; parts of one storey stand beside each other.
 const STOREYS: [&[&str]; 8] = [
-    &["oci", "backoff", "files"],
+    &["oci", "backoff", "files", "http_client"],
     &["content", "events"],
     &["registry", "layout"],
     &["transfer"],

@@ -7,20 +7,25 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Failure;
 use crate::config::Service;
+use crate::http_client::{Body, Client, Request, Response, Setup, Tls, Trusted, innermost};
 use crate::oci::Host;
-use crate::registry::{innermost, install_provider, without_newline};
+use crate::registry::without_newline;
 use crate::telemetry::status::Snapshot;
 
 /// A daemon that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// So many bytes a state may have.
+const LONGEST: usize = 256 << 20;
 
 /// The variable that holds a token.
 const TOKEN_VARIABLE: &str = "REGFERRY_API_TOKEN";
@@ -73,7 +78,7 @@ impl Server {
     /// # Errors
     /// A text that says where no daemon is, or what is there instead.
     pub(super) async fn ask(&self, token: Option<&SecretString>) -> Result<Answer, String> {
-        let text = self.exchange(token, |client| client.get(self.url("status"))).await?;
+        let text = self.exchange(token, self.request(Method::GET, "status", Bytes::new())).await?;
         match serde_json::from_str(&text) {
             Ok(snapshot) => Ok(Answer { text, snapshot }),
             Err(error) => Err(self.failed(&format!("the answer is no status of a regferry's ({error})"))),
@@ -90,27 +95,37 @@ impl Server {
         body: &impl Serialize,
         token: Option<&SecretString>,
     ) -> Result<String, String> {
-        let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
-        let json = |client: &Client| client.post(self.url(what)).header(CONTENT_TYPE, "application/json").body(body);
-        self.exchange(token, json).await
+        let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        let mut request = self.request(Method::POST, what, body.into());
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.exchange(token, request).await
     }
 
-    async fn exchange(
-        &self,
-        token: Option<&SecretString>,
-        request: impl FnOnce(&Client) -> RequestBuilder,
-    ) -> Result<String, String> {
-        let client = self.client().map_err(|error| self.failed(&reason(error)))?;
-        let mut request = request(&client);
+    fn request(&self, method: Method, what: &str, body: Bytes) -> Request {
+        Request { method, url: self.url(what), headers: HeaderMap::new(), body: Body::Whole(body) }
+    }
+
+    async fn exchange(&self, token: Option<&SecretString>, mut request: Request) -> Result<String, String> {
         if let Some(token) = token {
-            request = request.bearer_auth(token.expose_secret());
+            let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
+            let mut header = header.map_err(|error| error.to_string())?;
+            header.set_sensitive(true);
+            request.headers.insert(AUTHORIZATION, header);
         }
-        let response = request.send().await.map_err(|error| self.failed(&reason(error)))?;
-        let status = response.status();
+        let exchanging = async {
+            let client = self.client().map_err(|error| innermost(&error))?;
+            let response = client.send(request).await.map_err(|error| innermost(&error))?;
+            let (status, is_problem) = (response.status(), is_problem(&response));
+            let text = response.bytes(LONGEST).await.map_err(|error| innermost(&*error))?;
+            Ok((status, is_problem, String::from_utf8_lossy(&text).into_owned()))
+        };
+        let late = |_| Err(format!("no answer in {TIMEOUT:?}"));
+        let answer: Result<_, String> = tokio::time::timeout(TIMEOUT, exchanging).await.unwrap_or_else(late);
+        let (status, is_problem, text) = answer.map_err(|reason| self.failed(&reason))?;
         if status.is_success() {
-            return response.text().await.map_err(|error| self.failed(&reason(error)));
+            return Ok(text);
         }
-        Err(match refusal(response).await {
+        Err(match serde_json::from_str(&text).ok().filter(|_| is_problem) {
             Some(Refusal { detail, advice }) => format!("{self} refuses: {detail}: {advice}"),
             None => self.failed(&format!("the answer is {status}")),
         })
@@ -132,17 +147,14 @@ impl Server {
     }
 
     /// For plain HTTP no roots of trust are needed; to this machine no proxy leads.
-    fn client(&self) -> reqwest::Result<Client> {
-        install_provider();
-        let mut builder = Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none());
-        if self.0.scheme() == "http" {
-            builder = builder.tls_certs_only([]);
-        }
+    fn client(&self) -> Result<Client, rustls::Error> {
+        let trusted = if self.0.scheme() == "http" { Trusted::Only(Vec::new()) } else { Trusted::default() };
         let host = self.0.host_str().and_then(|host| host.parse::<Host>().ok());
-        if host.is_some_and(|host| host.is_loopback()) {
-            builder = builder.no_proxy();
-        }
-        builder.user_agent(concat!("regferry/", env!("CARGO_PKG_VERSION"))).build()
+        Client::new(Setup {
+            is_proxied: !host.is_some_and(|host| host.is_loopback()),
+            tls: Tls { trusted, identity: None },
+            ..Setup::default()
+        })
     }
 }
 
@@ -186,10 +198,8 @@ struct Refusal {
     advice: String,
 }
 
-async fn refusal(response: Response) -> Option<Refusal> {
-    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json");
-    let text = response.text().await.ok().filter(|_| is_problem)?;
-    serde_json::from_str(&text).ok()
+fn is_problem(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/problem+json")
 }
 
 impl FromStr for Server {
@@ -228,13 +238,6 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, address.port())
-}
-
-fn reason(error: reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer in {TIMEOUT:?}");
-    }
-    innermost(&error.without_url())
 }
 
 #[cfg(test)]

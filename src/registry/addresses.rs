@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use futures_util::future::BoxFuture;
 use url::{Host as UrlHost, Url};
 
+use crate::http_client::{Addresses, Resolve};
 use crate::oci::Host;
 
 /// Resolves the names of realms. A private, loopback or link-local address that the registry does not have itself is
@@ -50,21 +51,20 @@ impl RealmAddresses {
 }
 
 impl Resolve for RealmAddresses {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, name: String) -> BoxFuture<'static, Addresses> {
         let this = Self::new(&self.registry, &self.trusted);
         Box::pin(async move {
-            let name = name.as_str();
             let (mut open, mut closed) = (Vec::new(), None);
-            for address in lookup(name).await? {
+            for address in lookup(&name).await? {
                 // The registry's own name is its own, whichever of its addresses it has this time.
-                match this.check(address, name).await {
-                    Err(reason) if this.registry.host_str() != Some(name) => closed = Some(ClosedDoor(reason)),
+                match this.check(address, &name).await {
+                    Err(reason) if this.registry.host_str() != Some(&*name) => closed = Some(ClosedDoor(reason)),
                     _ => open.push(SocketAddr::new(address, 0)),
                 }
             }
             match closed.filter(|_| open.is_empty()) {
                 Some(closed) => Err(closed.into()),
-                None => Ok(Box::new(open.into_iter()) as Addrs),
+                None => Ok(open),
             }
         })
     }
@@ -106,7 +106,7 @@ mod tests {
     async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
         let resolve = |registry: &str, name: &'static str| {
             let addresses = RealmAddresses::new(&registry.parse().unwrap(), &[]);
-            async move { addresses.resolve(name.parse().unwrap()).await.map(Iterator::count) }
+            async move { addresses.resolve(name.to_owned()).await }
         };
         let refused = resolve("https://203.0.113.5/", "localhost").await.err().unwrap();
         assert!(refused.to_string().contains("private address"), "{refused}");

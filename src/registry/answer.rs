@@ -3,20 +3,18 @@
 #[cfg(any(test, fuzzing))]
 pub(super) mod properties;
 
-use std::error::Error as _;
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use reqwest::Response;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 
 use super::addresses::ClosedDoor;
-use super::client::innermost;
 use crate::content::{Cause, Refusal, Unreachable};
+use crate::http_client::{Error, Response, innermost};
 use crate::oci::Digest;
 
 /// Error documents are read up to here.
@@ -38,10 +36,11 @@ pub(super) async fn refusal(response: Response, idle: Duration) -> Refusal {
 /// # Errors
 /// If it breaks, or no byte of it comes for `idle`.
 pub(super) async fn body(response: Response, limit: usize, idle: Duration) -> Result<Option<Bytes>, Cause> {
-    let mut stream = response.bytes_stream();
+    let mut incoming = response.into_body();
     let mut body = BytesMut::new();
-    while let Some(piece) = tokio::time::timeout(idle, stream.next()).await.map_err(|_| Cause::Stalled(idle))? {
-        body.extend_from_slice(&piece.map_err(|error| failure(&error))?);
+    while let Some(frame) = tokio::time::timeout(idle, incoming.frame()).await.map_err(|_| Cause::Stalled(idle))? {
+        let piece = frame.map_err(|error| failure(&error.into()))?.into_data();
+        body.extend_from_slice(&piece.unwrap_or_default());
         if body.len() > limit {
             return Ok(None);
         }
@@ -50,9 +49,10 @@ pub(super) async fn body(response: Response, limit: usize, idle: Duration) -> Re
 }
 
 async fn read_at_most(response: Response, limit: usize) -> Vec<u8> {
-    let mut stream = response.bytes_stream();
+    let mut incoming = response.into_body();
     let mut body = Vec::new();
-    while let Some(Ok(piece)) = stream.next().await {
+    while let Some(Ok(frame)) = incoming.frame().await {
+        let piece = frame.into_data().unwrap_or_default();
         body.extend_from_slice(&piece[..piece.len().min(limit - body.len())]);
         if body.len() == limit {
             break;
@@ -124,15 +124,29 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
+/// The answer, if it comes in time.
+///
+/// # Errors
+/// Why none came.
+pub(super) async fn in_time(
+    limit: Duration,
+    sending: impl Future<Output = Result<Response, Error>>,
+) -> Result<Response, Cause> {
+    match tokio::time::timeout(limit, sending).await {
+        Ok(answer) => answer.map_err(|error| failure(&error)),
+        Err(_) => Err(Cause::Unreachable(Unreachable::Timeout)),
+    }
+}
+
 /// Why a request had no answer, or a body no end.
-pub(super) fn failure(error: &reqwest::Error) -> Cause {
-    if let Some(ClosedDoor(reason)) = chain(error).find_map(|error| error.downcast_ref()) {
+pub(super) fn failure(error: &Error) -> Cause {
+    if let Some(ClosedDoor(reason)) = error.causes().find_map(|error| error.downcast_ref()) {
         return Cause::Credentials(reason.clone());
     }
-    if chain(error).any(is_http2_failure) {
+    if error.causes().any(is_http2_failure) {
         return Cause::Http2(innermost(error));
     }
-    match chain(error).find_map(tls_failure) {
+    match error.causes().find_map(tls_failure) {
         Some(failure) => Cause::Unreachable(failure),
         None if error.is_timeout() => Cause::Unreachable(Unreachable::Timeout),
         None if error.is_connect() => Cause::Unreachable(connect_failure(error)),
@@ -148,15 +162,15 @@ fn is_http2_failure(error: &(dyn std::error::Error + 'static)) -> bool {
         || error.downcast_ref().is_some_and(is_closed)
 }
 
-fn connect_failure(error: &reqwest::Error) -> Unreachable {
+fn connect_failure(error: &Error) -> Unreachable {
     let refused = |e: &(dyn std::error::Error + 'static)| {
         e.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
     };
     // The resolver's error has no type of its own to ask for.
     let unknown_host = |e: &(dyn std::error::Error + 'static)| e.to_string().starts_with("dns error");
-    if chain(error).any(refused) {
+    if error.causes().any(refused) {
         Unreachable::Refused
-    } else if chain(error).any(unknown_host) {
+    } else if error.causes().any(unknown_host) {
         Unreachable::UnknownHost
     } else {
         Unreachable::Other(innermost(error))
@@ -168,17 +182,6 @@ fn tls_failure(error: &(dyn std::error::Error + 'static)) -> Option<Unreachable>
         rustls::Error::InvalidCertificate(why) => Unreachable::Tls(format!("the certificate is not trusted: {why}")),
         rustls::Error::InvalidMessage(_) => Unreachable::NoTls,
         other => Unreachable::Tls(other.to_string()),
-    })
-}
-
-/// All causes of an error. An `io::Error` names the source of what it wraps as its own: it is stepped into instead.
-fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |error: &&'a (dyn std::error::Error + 'static)| {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
-            None => (*error).source(),
-        }
     })
 }
 

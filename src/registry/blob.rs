@@ -13,7 +13,7 @@ use futures_util::{Stream, ready};
 use http::header::CONTENT_RANGE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
-use reqwest::Response;
+use hyper::body::Incoming;
 use tokio::time::Sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,6 +23,7 @@ use super::remote::Remote;
 use crate::backoff::Retries;
 use crate::content::{Cause, Error};
 use crate::events::Direction;
+use crate::http_client::Response;
 
 /// The body of a blob's GET. When it breaks off, the rest is asked for with `Range` (distribution spec, "Pulling
 /// blobs"), again and again as long as bytes come; the reader only sees a pause.
@@ -41,7 +42,7 @@ pub struct BlobBody {
 
 enum State {
     Reading {
-        body: reqwest::Body,
+        body: Incoming,
         /// Runs while a byte is waited for; a reader that takes its time is no fault of the source.
         waiting: Option<Pin<Box<Sleep>>>,
     },
@@ -114,7 +115,7 @@ fn skip(call: &Call, response: &Response, position: u64, size: u64) -> Result<u6
 
 impl State {
     fn reading(response: Response) -> Self {
-        Self::Reading { body: response.into(), waiting: None }
+        Self::Reading { body: response.into_body(), waiting: None }
     }
 }
 
@@ -156,7 +157,7 @@ impl Stream for BlobBody {
 
 /// The body's next piece, or why none comes.
 fn poll_body(
-    body: &mut reqwest::Body,
+    body: &mut Incoming,
     waiting: &mut Option<Pin<Box<Sleep>>>,
     idle: Duration,
     cx: &mut Context<'_>,
@@ -174,7 +175,7 @@ fn poll_body(
                 // Trailers carry nothing for us.
                 Err(_) => continue,
             },
-            Some(Err(error)) => Some(Err(answer::failure(&error))),
+            Some(Err(error)) => Some(Err(answer::failure(&error.into()))),
             None => None,
         });
     }

@@ -3,20 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use super::addresses::RealmAddresses;
 use super::location::same_origin;
 use super::proxy;
-use super::settings::{Identity, Settings, Tls};
-
-/// Which versions of HTTP a client speaks; HTTP/2 only where TLS offers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Http {
-    One,
-    OneOrTwo,
-}
+use super::settings::{Identity, Settings, Tls as Mode};
+use crate::http_client::{self, Client, Resolve, Setup, Tls, Trusted, Versions};
 
 /// What a client is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +24,7 @@ pub(super) enum Purpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kind {
     purpose: Purpose,
-    http: Http,
+    versions: Versions,
     standing: Standing,
 }
 
@@ -75,7 +69,7 @@ impl Clients {
         let addresses = Arc::new(RealmAddresses::new(base, &settings.trusted_realms));
         let own = Standing::of(base, base);
         let clients = Self { base: base.clone(), own, settings: settings.clone(), addresses, built: Mutex::default() };
-        clients.client_for(base, Http::OneOrTwo, Purpose::Content)?;
+        clients.client_for(base, Versions::OneOrTwo, Purpose::Content)?;
         Ok(clients)
     }
 
@@ -83,9 +77,9 @@ impl Clients {
     ///
     /// # Errors
     /// As [`Clients::new`].
-    pub(super) fn client_for(&self, url: &Url, http: Http, purpose: Purpose) -> Result<Client, String> {
+    pub(super) fn client_for(&self, url: &Url, versions: Versions, purpose: Purpose) -> Result<Client, String> {
         let standing = if same_origin(url, &self.base) { self.own } else { Standing::of(url, &self.base) };
-        let kind = Kind { purpose, http, standing };
+        let kind = Kind { purpose, versions, standing };
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = built.iter().find(|(of, _)| *of == kind) {
             return Ok(client.clone());
@@ -101,39 +95,32 @@ impl Clients {
     }
 
     fn build(&self, kind: Kind) -> Result<Client, String> {
-        install_provider();
-        if kind.standing.is_plain {
-            return self.basic(kind).tls_certs_only([]).build().map_err(|error| innermost(&error));
-        }
-        let own_identity = self.settings.identity.as_ref().filter(|_| kind.standing.nearness == Nearness::Origin);
-        let identity = own_identity.map(identity).transpose()?;
-        let builder = match identity {
-            Some(identity) => self.basic(kind).identity(identity),
-            None => self.basic(kind),
+        let is_own = kind.standing.nearness == Nearness::Origin;
+        let files = self.settings.identity.as_ref().filter(|_| is_own && !kind.standing.is_plain);
+        let identity = files.map(identity).transpose()?;
+        let setup = Setup {
+            versions: kind.versions,
+            is_proxied: kind.standing.is_proxied,
+            tls: Tls { trusted: self.trusted(kind.standing)?, identity },
+            connect_timeout: Some(self.settings.connect_timeout),
+            // Some close each connection behind their answer without having said so: an upload that goes out on one
+            // breaks, and is tried again on the next such one, on and on. The proxy is near, so that connecting costs
+            // little.
+            is_single: kind.standing.is_forwarded,
+            // A proxy resolves names itself; and its own name is none of the realm's.
+            resolver: (kind.purpose == Purpose::Tokens && !kind.standing.is_proxied)
+                .then(|| Arc::clone(&self.addresses) as Arc<dyn Resolve>),
         };
-        trusting(builder, &self.settings.ca_files)
+        built(setup)
     }
 
-    fn basic(&self, kind: Kind) -> ClientBuilder {
-        let is_forgiven = self.settings.tls == Tls::Insecure && kind.standing.nearness != Nearness::Stranger;
-        let mut builder =
-            plain().connect_timeout(self.settings.connect_timeout).tls_danger_accept_invalid_certs(is_forgiven);
-        if kind.http == Http::One {
-            builder = builder.http1_only();
+    fn trusted(&self, standing: Standing) -> Result<Trusted, String> {
+        let is_forgiven = self.settings.tls == Mode::Insecure && standing.nearness != Nearness::Stranger;
+        match standing {
+            Standing { is_plain: true, .. } => Ok(Trusted::Only(Vec::new())),
+            _ if is_forgiven => Ok(Trusted::Anybody),
+            _ => beside_the_system(&self.settings.ca_files),
         }
-        if !kind.standing.is_proxied {
-            builder = builder.no_proxy();
-        }
-        // Some close each connection behind their answer without having said so: an upload that goes out on one breaks, and
-        // is tried again on the next such one, on and on. The proxy is near, so that connecting costs little.
-        if kind.standing.is_forwarded {
-            builder = builder.pool_max_idle_per_host(0);
-        }
-        // A proxy resolves names itself; and its own name is none of the realm's.
-        if kind.purpose == Purpose::Tokens && !kind.standing.is_proxied {
-            builder = builder.dns_resolver(Arc::clone(&self.addresses));
-        }
-        builder
     }
 }
 
@@ -157,30 +144,26 @@ impl Standing {
 /// # Errors
 /// As [`Clients::new`].
 pub(super) fn for_posts(url: &Url, is_proxied: bool, ca_file: Option<&Path>) -> Result<Client, String> {
-    install_provider();
-    let builder = if is_proxied { plain() } else { plain().no_proxy() };
-    if url.scheme() == "http" && !is_proxied {
-        return builder.tls_certs_only([]).build().map_err(|error| innermost(&error));
-    }
-    trusting(builder, ca_file)
+    let is_plain = url.scheme() == "http" && !is_proxied;
+    let trusted = if is_plain { Trusted::Only(Vec::new()) } else { beside_the_system(ca_file)? };
+    built(Setup { is_proxied, tls: Tls { trusted, identity: None }, ..Setup::default() })
 }
 
-/// What all clients have in common.
-fn plain() -> ClientBuilder {
-    let name = concat!("regferry/", env!("CARGO_PKG_VERSION"));
-    Client::builder().user_agent(name).redirect(redirect::Policy::none())
-}
-
-/// One that trusts what is in these files beside the system's roots.
-fn trusting<P: AsRef<Path>>(builder: ClientBuilder, ca_files: impl IntoIterator<Item = P>) -> Result<Client, String> {
+/// What is in these files, beside the system's roots.
+fn beside_the_system<P: AsRef<Path>>(ca_files: impl IntoIterator<Item = P>) -> Result<Trusted, String> {
     let mut trusted = Vec::new();
     for file in ca_files {
         trusted.extend(certificates(file.as_ref())?);
     }
-    if !trusted.is_empty() {
-        return builder.tls_certs_merge(trusted).build().map_err(|error| innermost(&error));
-    }
-    builder.build().map_err(|error| format!("{}; does this machine have CA certificates?", innermost(&error)))
+    Ok(Trusted::System(trusted))
+}
+
+fn built(setup: Setup) -> Result<Client, String> {
+    let has_roots = !matches!(&setup.tls.trusted, Trusted::System(beside) if beside.is_empty());
+    Client::new(setup).map_err(|error| match has_roots {
+        true => error.to_string(),
+        false => format!("{error}; does this machine have CA certificates?"),
+    })
 }
 
 /// Whether a file holds CA certificates that can be trusted beside the system's.
@@ -188,9 +171,8 @@ fn trusting<P: AsRef<Path>>(builder: ClientBuilder, ca_files: impl IntoIterator<
 /// # Errors
 /// A text that says what is wrong, with the file's name.
 pub fn check_ca_file(file: &Path) -> Result<(), String> {
-    install_provider();
-    let only = Client::builder().tls_certs_only(certificates(file)?).build();
-    only.map(drop).map_err(|error| format!("ca_file {}: {}", file.display(), innermost(&error)))
+    check(Tls { trusted: Trusted::Only(certificates(file)?), identity: None })
+        .map_err(|error| format!("ca_file {}: {error}", file.display()))
 }
 
 /// Whether two files are a client certificate and its key.
@@ -198,30 +180,26 @@ pub fn check_ca_file(file: &Path) -> Result<(), String> {
 /// # Errors
 /// A text that says what is wrong, with the files' names.
 pub fn check_identity(files: &Identity) -> Result<(), String> {
-    install_provider();
-    let only = Client::builder().tls_certs_only([]).identity(identity(files)?).build();
-    only.map(drop).map_err(|error| {
+    check(Tls { trusted: Trusted::Only(Vec::new()), identity: Some(identity(files)?) }).map_err(|error| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
-        format!("client_cert_file {certificate} with client_key_file {key}: {}", innermost(&error))
+        format!("client_cert_file {certificate} with client_key_file {key}: {error}")
     })
 }
 
-/// Says once for the whole program what TLS is made of: to be done before any HTTP client is built.
-pub fn install_provider() {
-    // Fails when a provider is installed already: that is the same one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+fn check(tls: Tls) -> Result<(), rustls::Error> {
+    Client::new(Setup { tls, ..Setup::default() }).map(drop)
 }
 
-fn certificates(file: &Path) -> Result<Vec<Certificate>, String> {
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = std::fs::read(file).map_err(|error| format!("ca_file {} cannot be read: {error}", file.display()))?;
-    match Certificate::from_pem_bundle(&pem) {
+    match http_client::certificates(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(format!("ca_file {} holds no PEM certificate", file.display())),
-        Err(error) => Err(format!("ca_file {}: {}", file.display(), innermost(&error))),
+        Err(error) => Err(format!("ca_file {}: {error}", file.display())),
     }
 }
 
-fn identity(files: &Identity) -> Result<reqwest::Identity, String> {
+fn identity(files: &Identity) -> Result<http_client::Identity, String> {
     let read = |key: &str, file: &Path| {
         std::fs::read(file).map_err(|error| format!("{key} {} cannot be read: {error}", file.display()))
     };
@@ -231,20 +209,8 @@ fn identity(files: &Identity) -> Result<reqwest::Identity, String> {
         (Err(one), Err(other)) => return Err(format!("{one}; {other}")),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
     };
-    reqwest::Identity::from_pem(&pem).map_err(|error| {
+    http_client::Identity::from_pem(&pem).map_err(|error| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
-        format!(
-            "client_cert_file {certificate} and client_key_file {key} are no certificate and key: {}",
-            innermost(&error)
-        )
+        format!("client_cert_file {certificate} and client_key_file {key} are no certificate and key: {error}")
     })
-}
-
-/// What the error at the bottom of another says: what really happened.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use azure::AzureManifest;
 pub use certs_d::CertificateFolders;
-pub use client::{check_ca_file, check_identity, innermost, install_provider};
+pub use client::{check_ca_file, check_identity};
 pub use credentials::{Credentials, DockerConfigFiles, Password, checked_username, without_newline};
 pub use limits::quota::{PullsLeft, Seat, Waited};
 pub use limits::{Allotments, Limits, Part, Rate, Shared, WHOLE, Wish};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -13,6 +13,7 @@ use super::answer;
 use super::client;
 use super::proxy;
 use crate::content::{Cause, Error};
+use crate::http_client::{Body, Request};
 
 /// Who takes longer for an answer will not be waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,16 +32,16 @@ pub async fn post_json(
     let failed = |cause| Error::new(format!("posting to {}", url.host_str().unwrap_or_default()), cause);
     let proxy = proxy::before(url);
     let client = client::for_posts(url, proxy.is_some(), ca_file).map_err(|error| failed(Cause::Credentials(error)))?;
-    let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json").timeout(TIMEOUT).body(body);
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     if let Some(token) = token {
         let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
         let mut header = header
             .map_err(|_| failed(Cause::Credentials("the token has characters that no header can carry".into())))?;
         header.set_sensitive(true);
-        request = request.header(AUTHORIZATION, header);
+        headers.insert(AUTHORIZATION, header);
     }
-    let response = request.send().await.map_err(|error| {
-        let cause = answer::failure(&error);
+    let request = Request { method: Method::POST, url: url.clone(), headers, body: Body::Whole(body) };
+    let response = answer::in_time(TIMEOUT, client.send(request)).await.map_err(|cause| {
         failed(match &proxy {
             Some(proxy) => proxy::behind(proxy, cause),
             None => cause,

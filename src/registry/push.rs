@@ -8,7 +8,6 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{CONTENT_LENGTH, RANGE};
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::Response;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -21,6 +20,7 @@ use super::remote::Remote;
 use super::upload::{self, Feed};
 use crate::backoff::RetryReason;
 use crate::content::{BlobFound, Cause, Deleted, Error, Mount, Push, Put};
+use crate::http_client::{Body, Response};
 use crate::oci::{Descriptor, Digest, Manifest, Repository, Tag, TagOrDigest};
 
 /// Source: distribution spec, "Pushing a blob in chunks".
@@ -220,7 +220,7 @@ impl Remote {
         B: Stream<Item = Result<Bytes, Error>> + Send + Sync + 'static,
     {
         let ready = self.transport.ready_to_stream(&self.caller, call).await?;
-        let body = reqwest::Body::wrap(feed.next(size));
+        let body = Body::stream(feed.next(size));
         let request = self.transport.send_stream(&self.caller, call, ready, size, body);
         let sent = upload::watched(request, feed.watch(), self.transport.idle_timeout(), &self.caller.cancel).await;
         sent.unwrap_or_else(|cause| Err(call.error(cause))).map_err(|error| self.part_failed(upload, call, size, error))

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use reqwest::{Body, Response};
 use tokio::time::Instant;
 use url::Url;
 
@@ -33,6 +32,7 @@ use super::wire::Wire;
 use crate::backoff::{Patience, RetryReason};
 use crate::content::{Cause, Error, Location};
 use crate::events::{Direction, Observer, Retry, ThrottleReason};
+use crate::http_client::{Body, Response};
 use crate::oci::{Host, ManifestError};
 
 /// A host that has not answered once is more likely misspelt than restarting.

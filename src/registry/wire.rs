@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Body, Response};
 use url::Url;
 
 use super::answer;
-use super::client::{Clients, Http, Purpose};
+use super::client::{Clients, Purpose};
 use super::location::same_origin;
 use super::proxy;
 use crate::content::Cause;
 use crate::events::{Observer, Request};
+use crate::http_client::{self, Body, Response, Versions};
 use crate::oci::Host;
 
 /// Registries with storage elsewhere send us there in one or two steps.
@@ -37,7 +37,7 @@ pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Body>,
+    pub(super) body: Body,
     /// HTTP/1.1 moves large bodies at less cost.
     pub(super) is_bulk: bool,
 }
@@ -60,7 +60,7 @@ impl Wire {
                 method: outgoing.method.clone(),
                 url: outgoing.url.clone(),
                 headers: outgoing.headers.clone(),
-                body: None,
+                body: Body::default(),
                 is_bulk: outgoing.is_bulk,
             };
             let response = self.send_once(outgoing).await?;
@@ -74,13 +74,13 @@ impl Wire {
     }
 
     async fn send_once(&self, outgoing: Outgoing) -> Result<Response, Cause> {
-        let http = self.http(&outgoing);
-        let client = self.clients.client_for(&outgoing.url, http, Purpose::Content).map_err(Cause::Protocol)?;
-        let method = outgoing.method.clone();
-        let mut request = reqwest::Request::new(outgoing.method, outgoing.url);
-        (*request.headers_mut(), *request.body_mut()) = (outgoing.headers, outgoing.body);
+        let versions = self.versions(&outgoing);
+        let client = self.clients.client_for(&outgoing.url, versions, Purpose::Content).map_err(Cause::Protocol)?;
+        let Outgoing { method, url, headers, body, .. } = outgoing;
+        let proxied = client.is_proxied().then(|| url.clone());
+        let request = http_client::Request { method: method.clone(), url, headers, body };
         let started = Instant::now();
-        let result = client.execute(request).await;
+        let result = client.send(request).await;
         self.observer.request(&Request {
             registry: &self.host,
             method: method.as_str(),
@@ -90,7 +90,7 @@ impl Wire {
         result.map_err(|error| {
             let cause = answer::failure(&error);
             self.learn(&cause);
-            match error.url().and_then(proxy::before) {
+            match proxied.as_ref().and_then(proxy::before) {
                 Some(proxy) => proxy::behind(&proxy, cause),
                 None => cause,
             }
@@ -104,13 +104,13 @@ impl Wire {
         }
     }
 
-    fn http(&self, outgoing: &Outgoing) -> Http {
+    fn versions(&self, outgoing: &Outgoing) -> Versions {
         let failed = *self.http2_failed.lock().unwrap_or_else(PoisonError::into_inner);
         let has_failed = failed.is_some_and(|at| at.elapsed() < HTTP2_PAUSE);
         if self.base.scheme() != "http" && (outgoing.is_bulk || has_failed || !self.is_own(&outgoing.url)) {
-            Http::One
+            Versions::One
         } else {
-            Http::OneOrTwo
+            Versions::OneOrTwo
         }
     }
 }

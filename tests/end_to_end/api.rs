@@ -15,7 +15,6 @@ use crate::support::{Ferry, until};
 const TOKEN: &str = "s3cret-one-of-the-api";
 
 fn client() -> reqwest::Client {
-    regferry::registry::install_provider();
     reqwest::Client::builder().no_proxy().build().expect("plain HTTP needs nothing more")
 }
 

@@ -260,7 +260,6 @@ async fn what_an_import_moves_is_seen_by_the_next_run() {
         "images": [format!("{}/hello:v3", scene.target.host())],
         "force": true,
     });
-    regferry::registry::install_provider();
     let http = http.no_proxy().build().expect("plain HTTP needs nothing more");
     let asked = http.post(format!("{}/api/v1/imports", daemon.url())).bearer_auth(token);
     let asked = asked.header("Content-Type", "application/json").body(order.to_string()).send().await;

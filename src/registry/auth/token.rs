@@ -7,18 +7,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method};
-use reqwest::{Client, RequestBuilder};
+use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use url::Url;
 
 use super::realm::{Kinship, Realm, Trust};
 use super::{Scope, azure};
 use crate::content::Cause;
-use crate::events::{Observer, Request};
+use crate::events::{self, Observer};
+use crate::http_client::{Body, Client, Request, Versions};
 use crate::oci::Host;
 use crate::registry::answer;
-use crate::registry::client::{Clients, Http, Purpose};
+use crate::registry::client::{Clients, Purpose};
 use crate::registry::credentials::Login;
 use crate::registry::limits::{Class, Line};
 
@@ -59,7 +60,7 @@ impl TokenClient {
             return Err(Cause::Credentials(self.trust.refusal(realm)));
         }
         // A token is one request: nothing is gained by a second way for it to fail.
-        let client = self.clients.client_for(&realm.url, Http::One, Purpose::Tokens).map_err(Cause::Credentials)?;
+        let client = self.clients.client_for(&realm.url, Versions::One, Purpose::Tokens).map_err(Cause::Credentials)?;
         let asking = Asking { tokens: self, client, kinship };
         match login {
             Some(login @ Login::IdentityToken { token, .. }) => asking.by_identity(realm, scope, login, token).await,
@@ -69,10 +70,10 @@ impl TokenClient {
                     let refresh = asking.exchange(realm, password).await?;
                     asking.by_identity(realm, scope, login, &refresh).await
                 }
-                None => asking.token(asking.get(realm, scope, Some(login))).await,
+                None => asking.token(Asking::get(realm, scope, Some(login))).await,
             },
             // A registry's own token is none of its realm's business.
-            Some(Login::RegistryToken(_)) | None => asking.token(asking.get(realm, scope, None)).await,
+            Some(Login::RegistryToken(_)) | None => asking.token(Asking::get(realm, scope, None)).await,
         }
     }
 }
@@ -93,9 +94,9 @@ impl Asking<'_> {
         login: &Login,
         refresh_token: &SecretString,
     ) -> Result<Token, Cause> {
-        match self.token(self.post(realm, scope, refresh_token)).await {
+        match self.token(Self::post(realm, scope, refresh_token)).await {
             Err(Cause::Refused(refusal)) if matches!(refusal.status, 401 | 404 | 405) => {
-                self.token(self.get(realm, scope, Some(login))).await
+                self.token(Self::get(realm, scope, Some(login))).await
             }
             answered => answered,
         }
@@ -115,39 +116,38 @@ impl Asking<'_> {
             .finish();
         let mut url = realm.url.clone();
         url.set_path(azure::EXCHANGE);
-        let body = self.send(self.client.request(Method::POST, url).header(CONTENT_TYPE, FORM).body(form)).await?;
+        let body = self.send(form_to(url, form)).await?;
         let answer: Option<Answer> = serde_json::from_slice(&body).ok();
         answer.map(|answer| answer.refresh_token).ok_or_else(no_token)
     }
 
-    async fn token(&self, request: RequestBuilder) -> Result<Token, Cause> {
+    async fn token(&self, request: Request) -> Result<Token, Cause> {
         read(&self.send(request).await?).ok_or_else(no_token)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Bytes, Cause> {
-        let request = request.timeout(TIMEOUT).build().map_err(|error| answer::failure(&error))?;
-        let method = request.method().clone();
+    async fn send(&self, request: Request) -> Result<Bytes, Cause> {
+        let method = request.method.clone();
         // The registry's own requests stand in its line; whoever holds a connection is not to wait for another.
         let _pass = match self.kinship {
             Kinship::Origin => Some(self.tokens.line.enter(Class::Read, true).await),
             Kinship::Host | Kinship::Domain | Kinship::Stranger => None,
         };
         let started = Instant::now();
-        let result = self.client.execute(request).await;
-        self.tokens.observer.request(&Request {
+        let result = answer::in_time(TIMEOUT, self.client.send(request)).await;
+        self.tokens.observer.request(&events::Request {
             registry: &self.tokens.host,
             method: method.as_str(),
             status: result.as_ref().ok().map(|response| response.status().as_u16()),
             elapsed: started.elapsed(),
         });
-        let response = result.map_err(|error| answer::failure(&error))?;
+        let response = result?;
         if !response.status().is_success() {
             return Err(Cause::Refused(answer::refusal(response, TIMEOUT).await));
         }
         answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)
     }
 
-    fn get(&self, realm: &Realm, scope: &Scope, login: Option<&Login>) -> RequestBuilder {
+    fn get(realm: &Realm, scope: &Scope, login: Option<&Login>) -> Request {
         let mut url = realm.url.clone();
         {
             let mut query = url.query_pairs_mut();
@@ -158,14 +158,12 @@ impl Asking<'_> {
                 query.append_pair("scope", &parameter);
             }
         }
-        let request = self.client.request(Method::GET, url);
-        match login.and_then(Login::basic_header) {
-            Some(header) => request.header(AUTHORIZATION, header),
-            None => request,
-        }
+        let login = login.and_then(Login::basic_header);
+        let headers = login.into_iter().map(|login| (AUTHORIZATION, login)).collect();
+        Request { method: Method::GET, url, headers, body: Body::default() }
     }
 
-    fn post(&self, realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> RequestBuilder {
+    fn post(realm: &Realm, scope: &Scope, refresh_token: &SecretString) -> Request {
         let scopes: Vec<String> = scope.parameters().collect();
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token")
@@ -176,11 +174,16 @@ impl Asking<'_> {
             form.append_pair("scope", &scopes.join(" "));
         }
         let form = form.append_pair("refresh_token", refresh_token.expose_secret()).finish();
-        self.client.request(Method::POST, realm.url.clone()).header(CONTENT_TYPE, FORM).body(form)
+        form_to(realm.url.clone(), form)
     }
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
+fn form_to(url: Url, form: String) -> Request {
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
+    Request { method: Method::POST, url, headers, body: Body::Whole(form.into()) }
+}
+
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 fn no_token() -> Cause {
     Cause::Protocol("the token server's answer holds no token".to_owned())

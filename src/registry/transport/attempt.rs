@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use reqwest::{Body, Response};
 use tokio::time::Instant;
 
 use super::{Answered, Ready, Transport};
 use crate::backoff::RetryReason;
 use crate::content::{Cause, Error, Refusal};
 use crate::events::ThrottleReason;
+use crate::http_client::{Body, Response};
 use crate::registry::auth::{Challenge, challenges};
 use crate::registry::blob::range_header;
 use crate::registry::call::{Call, Caller};
@@ -38,7 +38,7 @@ impl Transport {
         let mut outgoing = self.outgoing(call, authorization.as_ref());
         outgoing.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         outgoing.headers.insert(CONTENT_LENGTH, length.into());
-        outgoing.body = Some(body);
+        outgoing.body = body;
         let response = self.execute(caller, call, outgoing, &mut pass).await?;
         if self.challenged(caller, &response, authorization.as_ref()).await && authorization.is_some() {
             // The next try, which the caller makes, carries a new one.
@@ -130,7 +130,7 @@ impl Transport {
             let media_type = HeaderValue::from_str(media_type)
                 .map_err(|_| call.error(Cause::Protocol(format!("{media_type:?} cannot be sent as a media type"))))?;
             outgoing.headers.insert(CONTENT_TYPE, media_type);
-            outgoing.body = Some(bytes.clone().into());
+            outgoing.body = Body::Whole(bytes.clone());
         } else if call.method == Method::POST {
             outgoing.headers.insert(CONTENT_LENGTH, 0.into());
         }
@@ -192,6 +192,12 @@ impl Transport {
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        Outgoing { method: call.method.clone(), url: call.url.clone(), headers, body: None, is_bulk: call.is_bulk }
+        Outgoing {
+            method: call.method.clone(),
+            url: call.url.clone(),
+            headers,
+            body: Body::default(),
+            is_bulk: call.is_bulk,
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, HeaderValue};
-use reqwest::Response;
 use tokio::time::Instant;
 
 use super::{Answered, Transport};
 use crate::content::{Cause, Error, LoginSent, Refusal};
+use crate::http_client::Response;
 use crate::registry::answer;
 use crate::registry::call::{Call, Caller};
 use crate::registry::limits::{Load, Pass};

@@ -133,7 +133,6 @@ tags.include = ["no-such-tag"]
     /// As a registry would that has another name for itself than the rules have for it.
     async fn tell_of_a_push(&self, hook: &str) {
         let body = r#"{"events": [{"action": "push", "target": {"repository": "app", "tag": "latest"}}]}"#;
-        regferry::registry::install_provider();
         let http = reqwest::Client::builder().no_proxy().build().expect("plain HTTP needs nothing more");
         let request = http.post(hook).bearer_auth(SECRET).body(body);
         request.send().await.expect("the daemon answers");
