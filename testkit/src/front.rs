@@ -57,6 +57,8 @@ pub enum Http2 {
     GoAway,
     /// It is offered, and every request is answered by `RST_STREAM INTERNAL_ERROR`.
     Reset,
+    /// It is offered, and no request is begun with: `RST_STREAM REFUSED_STREAM`.
+    Refused,
     /// It is offered, and every answer is reset in the middle of its body.
     ResetBody,
 }

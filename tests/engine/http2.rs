@@ -105,6 +105,16 @@ async fn who_breaks_http2_off_is_spoken_to_by_http1_from_then_on() {
 }
 
 #[tokio::test]
+async fn what_a_server_has_not_begun_with_it_is_asked_again_at_once() {
+    let stage = Stage::new(Http2::Refused).await;
+
+    stage.copy(&stage.engine(), "v1").await.unwrap();
+
+    let [tried, _] = stage.by_http2();
+    assert!(tried > 0 && tried % 3 == 0, "each three times: {tried}");
+}
+
+#[tokio::test]
 async fn who_breaks_http2_off_within_a_listing_is_spoken_to_by_http1_from_then_on() {
     let stage = Stage::new(Http2::ResetBody).await;
     let open = FakeRegistry::start().await;

@@ -30,6 +30,7 @@ pub(super) async fn serve(
             Http2::None | Http2::Spoken => unreachable!("it is not broken"),
             Http2::GoAway => connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM),
             Http2::Reset => answer.send_reset(Reason::INTERNAL_ERROR),
+            Http2::Refused => answer.send_reset(Reason::REFUSED_STREAM),
             Http2::ResetBody => drop(tokio::spawn(reset_body(answer, Arc::clone(&pings)))),
         }
     }
