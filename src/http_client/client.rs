@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -136,7 +137,9 @@ impl Client {
         if let Some(login) = self.proxies.as_ref().and_then(|proxies| proxies.login(&uri)) {
             headers.insert(PROXY_AUTHORIZATION, login);
         }
-        for _ in 1..TRIES {
+        // HTTP/1.1 has no word for that.
+        let tries = if uri.scheme() == Some(&Scheme::HTTPS) { TRIES } else { 1 };
+        for _ in 1..tries {
             let Some(again) = body.again() else { break };
             let request = assembled(method.clone(), uri.clone(), headers.clone(), std::mem::replace(&mut body, again));
             match self.inner.request(request).await.map_err(Error::from) {
