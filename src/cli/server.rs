@@ -116,7 +116,9 @@ impl Server {
             let client = self.client().map_err(|error| innermost(&error))?;
             let response = client.send(request).await.map_err(|error| innermost(&error))?;
             let (status, is_problem) = (response.status(), is_problem(&response));
-            let text = response.bytes(LONGEST).await.map_err(|error| innermost(&*error))?;
+            let text = response.bytes(LONGEST).await.map_err(|error| innermost(&*error));
+            // A refusal says enough without its text.
+            let text = if status.is_success() { text? } else { text.unwrap_or_default() };
             Ok((status, is_problem, String::from_utf8_lossy(&text).into_owned()))
         };
         let late = |_| Err(format!("no answer in {TIMEOUT:?}"));

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
@@ -13,6 +15,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::connection::Connector;
@@ -21,7 +24,7 @@ use super::resolver::{Resolve, Resolver};
 use super::{Body, BoxError, Error, Tls};
 
 /// So many bytes are read at once, and held for each connection that streams: larger ones made a gibibyte no cheaper, and
-/// thirty-two streams a third larger.
+/// thirty-two streams a third larger. An answer's head may not be larger either.
 const READ: usize = 64 << 10;
 
 /// A connection that nobody uses is closed after this long.
@@ -131,9 +134,13 @@ impl Client {
     /// # Errors
     /// If no answer came.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let Request { method, url, mut headers, mut body } = request;
+        let Request { method, mut url, mut headers, mut body } = request;
+        if let Some(login) = taken_login(&mut url) {
+            headers.entry(AUTHORIZATION).or_insert(login);
+        }
         let uri: Uri = url.as_str().parse()?;
         headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if let Some(login) = self.proxies.as_ref().and_then(|proxies| proxies.login(&uri)) {
             headers.insert(PROXY_AUTHORIZATION, login);
         }
@@ -150,6 +157,20 @@ impl Client {
         let inner = self.inner.request(assembled(method, uri, headers, body)).await?;
         Ok(Response { url, inner })
     }
+}
+
+/// The login in a URL goes where logins go, and nowhere else: HTTP/2 and proxies would be told it with the host.
+fn taken_login(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let meant = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let login = [&*meant(url.username()), b":", &*meant(url.password().unwrap_or_default())].concat();
+    // Only a URL without a host refuses that, and such a one cannot have a login.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    let mut header = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(login))).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 fn assembled(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> http::Request<Body> {
@@ -185,5 +206,24 @@ impl Response {
     /// If it breaks off, or has more than `limit` bytes.
     pub async fn bytes(self, limit: usize) -> Result<Bytes, BoxError> {
         Ok(Limited::new(self.into_body(), limit).collect().await?.to_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_taken_out_of_its_url() {
+        for (url, expected) in [
+            ("https://bot:s3%40cret@hooks.example/a", Some("Basic Ym90OnMzQGNyZXQ=")),
+            ("https://bot@hooks.example/a", Some("Basic Ym90Og==")),
+            ("https://hooks.example/a", None),
+        ] {
+            let mut url = url.parse().unwrap();
+            let login = taken_login(&mut url);
+            assert_eq!(login.as_ref().map(|login| login.to_str().unwrap()), expected);
+            assert_eq!(url.as_str(), "https://hooks.example/a");
+        }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
@@ -48,8 +48,10 @@ impl Identity {
     /// # Errors
     /// If one of them is not in it.
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| format!("no private key: {error}"))?;
-        let chain = certificates(pem).map_err(|error| error.to_string())?;
+        let keys: Result<Vec<PrivateKeyDer<'static>>, _> = PrivateKeyDer::pem_slice_iter(pem).collect();
+        // Of several the last one: a key's file stands behind that of its certificate.
+        let key = keys.map_err(|_| BROKEN)?.pop().ok_or("no private key")?;
+        let chain = certificates(pem)?;
         if chain.is_empty() { Err("no certificate".to_owned()) } else { Ok(Self { chain, key }) }
     }
 }
@@ -58,9 +60,12 @@ impl Identity {
 ///
 /// # Errors
 /// If it is broken.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    CertificateDer::pem_slice_iter(pem).collect()
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| BROKEN.to_owned())
 }
+
+/// What the parser says beyond that may be the key itself.
+const BROKEN: &str = "broken PEM: is each BEGIN and END on a line of its own?";
 
 impl Tls {
     pub(super) fn config(self) -> Result<ClientConfig, rustls::Error> {
@@ -77,7 +82,7 @@ impl Tls {
                 roots.into_iter().try_for_each(|root| store.add(root))?;
                 versions.with_root_certificates(store)
             }
-            Trusted::Anybody => versions.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider))),
+            Trusted::Anybody => versions.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked)),
         };
         match self.identity {
             Some(Identity { chain, key }) => trusting.with_client_auth_cert(chain, key),
@@ -88,7 +93,7 @@ impl Tls {
 
 /// Takes every certificate for the right one.
 #[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
+struct Unchecked;
 
 impl ServerCertVerifier for Unchecked {
     fn verify_server_cert(
@@ -121,6 +126,39 @@ impl ServerCertVerifier for Unchecked {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        // Those too that could not be checked.
+        vec![
+            SignatureScheme::RSA_PKCS1_SHA1,
+            SignatureScheme::ECDSA_SHA1_Legacy,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::ED448,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_key_is_told_without_the_key() {
+        for pem in [
+            "-----BEGIN PRIVATE KEY----- MIIEs3cret -----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nMIIEs3cret",
+            "-----BEGIN MIIEs3cret\n",
+            "MIIEs3cret",
+        ] {
+            let error = Identity::from_pem(pem.as_bytes()).unwrap_err();
+            assert!(error == BROKEN || error == "no private key", "{error}");
+        }
     }
 }

@@ -144,6 +144,10 @@ async fn keep(link: Arc<Link>, settings: Settings, mut streams: Streams, losses:
                 }
                 let lost = streams.lost_in(&now);
                 if !lost.is_empty() {
+                    if let Err(reason) = link.forget_ticks().await {
+                        link.trouble("forgetting which ticks were ordered", &reason);
+                        continue;
+                    }
                     let streams = lost.join(", ");
                     tracing::warn!(streams, "NATS has lost streams: they are made again, and rules run anew");
                     losses.send_modify(|count| *count += 1);

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::error::Reason;
 use super::link::Link;
+use super::ticks::TICK;
 
 /// Which one.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +120,13 @@ impl Link {
         let question = json!({ "filter": subjects, "seq": last + 1 });
         let subject = format!("STREAM.PURGE.{}", self.names.stream(stream));
         self.ask::<serde_json::Value>(subject, &question).await.map(drop)
+    }
+
+    /// Forgets which ticks were made runs: what was ordered is lost, and is to be ordered again.
+    pub(super) async fn forget_ticks(&self) -> Result<(), Reason> {
+        let bucket = self.names.stream("ticks");
+        let question = json!({ "filter": format!("$KV.{bucket}.{TICK}.>") });
+        self.ask::<serde_json::Value>(format!("STREAM.PURGE.KV_{bucket}"), &question).await.map(drop)
     }
 
     async fn delete(&self, stream: &str, sequence: u64) -> Result<(), Reason> {

@@ -129,7 +129,7 @@ impl Cluster {
     }
 }
 
-const TICK: &str = "at";
+pub(super) const TICK: &str = "at";
 const RECHECK: &str = "recheck";
 const BEGUN: &str = "begun";
 

@@ -11,10 +11,11 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::addresses::ClosedDoor;
 use crate::content::{Cause, Refusal, Unreachable};
-use crate::http_client::{Error, Response, innermost};
+use crate::http_client::{Client, Error, Request, Response, innermost};
 use crate::oci::Digest;
 
 /// Error documents are read up to here.
@@ -124,18 +125,15 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The answer, if it comes in time.
-///
-/// # Errors
-/// Why none came.
-pub(super) async fn in_time(
-    limit: Duration,
-    sending: impl Future<Output = Result<Response, Error>>,
-) -> Result<Response, Cause> {
-    match tokio::time::timeout(limit, sending).await {
-        Ok(answer) => answer.map_err(|error| failure(&error)),
-        Err(_) => Err(Cause::Unreachable(Unreachable::Timeout)),
-    }
+/// What an exchange came to, if it did so in time.
+pub(super) async fn in_time<T>(until: Instant, exchange: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+    let late = |_| Err(Cause::Unreachable(Unreachable::Timeout));
+    tokio::time::timeout_at(until, exchange).await.unwrap_or_else(late)
+}
+
+/// An answer, or why none came.
+pub(super) async fn of(client: &Client, request: Request) -> Result<Response, Cause> {
+    client.send(request).await.map_err(|error| failure(&error))
 }
 
 /// Why a request had no answer, or a body no end.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
 use super::answer;
@@ -41,7 +42,7 @@ pub async fn post_json(
         headers.insert(AUTHORIZATION, header);
     }
     let request = Request { method: Method::POST, url: url.clone(), headers, body: Body::Whole(body) };
-    let response = answer::in_time(TIMEOUT, client.send(request)).await.map_err(|cause| {
+    let response = answer::in_time(Instant::now() + TIMEOUT, answer::of(&client, request)).await.map_err(|cause| {
         failed(match &proxy {
             Some(proxy) => proxy::behind(proxy, cause),
             None => cause,

@@ -13,14 +13,23 @@ use crate::queue::streams::RUNS;
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_stream_whose_messages_two_servers_count_differently_is_made_anew() {
-    let (_server, cluster, claim) = given().await;
-    assert_eq!(claim.is_there().await, Ok(true));
-    let other = told_by_another(&cluster, &claim, "2");
-    let mut losses = cluster.losses();
-    assert_eq!(other.is_there().await, Ok(false));
-    tokio::time::timeout(ANSWER, losses.changed()).await.expect("rules run anew").unwrap();
-    assert_eq!(cluster.link.last_of(RUNS).await, Ok(0));
+async fn a_stream_whose_messages_two_servers_count_differently_is_made_anew_and_ticks_are_ordered_again() {
+    for (sequence, there) in [("2", "another message"), ("3", "none")] {
+        let (_server, cluster, claim) = given().await;
+        cluster.tick("other", 7).await.unwrap();
+        assert_eq!(claim.is_there().await, Ok(true));
+        let mut losses = cluster.losses();
+        assert_eq!(told_by_another(&cluster, &claim, sequence).is_there().await, Ok(false), "{there}");
+        tokio::time::timeout(ANSWER, losses.changed()).await.expect("rules run anew").unwrap();
+        assert_eq!(cluster.link.last_of(RUNS).await, Ok(0), "{there}");
+        assert_eq!(cluster.last_tick("other").await.unwrap(), None, "{there}");
+
+        order(&cluster).await;
+        assert_eq!(claim.is_there().await, Ok(true), "one like it");
+        cluster.tick("other", 7).await.unwrap();
+        assert_eq!(told_by_another(&cluster, &claim, sequence).is_there().await, Ok(false), "{there}");
+        assert_eq!(cluster.link.last_of(RUNS).await, Ok(2), "what was given out before is no word on the new one");
+    }
 }
 
 #[tokio::test]

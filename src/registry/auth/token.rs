@@ -132,8 +132,8 @@ impl Asking<'_> {
             Kinship::Origin => Some(self.tokens.line.enter(Class::Read, true).await),
             Kinship::Host | Kinship::Domain | Kinship::Stranger => None,
         };
-        let started = Instant::now();
-        let result = answer::in_time(TIMEOUT, self.client.send(request)).await;
+        let (started, until) = (Instant::now(), tokio::time::Instant::now() + TIMEOUT);
+        let result = answer::in_time(until, answer::of(&self.client, request)).await;
         self.tokens.observer.request(&events::Request {
             registry: &self.tokens.host,
             method: method.as_str(),
@@ -144,7 +144,7 @@ impl Asking<'_> {
         if !response.status().is_success() {
             return Err(Cause::Refused(answer::refusal(response, TIMEOUT).await));
         }
-        answer::body(response, MAX_BODY, TIMEOUT).await?.ok_or_else(no_token)
+        answer::in_time(until, answer::body(response, MAX_BODY, TIMEOUT)).await?.ok_or_else(no_token)
     }
 
     fn get(realm: &Realm, scope: &Scope, login: Option<&Login>) -> Request {
