@@ -16,7 +16,7 @@ use url::Url;
 
 use super::Failure;
 use crate::config::Service;
-use crate::http_client::{Body, Client, Request, Response, Setup, Tls, Trusted, innermost};
+use crate::http_client::{Body, Client, Request, Response, Setup, Tls, Trusted, bearer, innermost};
 use crate::oci::Host;
 use crate::registry::without_newline;
 use crate::telemetry::status::Snapshot;
@@ -107,9 +107,7 @@ impl Server {
 
     async fn exchange(&self, token: Option<&SecretString>, mut request: Request) -> Result<String, String> {
         if let Some(token) = token {
-            let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
-            let mut header = header.map_err(|error| error.to_string())?;
-            header.set_sensitive(true);
+            let header = bearer(token.expose_secret()).ok_or("the token has characters that no header can carry")?;
             request.headers.insert(AUTHORIZATION, header);
         }
         let exchanging = async {

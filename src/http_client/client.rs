@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, PROXY_AUTHORIZATION, USER_AGENT};
 use http::uri::Scheme;
@@ -165,12 +163,10 @@ fn taken_login(url: &mut Url) -> Option<HeaderValue> {
         return None;
     }
     let meant = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-    let login = [&*meant(url.username()), b":", &*meant(url.password().unwrap_or_default())].concat();
+    let login = super::basic(&meant(url.username()), &meant(url.password().unwrap_or_default()));
     // Only a URL without a host refuses that, and such a one cannot have a login.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
-    let mut header = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(login))).ok()?;
-    header.set_sensitive(true);
-    Some(header)
+    login
 }
 
 fn assembled(method: Method, uri: Uri, headers: HeaderMap, body: Body) -> http::Request<Body> {

@@ -9,12 +9,14 @@ mod connection;
 mod error;
 mod proxies;
 mod resolver;
+mod secret;
 mod tls;
 
 pub use body::Body;
 pub use client::{Client, Request, Response, Setup, Versions};
 pub use error::{Error, innermost};
 pub use resolver::{Addresses, Resolve};
+pub use secret::{basic, bearer};
 pub use tls::{Identity, Tls, Trusted, certificates};
 
 /// What anything fails by that we do not look into.

@@ -14,7 +14,7 @@ use super::answer;
 use super::client;
 use super::proxy;
 use crate::content::{Cause, Error};
-use crate::http_client::{Body, Request};
+use crate::http_client::{Body, Request, bearer};
 
 /// Who takes longer for an answer will not be waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,11 +35,8 @@ pub async fn post_json(
     let client = client::for_posts(url, proxy.is_some(), ca_file).map_err(|error| failed(Cause::Credentials(error)))?;
     let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     if let Some(token) = token {
-        let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
-        let mut header = header
-            .map_err(|_| failed(Cause::Credentials("the token has characters that no header can carry".into())))?;
-        header.set_sensitive(true);
-        headers.insert(AUTHORIZATION, header);
+        let unfit = || failed(Cause::Credentials("the token has characters that no header can carry".into()));
+        headers.insert(AUTHORIZATION, bearer(token.expose_secret()).ok_or_else(unfit)?);
     }
     let request = Request { method: Method::POST, url: url.clone(), headers, body: Body::Whole(body) };
     let response = answer::in_time(Instant::now() + TIMEOUT, answer::of(&client, request)).await.map_err(|cause| {

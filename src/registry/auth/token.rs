@@ -16,7 +16,7 @@ use super::realm::{Kinship, Realm, Trust};
 use super::{Scope, azure};
 use crate::content::Cause;
 use crate::events::{self, Observer};
-use crate::http_client::{Body, Client, Request, Versions};
+use crate::http_client::{Body, Client, Request, Versions, bearer};
 use crate::oci::Host;
 use crate::registry::answer;
 use crate::registry::client::{Clients, Purpose};
@@ -199,8 +199,7 @@ fn read(body: &[u8]) -> Option<Token> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let mut tokens = [&answer.token, &answer.access_token].into_iter().flatten().map(SecretString::expose_secret);
     let token = tokens.find(|token| !token.is_empty())?;
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-    header.set_sensitive(true);
+    let header = bearer(token)?;
     let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(0)).clamp(LEAST_LIFETIME, GREATEST_LIFETIME);
     Some(Token { header, refresh_after: lifetime - lifetime / 6 })
 }

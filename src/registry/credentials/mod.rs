@@ -14,6 +14,7 @@ use docker_config::Entry;
 #[cfg(any(test, fuzzing))]
 pub(super) use docker_config::properties;
 
+use crate::http_client;
 use crate::oci::{Host, Repository};
 
 /// What was said of who we are to a registry.
@@ -186,30 +187,22 @@ impl Login {
 
     /// The value of an `Authorization: Basic` header, an identity token in the place of the password. Source: RFC 7617.
     pub(super) fn basic_header(&self) -> Option<HeaderValue> {
-        use base64::Engine as _;
         let (username, password) = match self {
             Self::Basic { username, password } | Self::IdentityToken { username, token: password } => {
                 (username, password)
             }
             Self::RegistryToken(_) => return None,
         };
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-        secret_header(&format!("Basic {pair}"))
+        http_client::basic(username.as_bytes(), password.expose_secret().as_bytes())
     }
 
     /// The value of an `Authorization: Bearer` header, if that is what this is. Source: RFC 6750, section 2.1.
     pub(super) fn bearer_header(&self) -> Option<HeaderValue> {
         match self {
-            Self::RegistryToken(token) => secret_header(&format!("Bearer {}", token.expose_secret())),
+            Self::RegistryToken(token) => http_client::bearer(token.expose_secret()),
             Self::Basic { .. } | Self::IdentityToken { .. } => None,
         }
     }
-}
-
-fn secret_header(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]
