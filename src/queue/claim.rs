@@ -18,6 +18,8 @@ mod presence;
 const WAIT: &str = "Regferry-Wait";
 /// Since when nobody was found who can do it: when the server got the first message that was given back for that.
 const ODD_SINCE: &str = "Regferry-Odd-Since";
+/// How many had it, and came to no end, when it was a message before this one.
+const HAD: &str = "Regferry-Had";
 
 /// Dropped, its message comes to another after `ack_wait`.
 pub(super) struct Claim {
@@ -85,6 +87,12 @@ impl Claim {
         self.number(WAIT).is_some()
     }
 
+    /// How many had it before us, and came to no end with it.
+    pub(super) fn had(&self) -> u64 {
+        let before = self.place().deliveries.saturating_sub(1 + u64::from(self.was_put_off()));
+        before + self.number(HAD).unwrap_or(0)
+    }
+
     /// For how long nobody was found who can do it.
     pub(super) fn odd_for(&self) -> Duration {
         let published = self.place().published;
@@ -108,23 +116,32 @@ impl Claim {
 
     /// The same as a new message, which was given to nobody yet: who gives it back of his own will has not died of it.
     pub(super) async fn anew(&self, wait: Duration) {
-        self.replaced(self.message.payload.clone(), wait, self.number(ODD_SINCE)).await;
+        self.again(wait, self.number(ODD_SINCE).map(|since| (ODD_SINCE, since))).await;
+    }
+
+    /// As [`anew`](Self::anew), by one who finds another at it, which may have died: who had it before us counts still.
+    pub(super) async fn back(&self, wait: Duration) {
+        self.again(wait, Some((HAD, self.had()))).await;
     }
 
     /// As [`anew`](Self::anew), by one who cannot do it.
     pub(super) async fn odd(&self, wait: Duration) {
         let since = self.number(ODD_SINCE).unwrap_or_else(|| self.place().published);
-        self.replaced(self.message.payload.clone(), wait, Some(since)).await;
+        self.again(wait, Some((ODD_SINCE, since))).await;
+    }
+
+    async fn again(&self, wait: Duration, note: Option<(&str, u64)>) {
+        self.replaced(self.message.payload.clone(), wait, note).await;
     }
 
     /// Another message in place of it.
-    pub(super) async fn replaced(&self, payload: Bytes, wait: Duration, odd_since: Option<u64>) {
+    pub(super) async fn replaced(&self, payload: Bytes, wait: Duration, note: Option<(&str, u64)>) {
         let mut headers = HeaderMap::new();
         if !wait.is_zero() {
             headers.insert(WAIT, wait.as_millis().to_string());
         }
-        if let Some(since) = odd_since {
-            headers.insert(ODD_SINCE, since.to_string());
+        if let Some((name, number)) = note {
+            headers.insert(name, number.to_string());
         }
         match self.link.publish(self.message.subject.to_string(), headers, payload).await {
             Ok(_) => self.done().await,

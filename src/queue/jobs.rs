@@ -92,44 +92,47 @@ impl Worker {
             desk.tally.redelivered(Queue::Images);
         }
         let task = if deliveries > 1 { task.after_others() } else { task };
-        if deliveries > SUSPECTED {
-            return self.suspect(claim, task).await;
+        let fence = self.fence(&claim, &task);
+        if claim.had() >= SUSPECTED {
+            return self.suspect(claim, fence, task).await;
         }
-        self.begin(claim, task).await;
+        self.begin(claim, fence, task).await;
+    }
+
+    fn fence(&self, claim: &Arc<Claim>, task: &Task) -> Arc<JobFence> {
+        let desk = &self.desk;
+        let holder = (Arc::clone(&desk.name), desk.cluster.ack_wait);
+        let leases = desk.cluster.leases();
+        let tally = Arc::clone(&desk.tally);
+        Arc::new(JobFence::new(Arc::clone(claim), leases, format!("job.{}", task.id()), holder, tally))
     }
 
     /// A job that too many have had.
-    async fn suspect(&self, claim: Arc<Claim>, task: Task) {
+    async fn suspect(&self, claim: Arc<Claim>, fence: Arc<JobFence>, task: Task) {
         let desk = &self.desk;
+        let Some(_turn) = self.suspects.turn(&self.stop).await else { return claim.anew(Duration::ZERO).await };
+        // Before it counts as begun: while who had it last holds it still, it is not.
+        if fence.hold().await.is_err() {
+            return self.displaced(&claim, &fence, &task).await;
+        }
         let run = run_of(claim.subject()).unwrap_or_default();
-        match self.suspects.judge(run, &task.id(), &self.stop).await {
-            // While it waited for its turn it may have become another's.
-            Ok(Some(Verdict::Turn(_turn))) if claim.holds() => self.begin(claim, task).await,
-            Ok(Some(Verdict::Turn(_))) => {}
-            Ok(Some(Verdict::Guilty(deaths))) => {
+        match self.suspects.judge(run, &task.id()).await {
+            Ok(Verdict::Begin) => return self.begin(claim, fence, task).await,
+            Ok(Verdict::Guilty(deaths)) => {
                 let reason = format!("{deaths} replicas died or were cut off while they had this image");
                 self.bury(&claim, Some(&task), &reason).await;
             }
-            Ok(None) => claim.anew(Duration::ZERO).await,
             // It comes again, and is looked at then.
             Err(error) => {
                 desk.cluster.link.trouble("looking at an image that too many have had", error.reason());
             }
         }
+        fence.release().await;
     }
 
-    async fn begin(&self, claim: Arc<Claim>, task: Task) {
+    async fn begin(&self, claim: Arc<Claim>, fence: Arc<JobFence>, task: Task) {
         let desk = &self.desk;
         let id = task.id();
-        let holder = (Arc::clone(&desk.name), desk.cluster.ack_wait);
-        let fence = JobFence::new(
-            Arc::clone(&claim),
-            desk.cluster.leases(),
-            format!("job.{id}"),
-            holder,
-            Arc::clone(&desk.tally),
-        );
-        let fence = Arc::new(fence);
         let run_stop = self.stopped_runs.enter(claim.subject());
         let cancel = self.stop.child_token();
         let work = Arc::clone(&desk.hands).work(task.clone(), Arc::clone(&fence) as Arc<dyn Fence>, cancel.clone());
@@ -157,8 +160,7 @@ impl Worker {
                 fence.release().await;
                 park(&claim, &parked).await;
             }
-            Ok(Some(Worked::Displaced)) if fence.is_others().await => claim.anew(OTHERS_PAUSE).await,
-            Ok(Some(Worked::Displaced)) => tracing::info!(image = id, "an image is another replica's by now"),
+            Ok(Some(Worked::Displaced)) => self.displaced(&claim, &fence, &task).await,
             Ok(None) if claim.odd_for() > PATIENCE => {
                 let reason = "no replica has the rule as the replica had it that began the run: give all of them the same \
                               configuration";
@@ -172,6 +174,15 @@ impl Worker {
         }
         fence.release().await;
         self.stopped_runs.leave(claim.subject());
+    }
+
+    /// A job that another has.
+    async fn displaced(&self, claim: &Claim, fence: &JobFence, task: &Task) {
+        if fence.is_others().await {
+            claim.back(OTHERS_PAUSE).await;
+        } else {
+            tracing::info!(image = task.id(), "an image is another replica's by now");
+        }
     }
 
     /// The result first, and the job is done when it is kept: what breaks off between the two is done again, which

@@ -12,7 +12,7 @@ use super::cluster::Cluster;
 use super::error::Error;
 use super::message::{Read, read, written};
 
-/// Given out more often than that, and with nobody who came to its end, a job is a suspect.
+/// Had by so many, of whom nobody came to its end, a job is a suspect.
 pub(super) const SUSPECTED: u64 = 5;
 
 /// A suspect is begun so often.
@@ -26,9 +26,9 @@ pub(super) struct Suspects {
 }
 
 /// What is done with a suspect.
-pub(super) enum Verdict<'s> {
-    /// It is begun, with this as long as it takes.
-    Turn(SemaphorePermit<'s>),
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Begin,
     /// So many replicas had it, and none came to its end.
     Guilty(u64),
 }
@@ -43,27 +43,25 @@ impl Suspects {
         Self { turn: Semaphore::new(1), notes: cluster.known() }
     }
 
-    /// Waits for the turn of a job of a run; none if it was stopped before.
+    /// Waits for the turn of a suspect, which lasts as long as this is kept; none if it was stopped before.
+    pub(super) async fn turn(&self, stop: &CancellationToken) -> Option<SemaphorePermit<'_>> {
+        stop.run_until_cancelled(self.turn.acquire()).await?.ok()
+    }
+
+    /// Notes that a job of a run is begun, if it is not guilty. Whose job it is asks for it alone.
     ///
     /// # Errors
     /// If NATS does not take the note.
-    pub(super) async fn judge(
-        &self,
-        run: &str,
-        id: &str,
-        stop: &CancellationToken,
-    ) -> Result<Option<Verdict<'_>>, Error> {
-        let Some(Ok(turn)) = stop.run_until_cancelled(self.turn.acquire()).await else { return Ok(None) };
+    pub(super) async fn judge(&self, run: &str, id: &str) -> Result<Verdict, Error> {
         let key = format!("suspect.{run}.{id}");
         let before = self.notes.get(&key).await?.map(|entry| read::<Begun>(&entry.value));
         let times = if let Some(Read::Body(begun)) = before { begun.times } else { 0 };
         if times >= TURNS {
-            return Ok(Some(Verdict::Guilty(SUSPECTED + times)));
+            return Ok(Verdict::Guilty(SUSPECTED + times));
         }
         if let Ok(value) = written(&Begun { times: times + 1 }) {
-            // Whose message it is writes alone.
             self.notes.put(&key, value).await?;
         }
-        Ok(Some(Verdict::Turn(turn)))
+        Ok(Verdict::Begin)
     }
 }

@@ -9,11 +9,11 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use regferry::content::NoPulls;
 use regferry::events::{ImageOutcome, Queue, RunOutcome};
-use regferry::queue::{Cluster, Order};
+use regferry::queue::{Cluster, Lease, Order};
 use regferry::transfer::{Mode, Parked, Worked};
 use testkit::{Cut, NatsServer};
 
-use crate::hands::{TestHands, Working, done, ended, run};
+use crate::hands::{TestHands, Working, done, ended, run, task};
 use crate::support::{ACK_WAIT, connect, eventually, jetstream, stream};
 
 #[tokio::test]
@@ -160,6 +160,35 @@ async fn a_job_that_nobody_survives_alone_either_is_put_aside_and_its_run_says_s
     assert!(images[0].error.as_ref().unwrap().contains("8 replicas died"), "{images:?}");
     assert_eq!(stream(&server, "dead").await.state.messages, 1);
     assert_eq!(cluster.backlog(Queue::Images).await.unwrap(), 0);
+    replica.stop().await;
+    owner.stop().await;
+}
+
+/// A dead replica's lease is its own for some moments yet after its job is another's.
+#[tokio::test]
+async fn who_died_of_a_job_counts_also_where_its_lease_is_held_still() {
+    let server = NatsServer::start();
+    let (owner, cluster, sequence) = a_suspect(&server).await;
+    let key = format!("job.{}", task(&"rule".into(), Mode::Execute, 0).id());
+    let span = cluster.ack_wait();
+    let lease = Lease::take(&cluster.leases(), &key, "of the dead", span).await.unwrap().expect("nobody has it");
+    let hands = TestHands::stuck(1);
+    let replica = Working::start(&server, &hands, 8).await;
+    tokio::time::sleep(span).await;
+    assert_eq!(hands.begun(), 0, "another holds it");
+    lease.release().await;
+    eventually("it is begun", async || hands.begun() == 1).await;
+    replica.kill().await;
+    for _ in 2..=3 {
+        let hands = TestHands::stuck(1);
+        let replica = Working::start(&server, &hands, 8).await;
+        eventually("it is begun alone", async || hands.begun() == 1).await;
+        replica.kill().await;
+    }
+    let hands = TestHands::quick(1, Duration::ZERO);
+    let replica = Working::start(&server, &hands, 8).await;
+    let (report, _) = ended(&cluster, "rule", sequence).await;
+    assert_eq!((hands.begun(), report.outcome), (0, RunOutcome::Failure));
     replica.stop().await;
     owner.stop().await;
 }
