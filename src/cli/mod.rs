@@ -230,7 +230,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 ///
 /// The runtime is begun here and not by the binary, in which all generic code below would then be compiled once more.
 pub fn start(cli: Cli) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(&format!("starting threads: {error}; see how many this user may have (ulimit -u)"));
@@ -243,6 +243,12 @@ pub fn start(cli: Cli) -> ExitCode {
     runtime.shutdown_background();
     // A panic has been told by now.
     code.unwrap_or(ExitCode::FAILURE)
+}
+
+/// One fewer than there are cores: the kernel, which moves what they send and receive, needs one too, and workers that have
+/// little to do wake each other for it.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
 async fn run(cli: Cli) -> ExitCode {
