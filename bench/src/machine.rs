@@ -1,8 +1,15 @@
 //! What it was measured on.
 
 use std::fs;
+use std::hint::black_box;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use ring::digest::{Context, SHA256};
+
+use crate::measure::own_cpu;
 
 /// One line: cores, CPU, memory, kernel, registry, date.
 pub(crate) fn described() -> String {
@@ -13,6 +20,19 @@ pub(crate) fn described() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let (registry, today) = (registry(), jiff::Zoned::now().date());
     format!("{cores} cores of {cpu}, {} GiB, Linux {}; {registry}; {today}", kib >> 20, kernel.trim())
+}
+
+/// What the SHA-256 of a GiB takes of the CPU just now. One machine of several on a host is fast in one hour and slow in
+/// the next, and so is whatever is measured on it.
+pub(crate) fn hash_of_a_gib() -> Result<Duration> {
+    let block = vec![0; 1 << 20];
+    let before = own_cpu()?;
+    let mut hash = Context::new(&SHA256);
+    for _ in 0..1 << 10 {
+        hash.update(&block);
+    }
+    black_box(hash.finish());
+    Ok(own_cpu()?.saturating_sub(before))
 }
 
 /// What follows a name and a colon in one of the kernel's files.

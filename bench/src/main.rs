@@ -41,6 +41,7 @@ use case::{Case, Wanted};
 use contender::Contender;
 use docs::Docs;
 use round::Arena;
+use spread::Spread;
 use table::Rounds;
 
 /// Measures regferry beside its peers.
@@ -133,10 +134,7 @@ impl Bench {
         self.tell("machine", &machine::described())?;
         for wanted in &self.wanted {
             match wanted {
-                Wanted::Compared(case) => {
-                    let text = format!("### {}\n\n{}", case.title(), table::of(&self.compared(case)?));
-                    self.tell(&case.name, &text)?;
-                }
+                Wanted::Compared(case) => self.tell(&case.name, &self.compared(case)?)?,
                 Wanted::Versions => self.tell("versions", &self.versions()?)?,
                 Wanted::Growth => self.growth()?,
             }
@@ -145,14 +143,17 @@ impl Bench {
     }
 
     /// A B A B: what disturbs the machine for a while disturbs all of them.
-    fn compared(&self, case: &Case) -> Result<Vec<Rounds>> {
+    fn compared(&self, case: &Case) -> Result<String> {
         let mut all: Vec<Rounds> = self.contenders.iter().map(|one| (one.name.clone(), Vec::new())).collect();
+        let mut hashes = Vec::new();
         for _ in 0..self.rounds {
+            hashes.push(machine::hash_of_a_gib()?.as_secs_f64());
             for (contender, (_, rounds)) in self.contenders.iter().zip(&mut all) {
                 rounds.push(self.arena.round(case, contender)?);
             }
         }
-        Ok(all)
+        let (title, table, hash) = (case.title(), table::of(&all), Spread::of(hashes));
+        Ok(format!("### {title}\n\n{table}\nThe SHA-256 of a GiB, in the same rounds: {hash:.2} CPU s."))
     }
 
     fn versions(&self) -> Result<String> {
