@@ -31,13 +31,8 @@ impl App {
         let at = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
         let chosen = self.rules.iter().map(|scheduled| &*scheduled.rule.name).filter(|rule| chosen(rule));
         let orders: Vec<Order> = chosen.map(|rule| Order { rule: rule.to_owned(), at, mode: Some(mode) }).collect();
-        let ordered = try_join_all(orders.iter().map(async |order| {
-            let runs = cluster.runs_of(&order.rule);
-            cluster.order(order).await.map(|sequence| (order, sequence, runs))
-        }))
-        .await?;
-        let waiting =
-            join_all(ordered.into_iter().map(|(order, sequence, runs)| ended(cluster, order, sequence, runs)));
+        let ordered = try_join_all(orders.iter().map(|order| ordered(cluster, order))).await?;
+        let waiting = join_all(orders.iter().zip(ordered).map(|(order, ordered)| ended(cluster, order, ordered)));
         let reports = tokio::select! {
             reports = cancel.run_until_cancelled(waiting) => reports,
             never = tell_of_nobody(cluster) => match never {},
@@ -52,30 +47,43 @@ impl App {
     }
 }
 
+/// An order that NATS has taken.
+struct Ordered {
+    /// Its place in the queue.
+    sequence: u64,
+    /// What is told of the rule's runs since.
+    runs: Runs,
+}
+
+async fn ordered(cluster: &Cluster, order: &Order) -> Result<Ordered, Error> {
+    let runs = cluster.runs_to_come(&order.rule).await?;
+    Ok(Ordered { sequence: cluster.order(order).await?, runs })
+}
+
 /// The report of the run that an order became, or of a later one of the same kind. Where NATS has lost the order it is
 /// given again.
-async fn ended(cluster: &Cluster, order: &Order, mut sequence: u64, mut runs: Runs) -> RuleReport {
+async fn ended(cluster: &Cluster, order: &Order, mut ordered: Ordered) -> RuleReport {
     let mut losses = cluster.losses();
     loop {
         let news = tokio::select! {
-            news = runs.next() => news,
+            news = ordered.runs.next() => news,
             Ok(()) = losses.changed() => {
-                sequence = ordered_again(cluster, order).await;
+                ordered = ordered_again(cluster, order).await;
                 continue;
             }
         };
         let Some(news) = news else { return std::future::pending().await };
-        let is_ours = news.sequence >= sequence && news.order.mode == order.mode;
+        let is_ours = news.sequence >= ordered.sequence && news.order.mode == order.mode;
         if let (true, RunState::Ended { report, .. }) = (is_ours, news.state) {
             return RuleReport { images: images(cluster, &news.order).await, ..*report };
         }
     }
 }
 
-async fn ordered_again(cluster: &Cluster, order: &Order) -> u64 {
+async fn ordered_again(cluster: &Cluster, order: &Order) -> Ordered {
     loop {
-        match cluster.order(order).await {
-            Ok(sequence) => return sequence,
+        match ordered(cluster, order).await {
+            Ok(ordered) => return ordered,
             Err(error) => cluster.trouble("ordering a run again", &error),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -71,9 +71,15 @@ impl Cluster {
         self.news("*", DeliverPolicy::LastPerSubject)
     }
 
-    /// Tells of the last runs of one rule, and then of what comes.
-    pub fn runs_of(&self, rule: &str) -> Runs {
-        self.news(&token(rule), DeliverPolicy::All)
+    /// Tells of one rule's runs from now on. What was told before may be of a queue that NATS has lost since, with places in
+    /// it that say nothing of today's.
+    ///
+    /// # Errors
+    /// If NATS does not say how much was told before.
+    pub async fn runs_to_come(&self, rule: &str) -> Result<Runs, Error> {
+        let told = self.link.last_of(REPORTS).await;
+        let told = told.map_err(|reason| self.link.error(format!("listening for runs of {rule}"), reason))?;
+        Ok(self.news(&token(rule), DeliverPolicy::ByStartSequence { start_sequence: told + 1 }))
     }
 
     fn news(&self, rule: &str, from: DeliverPolicy) -> Runs {

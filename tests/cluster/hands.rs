@@ -222,11 +222,12 @@ pub(crate) async fn run(server: &NatsServer, rule: &str, at: u64) -> (RuleReport
 
 /// Waits until a run with this place in the queue, or a later one, has ended.
 pub(crate) async fn ended(cluster: &Cluster, rule: &str, sequence: u64) -> (RuleReport, Vec<ImageReport>) {
-    let mut runs = cluster.runs_of(rule);
+    let mut runs = cluster.runs();
     let waiting = async {
         loop {
             let RunNews { order, sequence: of, state, .. } = runs.next().await.unwrap();
             if let RunState::Ended { report, .. } = state
+                && order.rule == rule
                 && of >= sequence
             {
                 return (*report, cluster.images(&order).await.unwrap());

@@ -50,7 +50,7 @@ impl Scene {
     async fn follow(&self, cluster: &Cluster, at: u64) -> (usize, usize) {
         [&self.source, &self.target].iter().for_each(|registry| registry.clear_requests());
         let order = Order { rule: "hello".to_owned(), at, mode: Some(Mode::Follow) };
-        let mut runs = cluster.runs_of("hello");
+        let mut runs = cluster.runs_to_come("hello").await.expect("NATS answers");
         let sequence = cluster.order(&order).await.expect("NATS answers");
         loop {
             let news = runs.next().await.expect("it goes on");
@@ -173,6 +173,29 @@ async fn a_pass_that_nats_has_lost_is_ordered_again_by_who_waits_for_it() {
     assert_eq!(report.json()["totals"]["copied"], json!(TAGS));
     work.signal("TERM");
     work.ended().await;
+}
+
+/// In a queue that is made anew places begin with one again: reports of before have higher ones.
+#[tokio::test]
+async fn who_orders_after_nats_has_lost_the_queue_is_told_of_no_run_of_before() {
+    let scene = Scene::new().await;
+    let daemon = Daemon::start(&scene.config).await;
+    let ordering = async || {
+        let report = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).run().await;
+        assert_eq!(report.code, Some(0), "{}", report.stderr);
+        report.json()["rules"][0]["images"].as_array().expect("they are told").len()
+    };
+    for _ in 0..3 {
+        assert_eq!(ordering().await, TAGS);
+    }
+    let client = async_nats::connect(scene.nats.url()).await.expect("NATS answers");
+    let jetstream = async_nats::jetstream::new(client);
+    jetstream.delete_stream("regferry-test-runs").await.expect("it is there");
+    until("it is made anew", async || jetstream.get_stream("regferry-test-runs").await.ok()).await;
+    scene.source.seed("hello", "newer", &hello_world());
+    assert_eq!(ordering().await, TAGS + 1);
+    daemon.signal("TERM");
+    daemon.ended().await;
 }
 
 #[tokio::test]
