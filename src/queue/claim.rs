@@ -40,6 +40,13 @@ pub(super) struct Place {
     pub(super) published: u64,
 }
 
+/// What a message that takes another's place says of that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Notes {
+    odd_since: Option<u64>,
+    had: u64,
+}
+
 impl Claim {
     pub(super) fn new(link: &Arc<Link>, stream: &str, message: Message, ack_wait: Duration) -> Self {
         let belief = Arc::new(Belief::since(Instant::now(), ack_wait));
@@ -116,32 +123,31 @@ impl Claim {
 
     /// The same as a new message, which was given to nobody yet: who gives it back of his own will has not died of it.
     pub(super) async fn anew(&self, wait: Duration) {
-        self.again(wait, self.number(ODD_SINCE).map(|since| (ODD_SINCE, since))).await;
+        self.replaced(self.payload().clone(), wait, Notes { odd_since: self.number(ODD_SINCE), had: 0 }).await;
     }
 
-    /// As [`anew`](Self::anew), by one who finds another at it, which may have died: who had it before us counts still.
+    /// As [`anew`](Self::anew), by one who has not begun it: who had it before us, and may have died of it, counts still.
     pub(super) async fn back(&self, wait: Duration) {
-        self.again(wait, Some((HAD, self.had()))).await;
+        self.replaced(self.payload().clone(), wait, Notes { odd_since: self.number(ODD_SINCE), had: self.had() }).await;
     }
 
-    /// As [`anew`](Self::anew), by one who cannot do it.
+    /// As [`back`](Self::back), by one who cannot do it.
     pub(super) async fn odd(&self, wait: Duration) {
         let since = self.number(ODD_SINCE).unwrap_or_else(|| self.place().published);
-        self.again(wait, Some((ODD_SINCE, since))).await;
-    }
-
-    async fn again(&self, wait: Duration, note: Option<(&str, u64)>) {
-        self.replaced(self.message.payload.clone(), wait, note).await;
+        self.replaced(self.payload().clone(), wait, Notes { odd_since: Some(since), had: self.had() }).await;
     }
 
     /// Another message in place of it.
-    pub(super) async fn replaced(&self, payload: Bytes, wait: Duration, note: Option<(&str, u64)>) {
+    pub(super) async fn replaced(&self, payload: Bytes, wait: Duration, notes: Notes) {
         let mut headers = HeaderMap::new();
         if !wait.is_zero() {
             headers.insert(WAIT, wait.as_millis().to_string());
         }
-        if let Some((name, number)) = note {
-            headers.insert(name, number.to_string());
+        if let Some(since) = notes.odd_since {
+            headers.insert(ODD_SINCE, since.to_string());
+        }
+        if notes.had > 0 {
+            headers.insert(HAD, notes.had.to_string());
         }
         match self.link.publish(self.message.subject.to_string(), headers, payload).await {
             Ok(_) => self.done().await,

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::claim::Claim;
+use super::claim::{Claim, Notes};
 use super::desk::Desk;
 use super::job_fence::JobFence;
 use super::message::{Read, read, written};
@@ -86,12 +86,12 @@ impl Worker {
             return claim.later(wait).await;
         }
         if self.stop.is_cancelled() {
-            return claim.anew(Duration::ZERO).await;
+            return claim.back(Duration::ZERO).await;
         }
         if deliveries > 1 + u64::from(claim.was_put_off()) {
             desk.tally.redelivered(Queue::Images);
         }
-        let task = if deliveries > 1 { task.after_others() } else { task };
+        let task = if deliveries > 1 || claim.had() > 0 { task.after_others() } else { task };
         let fence = self.fence(&claim, &task);
         if claim.had() >= SUSPECTED {
             return self.suspect(claim, fence, task).await;
@@ -110,10 +110,15 @@ impl Worker {
     /// A job that too many have had.
     async fn suspect(&self, claim: Arc<Claim>, fence: Arc<JobFence>, task: Task) {
         let desk = &self.desk;
-        let Some(_turn) = self.suspects.turn(&self.stop).await else { return claim.anew(Duration::ZERO).await };
+        let Some(_turn) = self.suspects.turn(&self.stop).await else { return claim.back(Duration::ZERO).await };
         // Before it counts as begun: while who had it last holds it still, it is not.
         if fence.hold().await.is_err() {
-            return self.displaced(&claim, &fence, &task).await;
+            self.displaced(&claim, &fence, &task).await;
+            return fence.release().await;
+        }
+        if self.stop.is_cancelled() {
+            fence.release().await;
+            return claim.back(Duration::ZERO).await;
         }
         let run = run_of(claim.subject()).unwrap_or_default();
         match self.suspects.judge(run, &task.id()).await {
@@ -245,7 +250,7 @@ async fn park(claim: &Claim, parked: &Parked) {
     // That a run waits is told by its listeners; each of its images comes back here again and again.
     tracing::debug!(rule = &*parked.task.rule, wait = ?parked.wait, none = ?parked.none, "an image waits for pulls");
     match written(&parked.task) {
-        Ok(payload) => claim.replaced(payload, parked.wait, None).await,
+        Ok(payload) => claim.replaced(payload, parked.wait, Notes::default()).await,
         Err(error) => tracing::error!(%error, "a task that cannot be written"),
     }
 }

@@ -50,7 +50,7 @@ pub use lease::Lease;
 pub use moves::ToldMoves;
 pub use order::Order;
 pub use replica::{Part, Replica};
-pub use reports::{RunNews, RunState, Runs};
+pub use reports::{RunNews, RunState, Runs, Told};
 pub use settings::{Login, Settings};
 pub use sharing::Sharing;
 pub use ticks::ToldTicks;

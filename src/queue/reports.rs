@@ -68,26 +68,29 @@ impl RunState {
 impl Cluster {
     /// Tells of all runs: first how it stands with each rule, and then what comes. After NATS was away it begins again.
     pub fn runs(&self) -> Runs {
-        self.news("*", DeliverPolicy::LastPerSubject)
+        self.news("*", DeliverPolicy::LastPerSubject, Told::default())
     }
 
-    /// Tells of one rule's runs from now on. What was told before may be of a queue that NATS has lost since, with places in
-    /// it that say nothing of today's.
+    /// Tells of one rule's runs what was not told until `told`, and then what comes. After NATS was away it begins again.
+    pub fn runs_of(&self, rule: &str, told: Told) -> Runs {
+        self.news(&token(rule), DeliverPolicy::All, told)
+    }
+
+    /// What was told until now.
     ///
     /// # Errors
-    /// If NATS does not say how much was told before.
-    pub async fn runs_to_come(&self, rule: &str) -> Result<Runs, Error> {
-        let told = self.link.last_of(REPORTS).await;
-        let told = told.map_err(|reason| self.link.error(format!("listening for runs of {rule}"), reason))?;
-        Ok(self.news(&token(rule), DeliverPolicy::ByStartSequence { start_sequence: told + 1 }))
+    /// If NATS does not say.
+    pub async fn told(&self) -> Result<Told, Error> {
+        let last = self.link.last_told(REPORTS).await;
+        last.map(Told).map_err(|reason| self.link.error("looking at what was told of runs".to_owned(), reason))
     }
 
-    fn news(&self, rule: &str, from: DeliverPolicy) -> Runs {
+    fn news(&self, rule: &str, from: DeliverPolicy, told: Told) -> Runs {
         let (sender, news) = mpsc::channel(1024);
         let (link, subject) = (Arc::clone(&self.link), format!("{}.{rule}", self.link.names.subject("report")));
         let telling = tokio::spawn(async move {
             while !sender.is_closed() {
-                if let Err(error) = tell(&link, &subject, from, &sender).await {
+                if let Err(error) = tell(&link, &subject, from, told, &sender).await {
                     tracing::debug!(error, "listening for runs: it is begun again");
                 }
                 link.pause().await;
@@ -115,6 +118,11 @@ fn each_once(mut images: Vec<ImageReport>) -> Vec<ImageReport> {
     images.dedup_by(|later, first| later.source == first.source && later.target == first.target);
     images
 }
+
+/// Up to when reports were told, by NATS' clock, in nanoseconds since 1970. A place in their stream would say nothing any
+/// more once the stream was made anew.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told(i128);
 
 /// What becomes of runs. Listening ends when it is dropped.
 #[derive(Debug)]
@@ -153,11 +161,16 @@ async fn tell(
     link: &Link,
     subject: &str,
     deliver_policy: DeliverPolicy,
+    Told(until): Told,
     sender: &mpsc::Sender<RunNews>,
 ) -> Result<(), String> {
     let mut messages = link.messages(&link.names.stream(REPORTS), subject, deliver_policy).await?;
     while let Some(message) = messages.next().await {
         let message = message.map_err(|error| error.to_string())?;
+        let published = message.info().map_err(|error| error.to_string())?.published;
+        if published.unix_timestamp_nanos() <= until {
+            continue;
+        }
         if let Read::Body(news) = read(&message.payload)
             && sender.send(news).await.is_err()
         {

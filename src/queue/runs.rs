@@ -297,6 +297,7 @@ impl Run {
         }
         if since > PATIENCE {
             let reason = "no replica has this rule: give all of them the same configuration";
+            self.tell(RunState::Began).await?;
             self.tell(RunState::ended(&self.failure(reason.to_owned()))).await?;
             self.claim.done().await;
             self.lease.release().await;

@@ -115,6 +115,12 @@ impl Link {
         Ok(info.state.last_sequence)
     }
 
+    /// When a stream was given its last message, in nanoseconds since 1970.
+    pub(super) async fn last_told(&self, stream: &str) -> Result<i128, Reason> {
+        let info: stream::Info = self.look(format!("STREAM.INFO.{}", self.names.stream(stream))).await?;
+        Ok(info.state.last_timestamp.unix_timestamp_nanos())
+    }
+
     /// Takes all messages with these subjects up to a sequence out of a stream that no consumer works on.
     pub(super) async fn purge(&self, stream: &str, subjects: &str, last: u64) -> Result<(), Reason> {
         let question = json!({ "filter": subjects, "seq": last + 1 });

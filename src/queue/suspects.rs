@@ -21,7 +21,7 @@ const TURNS: u64 = 3;
 /// A replica's suspects, one at a time.
 pub(super) struct Suspects {
     turn: Semaphore,
-    /// It forgets after a day; what is lost is that a job kills some replicas more.
+    /// It forgets after an hour; what is lost is that a job kills some replicas more.
     notes: Bucket,
 }
 

@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use regferry::content::Fence;
 use regferry::events::{ImageOutcome, ImageReport, RuleReport, RunOutcome};
 use regferry::oci::Digest;
-use regferry::queue::{Cluster, Hands, Order, Part, Replica, RunNews, RunState};
+use regferry::queue::{Cluster, Hands, Order, Part, Replica, RunNews, RunState, Told};
 use regferry::transfer::{Brought, Crew, Hangs, Mode, Sighting, Task, TaskTarget, Worked};
 use testkit::NatsServer;
 use tokio::task::JoinHandle;
@@ -222,12 +222,11 @@ pub(crate) async fn run(server: &NatsServer, rule: &str, at: u64) -> (RuleReport
 
 /// Waits until a run with this place in the queue, or a later one, has ended.
 pub(crate) async fn ended(cluster: &Cluster, rule: &str, sequence: u64) -> (RuleReport, Vec<ImageReport>) {
-    let mut runs = cluster.runs();
+    let mut runs = cluster.runs_of(rule, Told::default());
     let waiting = async {
         loop {
             let RunNews { order, sequence: of, state, .. } = runs.next().await.unwrap();
             if let RunState::Ended { report, .. } = state
-                && order.rule == rule
                 && of >= sequence
             {
                 return (*report, cluster.images(&order).await.unwrap());

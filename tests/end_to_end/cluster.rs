@@ -50,7 +50,7 @@ impl Scene {
     async fn follow(&self, cluster: &Cluster, at: u64) -> (usize, usize) {
         [&self.source, &self.target].iter().for_each(|registry| registry.clear_requests());
         let order = Order { rule: "hello".to_owned(), at, mode: Some(Mode::Follow) };
-        let mut runs = cluster.runs_to_come("hello").await.expect("NATS answers");
+        let mut runs = cluster.runs_of("hello", cluster.told().await.expect("NATS answers"));
         let sequence = cluster.order(&order).await.expect("NATS answers");
         loop {
             let news = runs.next().await.expect("it goes on");
@@ -171,6 +171,21 @@ async fn a_pass_that_nats_has_lost_is_ordered_again_by_who_waits_for_it() {
     assert_eq!(report.code, Some(0), "{}", report.stderr);
     assert!(report.stderr.contains("NATS has lost streams"), "{}", report.stderr);
     assert_eq!(report.json()["totals"]["copied"], json!(TAGS));
+    work.signal("TERM");
+    work.ended().await;
+}
+
+#[tokio::test]
+async fn a_pass_whose_reports_nats_has_lost_is_reported_all_the_same() {
+    let scene = Scene::new().await;
+    let sync = Ferry::new(&["sync", "--cluster", "--output", "json"]).config(&scene.config).spawn();
+    scene.until_ordered().await;
+    let client = async_nats::connect(scene.nats.url()).await.expect("NATS answers");
+    async_nats::jetstream::new(client).delete_stream("regferry-test-reports").await.expect("it is there");
+    let work = Ferry::new(&["work", "--listen", ""]).config(&scene.config).spawn();
+    let report = sync.ended().await;
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    assert_eq!(report.json()["rules"][0]["images"].as_array().expect("they are told").len(), TAGS);
     work.signal("TERM");
     work.ended().await;
 }
