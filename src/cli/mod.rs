@@ -27,6 +27,7 @@ mod verify;
 mod work;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -230,11 +231,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 ///
 /// The runtime is begun here and not by the binary, in which all generic code below would then be compiled once more.
 pub fn start(cli: Cli) -> ExitCode {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
-        runtime.worker_threads(workers());
-    }
-    let runtime = match runtime.enable_all().build() {
+    let workers = match workers(std::env::var("TOKIO_WORKER_THREADS").ok().as_deref()) {
+        Ok(workers) => workers.get(),
+        Err(error) => {
+            output::error(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(&format!("starting threads: {error}; see how many this user may have (ulimit -u)"));
@@ -249,10 +253,15 @@ pub fn start(cli: Cli) -> ExitCode {
     code.unwrap_or(ExitCode::FAILURE)
 }
 
-/// One fewer than there are cores: the kernel, which moves what they send and receive, needs one too, and workers that have
-/// little to do wake each other for it.
-fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+/// As many as are asked for, else one fewer than there are cores: the kernel, which moves what they send and receive, needs
+/// one too, and workers that have little to do wake each other for it.
+fn workers(asked: Option<&str>) -> Result<NonZeroUsize, String> {
+    if let Some(asked) = asked {
+        let wrong = |_| format!("TOKIO_WORKER_THREADS: {asked:?} is no number of threads; set 1 or more, or unset it");
+        return asked.parse().map_err(wrong);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    Ok(NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN))
 }
 
 async fn run(cli: Cli) -> ExitCode {
@@ -293,4 +302,18 @@ async fn run(cli: Cli) -> ExitCode {
         }
     };
     ExitCode::from(signals.code().unwrap_or(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_worker_whatever_the_machine_and_as_many_as_are_asked_for() {
+        assert!(workers(None).is_ok());
+        assert_eq!(workers(Some("3")).map(NonZeroUsize::get), Ok(3));
+        for asked in ["0", "", "two", "-1"] {
+            assert!(workers(Some(asked)).unwrap_err().contains("set 1 or more"), "{asked}");
+        }
+    }
 }

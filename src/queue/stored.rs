@@ -111,14 +111,17 @@ impl Link {
 
     /// The sequence of the last message that a stream was given.
     pub(super) async fn last_of(&self, stream: &str) -> Result<u64, Reason> {
-        let info: stream::Info = self.look(format!("STREAM.INFO.{}", self.names.stream(stream))).await?;
-        Ok(info.state.last_sequence)
+        Ok(self.state_of(stream).await?.last_sequence)
     }
 
     /// When a stream was given its last message, in nanoseconds since 1970.
     pub(super) async fn last_told(&self, stream: &str) -> Result<i128, Reason> {
+        Ok(self.state_of(stream).await?.last_timestamp.unix_timestamp_nanos())
+    }
+
+    async fn state_of(&self, stream: &str) -> Result<stream::State, Reason> {
         let info: stream::Info = self.look(format!("STREAM.INFO.{}", self.names.stream(stream))).await?;
-        Ok(info.state.last_timestamp.unix_timestamp_nanos())
+        Ok(info.state)
     }
 
     /// Takes all messages with these subjects up to a sequence out of a stream that no consumer works on.
